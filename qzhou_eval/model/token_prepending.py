@@ -1,0 +1,96 @@
+"""Token prepending: let early tokens of a causal decoder see the whole sentence.
+
+Before each decoder layer of a range, the hidden state at the placeholder is replaced by the
+hidden state of the sequence's last token (Fu et al., "Token Prepending", ACL 2025). It adds no
+parameters, needs no training, and knows nothing of prompts, tokenizers or checkpoints.
+
+Layers are 0-based and the range is inclusive: ``1..7`` touches the inputs of ``layers[1]`` to
+``layers[7]`` and never ``layers[0]``. That is how the card of QZhou-Embedding-Zh reads "from
+layer-1 to layer-7 (index)". The reference code of Fu et al. counts its exiting index
+exclusively, so the same two numbers there mean layers 1 to 6.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+def decoder_layers(model: nn.Module) -> nn.ModuleList:
+    """Return the list of decoder layers of any Hugging Face decoder.
+
+    It is the one ``nn.ModuleList`` whose length is ``num_hidden_layers`` of the text config.
+
+    Raises:
+        ValueError: the model has no such list, or more than one.
+    """
+    depth = model.config.get_text_config(decoder=True).num_hidden_layers
+    found = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
+    if len(found) != 1:
+        raise ValueError(
+            f"{type(model).__name__}: expected one list of {depth} decoder layers, found {len(found)}"
+        )
+    return found[0]
+
+
+def check_range(first_layer: int, last_layer: int, depth: int) -> None:
+    """Refuse a layer range that does not lie within a decoder of ``depth`` layers.
+
+    Raises:
+        ValueError: the range is empty, negative, or reaches beyond the last layer.
+    """
+    if not 0 <= first_layer <= last_layer < depth:
+        raise ValueError(
+            f"token prepending on layers {first_layer}-{last_layer}: "
+            f"the model has layers 0 to {depth - 1} (0-based, both ends included)"
+        )
+
+
+@contextmanager
+def token_prepending(
+    model: nn.Module,
+    *,
+    placeholder_positions: torch.Tensor,
+    last_positions: torch.Tensor,
+    first_layer: int = 1,
+    last_layer: int = 7,
+) -> Iterator[None]:
+    """Within the block, every forward pass of ``model`` uses token prepending.
+
+    Args:
+        model: any Hugging Face decoder, with or without its LM head.
+        placeholder_positions: integer tensor (batch,), the column of each sequence's placeholder
+            in the padded batch.
+        last_positions: integer tensor (batch,), the column of each sequence's last token.
+        first_layer: first decoder layer (0-based) whose input is changed.
+        last_layer: last decoder layer whose input is changed, inclusive.
+
+    Raises:
+        ValueError: the layer range does not fit the model, or the positions are not two integer
+            tensors of one shape (batch,).
+    """
+    layers = decoder_layers(model)
+    check_range(first_layer, last_layer, len(layers))
+    _check_positions(placeholder_positions, last_positions)
+    rows = torch.arange(len(last_positions), device=last_positions.device)
+
+    def replace(_module, args, kwargs):
+        hidden = args[0] if args else kwargs["hidden_states"]
+        hidden = hidden.index_put((rows, placeholder_positions), hidden[rows, last_positions])
+        return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
+
+    handles = []
+    try:
+        for layer in layers[first_layer : last_layer + 1]:
+            handles.append(layer.register_forward_pre_hook(replace, with_kwargs=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_positions(placeholder: torch.Tensor, last: torch.Tensor) -> None:
+    for name, positions in (("placeholder_positions", placeholder), ("last_positions", last)):
+        if positions.ndim != 1 or positions.is_floating_point() or positions.shape != last.shape:
+            raise ValueError(f"{name} must be an integer tensor of shape (batch,)")

@@ -1,0 +1,140 @@
+"""Profiles: one YAML per evaluation protocol (template, instructions, sides, limits). Data, not code.
+
+A profile knows nothing of models or tasks' data; :mod:`qzhou_eval.prompts` applies it to texts.
+"""
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.paths import data_folder
+
+Sides = Literal["both", "queries"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TaskPrompt(_Strict):
+    """A task's instruction and who gets it: ``both`` sides, or all but documents (``queries``)."""
+
+    instruct: Sides
+    instruction: str
+
+
+class ProfileModel(_Strict):
+    """The checkpoint that a profile was published with, to be checked when that one is loaded."""
+
+    name: str
+    parameters: int
+
+
+class Profile(_Strict):
+    """A validated evaluation protocol.
+
+    ``template`` holds ``{text}`` exactly once; the instruction line is put in front of the text,
+    inside the template,. ``token_prepending`` is the inclusive 0-based layer range
+    that ``--token_prepending auto`` uses, or None for off.
+    """
+
+    name: str
+    source: str
+    template: str
+    max_length: int = Field(gt=0)
+    model: ProfileModel | None = None
+    instruction: str | None = None
+    empty_text: str = ""
+    end_token: str | None = None
+    placeholder: str | None = None
+    token_prepending: tuple[int, int] | None = None
+    matryoshka_dims: tuple[int, ...] = ()
+    tasks: dict[str, TaskPrompt] = {}
+
+    @field_validator("template")
+    @classmethod
+    def _one_text(cls, value: str) -> str:
+        if value.count("{text}") != 1:
+            raise ValueError("the template must hold {text} exactly once")
+        return value
+
+    @field_validator("instruction")
+    @classmethod
+    def _one_instruction(cls, value: str | None) -> str | None:
+        if value is not None and value.count("{instruction}") != 1:
+            raise ValueError("the instruction line must hold {instruction} exactly once")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Profile":
+        if self.placeholder is not None and self.placeholder not in self.prefix:
+            raise ValueError("the template must hold the placeholder token in front of {text}")
+        if self.token_prepending is not None and self.placeholder is None:
+            raise ValueError("token_prepending needs a placeholder token")
+        if self.tasks and self.instruction is None:
+            raise ValueError("tasks have instructions but the profile has no instruction line")
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """The template in front of the text."""
+        return self.template.split("{text}")[0]
+
+    @property
+    def suffix(self) -> str:
+        """The template behind the text."""
+        return self.template.split("{text}")[1]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything in the profile that changes a prompt or a vector."""
+        fields = self.model_dump(exclude={"source", "model", "matryoshka_dims"})
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the project."""
+    return sorted(p.stem for p in data_folder("task_instructions").glob("*.yaml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Load a profile by name (``task_instructions/NAME.yaml``) or from a YAML file.
+
+    Raises:
+        BadInput: no such profile, not YAML, or a field is missing, unknown or wrong.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = data_folder("task_instructions") / f"{name_or_path}.yaml"
+    fields = _read(path, name_or_path)
+    try:
+        return Profile(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "profile"
+        raise BadInput(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _read(path: Path, name: str) -> dict:
+    if not path.is_file():
+        known = profile_names()
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise BadInput(f"--profile {name}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
+    try:
+        fields = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
+    if not isinstance(fields, dict):
+        raise BadInput(f"{path}: expected a mapping of profile fields")
+    if base := fields.pop("extends", None):
+        parent = _read(data_folder("task_instructions") / f"{base}.yaml", base)
+        fields["tasks"] = parent.get("tasks", {}) | (fields.get("tasks") or {})
+        fields = parent | fields
+    return fields
