@@ -25,8 +25,8 @@ class Lesson:
 
 
 def draw(profile: Profile, rng: random.Random, count: int, *, batch: int = 4) -> Iterator[Lesson]:
-    """Draw ``count`` lessons, the tasks in turn; STS, the hardest, comes twice in a round."""
-    makers = [_sts, _retrieval, _pair, _classification, _sts, _reranking, _clustering]
+    """Draw ``count`` lessons, the tasks in turn; paraphrases, the hardest, come twice in a round."""
+    makers = [_paraphrase, _retrieval, _sts, _classification, _paraphrase, _reranking, _pair, _clustering]
     for index in range(count):
         task, kind, sides, rows = makers[index % len(makers)](rng, batch)
         columns = [
@@ -66,6 +66,17 @@ def same_or_not(rng: random.Random, *, held_out: bool) -> tuple[str, str, int]:
         return grammar.say(frame, voice), grammar.say(grammar.opposite(frame), voice), 0
     changed = grammar.change(rng, frame, rng.choice(("entity", "predicate")))
     return grammar.say(frame, voice), grammar.say(changed, voice), 0
+
+
+def _paraphrase(rng: random.Random, batch: int):
+    """A sentence, the same in other words, and the opposite in the same words."""
+    rows = []
+    for _ in range(batch):
+        frame = grammar.random_frame(rng, held_out=False)
+        voice = grammar.random_voice(rng)
+        same = grammar.say(frame, grammar.other_voice(rng, voice))
+        rows.append((grammar.say(frame, voice), same, grammar.say(grammar.opposite(frame), voice)))
+    return "MiniSTS", "ranked", (None, None, None), rows
 
 
 def _sts(rng: random.Random, batch: int):

@@ -41,8 +41,10 @@ SHAPE = dict(
     head_dim=32,
     max_position_embeddings=2048,
     tie_word_embeddings=True,
+    initializer_range=0.07,
 )
 PROJECTION = 1792
+RATE = 2e-3
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -139,8 +141,8 @@ def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: in
         "graded": MatryoshkaLoss(model, CoSENTLoss(model), dims),
         "ranked": MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), dims),
     }
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.05)
     rng = random.Random(seed)
     model.train()
     for step, lesson in enumerate(lessons.draw(profile, rng, steps, batch=batch), start=1):
@@ -152,8 +154,8 @@ def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: in
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if step % 50 == 0 or step == steps:
-            log.info("step %d/%d  %-20s loss %.3f", step, steps, lesson.task, loss.item())
+        if step % 25 == 0 or step == steps:
+            log.info("step %d/%d  %s (%s) loss %.3f", step, steps, lesson.task, lesson.kind, loss.item())
 
 
 def save(model: SentenceTransformer, folder: Path) -> None:

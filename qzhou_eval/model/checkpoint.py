@@ -1,0 +1,137 @@
+"""Find a checkpoint and say what it is: name, revision, width, depth, digest. Loads no weights, needs no torch.
+
+Two layouts of the hub are known: a sentence-transformers folder (Transformer, last-token Pooling,
+optionally Dense and Normalize) and a bare decoder.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from qzhou_eval.digests import sha256_of_files
+from qzhou_eval.errors import BadInput
+
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder on disk.
+
+    Attributes:
+        folder: the whole checkpoint.
+        name: ``org/name`` on the hub, ``local/<folder>`` for a folder.
+        revision: the hub's commit, or ``local-<digest>`` for a folder.
+        decoder: the folder with the decoder's weights and tokenizer.
+        projection: the Dense module's folder, or None.
+        layers: number of decoder layers.
+        width: size of the full vector.
+    """
+
+    folder: Path
+    name: str
+    commit: str | None
+    decoder: Path
+    projection: Path | None
+    layers: int
+    width: int
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of weights, projection, configuration and tokenizer."""
+        folders = {self.decoder, self.projection or self.decoder}
+        kinds = {".safetensors", ".json", ".txt", ".model", ".jinja"}
+        ours = {"modules.json", "config_sentence_transformers.json", "generation_config.json"}
+        files = [p for f in folders for p in f.iterdir() if p.suffix in kinds and p.name not in ours]
+        return sha256_of_files(sorted(files), self.folder)
+
+    @property
+    def revision(self) -> str:
+        return self.commit or f"local-{self.digest[:12]}"
+
+
+def find_checkpoint(
+    model_name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> Checkpoint:
+    """Find a checkpoint in a folder or on the hub (downloaded once, safetensors only).
+
+    Raises:
+        BadInput: nothing there, not a model, no safetensors, or a layout this harness cannot run.
+    """
+    folder = Path(model_name_or_path).expanduser()
+    commit = None
+    if folder.is_dir():
+        name = f"local/{folder.resolve().name}"
+    elif model_name_or_path.count("/") == 1 and not model_name_or_path.startswith((".", "/", "~")):
+        name = model_name_or_path
+        folder = _download(name, revision, trust_remote_code)
+        commit = folder.name
+    else:
+        raise BadInput(f"--model_name_or_path {model_name_or_path}: no such folder, and not an org/name on the hub")
+    decoder, projection = _modules(folder)
+    config = _read_json(decoder / "config.json", what=f"{folder} is no model folder")
+    text_config = config.get("text_config", config)
+    try:
+        layers, hidden = text_config["num_hidden_layers"], text_config["hidden_size"]
+    except KeyError as key:
+        raise BadInput(f"{decoder / 'config.json'}: no {key}; is this a decoder?") from None
+    if not list(decoder.glob("*.safetensors")):
+        raise BadInput(f"{decoder}: no *.safetensors file; other weight formats are not loaded")
+    width = hidden
+    if projection is not None:
+        width = _read_json(projection / "config.json", what="broken Dense module")["out_features"]
+    return Checkpoint(folder, name, commit, decoder, projection, layers, width)
+
+
+def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    patterns = [*_WANTED, "*.py"] if trust_remote_code else _WANTED
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except RepositoryNotFoundError:
+        raise BadInput(f"--model_name_or_path {name}: not a folder, and no such model on the hub") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            f"--model_name_or_path {name}: not a folder, and the hub cannot be reached ({reason})"
+        ) from None
+
+
+def _modules(folder: Path) -> tuple[Path, Path | None]:
+    """The decoder's and the projection's folder, from ``modules.json`` if there is one."""
+    if not (folder / "modules.json").is_file():
+        return folder, None
+    decoder, projection = None, None
+    for module in _read_json(folder / "modules.json", what="broken modules.json"):
+        kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"]
+        if kind == "Pooling":
+            _check_pooling(path)
+        elif kind == "Dense":
+            projection = path
+        elif decoder is None:
+            decoder = path  # Transformer, or a subclass that remote code brings
+        elif kind != "Normalize":
+            raise BadInput(f"{folder / 'modules.json'}: cannot run module {module['type']}")
+    if decoder is None:
+        raise BadInput(f"{folder / 'modules.json'}: names no Transformer module")
+    return decoder, projection
+
+
+def _check_pooling(folder: Path) -> None:
+    config = _read_json(folder / "config.json", what="broken Pooling module")
+    legacy = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    mode = config.get("pooling_mode") or legacy
+    if mode not in ("lasttoken", ["pooling_mode_lasttoken"]):
+        raise BadInput(f"{folder / 'config.json'}: pooling {mode}; only last-token pooling is supported")
+
+
+def _read_json(path: Path, *, what: str) -> dict | list:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{what}: {path.name} is missing in {path.parent}") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{what}: cannot read {path} ({error})") from None

@@ -1,0 +1,93 @@
+"""Load a checkpoint's decoder and projection: stock transformers classes, safetensors, every tensor accounted for."""
+
+import json
+import logging
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+_HEADS = ("lm_head.", "score.")
+
+
+def load_decoder(
+    checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool
+) -> nn.Module:
+    """Load the decoder without its language-model head.
+
+    The stock class is looked up by model type, not through ``AutoModel``: after a load with remote
+    code, transformers maps the type to the remote class for the whole process.
+
+    Raises:
+        BadInput: unknown architecture, or tensors missing, unexpected or of another shape.
+    """
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
+    kind = config.get("model_type")
+    options = dict(dtype=dtype, use_safetensors=True, output_loading_info=True)
+    if trust_remote_code and "auto_map" in config:
+        log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
+        model, info = transformers.AutoModel.from_pretrained(
+            checkpoint.decoder, trust_remote_code=True, **options
+        )
+    elif kind in MODEL_MAPPING_NAMES:
+        stock = getattr(transformers, CONFIG_MAPPING_NAMES[kind])
+        name = MODEL_MAPPING_NAMES[kind]
+        stock_model = getattr(transformers, name if isinstance(name, str) else name[0])
+        model, info = stock_model.from_pretrained(
+            checkpoint.decoder, config=stock.from_pretrained(checkpoint.decoder), **options
+        )
+    else:
+        raise BadInput(
+            f"{checkpoint.decoder}: model type {kind!r} is not in transformers; "
+            "to run the checkpoint's own code, give --trust_remote_code"
+        )
+    _account_for_tensors(checkpoint, info)
+    return model.to(device).eval()
+
+
+def _account_for_tensors(checkpoint: Checkpoint, info: dict) -> None:
+    heads = {key for key in info["unexpected_keys"] if key.startswith(_HEADS)}
+    if heads:
+        log.info("not used: %s (a language-model head)", ", ".join(sorted(heads)))
+    faults = {
+        "missing": set(info["missing_keys"]),
+        "unexpected": set(info["unexpected_keys"]) - heads,
+        "of another shape": {key[0] for key in info["mismatched_keys"]},
+    }
+    for fault, keys in faults.items():
+        if keys:
+            shown = ", ".join(sorted(keys)[:3]) + (", ..." if len(keys) > 3 else "")
+            raise BadInput(f"{checkpoint.decoder}: {len(keys)} tensors {fault} ({shown}); not the whole model")
+
+
+def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) -> nn.Linear | None:
+    """Load the sentence-transformers Dense module as a linear layer, or None if there is none.
+
+    Raises:
+        BadInput: an activation other than identity, or tensors that do not fit.
+    """
+    if checkpoint.projection is None:
+        return None
+    config = json.loads((checkpoint.projection / "config.json").read_text("utf-8"))
+    activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    if not activation.endswith(".Identity") or config.get("use_residual"):
+        raise BadInput(f"{checkpoint.projection}: only a plain linear projection is supported, not {activation}")
+    with torch.device("meta"):
+        linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+    try:
+        tensors = load_file(checkpoint.projection / "model.safetensors")
+        tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
+        linear.load_state_dict(tensors, assign=True)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{checkpoint.projection}: cannot load the projection ({reason})") from None
+    return linear.to(device).eval()

@@ -1,0 +1,112 @@
+"""What changes a vector besides the prompt: resolved once, for the Embedder and for the store's fingerprint."""
+
+from dataclasses import dataclass
+
+from qzhou_eval.digests import sha256_of_json
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.profile import Profile
+
+DTYPES = ("float32", "bfloat16", "float16")
+TRUNCATE = ("whole", "text")
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Settings of an :class:`~qzhou_eval.model.embedder.Embedder`, nothing left to ``auto``."""
+
+    token_prepending: tuple[int, int] | None
+    max_length: int
+    truncate: str
+    dtype: str
+    device: str
+    trust_remote_code: bool
+    batch_tokens: int
+
+    def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict:
+        """All that, with the prompt, decides a vector. Equal identities give equal vectors."""
+        return {
+            "checkpoint": checkpoint.digest,
+            "remote_code": self.trust_remote_code,
+            "token_prepending": self.token_prepending,
+            "placeholder": profile.placeholder if self.token_prepending else None,
+            "max_length": self.max_length,
+            "truncate": self.truncate,
+            "template_end": profile.suffix if self.truncate == "text" else None,
+            "end_token": profile.end_token,
+            "pooling": "last token",
+            "dtype": self.dtype,
+            "width": checkpoint.width,
+        }
+
+    def fingerprint(self, checkpoint: Checkpoint, profile: Profile) -> str:
+        """SHA-256 (hex) of the identity."""
+        return sha256_of_json(self.identity(checkpoint, profile))
+
+
+def resolve_settings(
+    checkpoint: Checkpoint,
+    profile: Profile,
+    *,
+    token_prepending: str | tuple[int, int] = "auto",
+    dtype: str = "auto",
+    device: str = "auto",
+    max_length: int | None = None,
+    truncate: str = "whole",
+    trust_remote_code: bool = False,
+    batch_tokens: int | None = None,
+) -> EncoderSettings:
+    """Replace every ``auto`` and default by what it means for this checkpoint and machine.
+
+    Raises:
+        BadInput: a value is unknown, or does not fit the model or the machine.
+    """
+    device = _device(device)
+    on_gpu = device.startswith("cuda")
+    if dtype == "auto":
+        dtype = "bfloat16" if on_gpu else "float32"
+    if dtype not in DTYPES:
+        raise BadInput(f"--dtype {dtype}: choose auto, {', '.join(DTYPES)}")
+    if truncate not in TRUNCATE:
+        raise BadInput(f"--truncate {truncate}: choose {' or '.join(TRUNCATE)}")
+    max_length = max_length or profile.max_length
+    if max_length < 1:
+        raise BadInput(f"--max_length {max_length}: must be at least 1")
+    return EncoderSettings(
+        token_prepending=_layer_range(token_prepending, profile, checkpoint),
+        max_length=max_length,
+        truncate=truncate,
+        dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        batch_tokens=batch_tokens or (16384 if on_gpu else 4096),
+    )
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not device.startswith("cuda"):
+        raise BadInput(f"--device {device}: choose auto, cpu, cuda or cuda:N")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise BadInput(f"--device {device}: torch sees no GPU on this machine; use --device cpu")
+    return device
+
+
+def _layer_range(
+    wanted: str | tuple[int, int], profile: Profile, checkpoint: Checkpoint
+) -> tuple[int, int] | None:
+    if wanted == "off" or (wanted == "auto" and profile.token_prepending is None):
+        return None
+    if wanted in ("auto", "on"):
+        wanted = profile.token_prepending or (1, 7)
+    if not isinstance(wanted, tuple) or len(wanted) != 2:
+        raise BadInput(f"token_prepending {wanted!r}: choose auto, on, off or a layer range such as 1-7")
+    first, last = wanted
+    if not 0 <= first <= last < checkpoint.layers:
+        raise BadInput(
+            f"--tp_layers {first}-{last}: the model has layers 0 to {checkpoint.layers - 1} (both ends included)"
+        )
+    return first, last

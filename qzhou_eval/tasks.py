@@ -1,0 +1,92 @@
+"""The tasks by name: type, data set, splits, metric. A table, read without mteb; a test holds it against mteb's."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from qzhou_eval.digests import sha256_of_files
+from qzhou_eval.errors import BadInput
+
+TYPES = ("Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS")
+MINIATURE_DATA = Path(__file__).parent / "smoke" / "data"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a benchmark; ``path`` and ``revision`` are its data set's on the hub."""
+
+    name: str
+    benchmark: str
+    type: str
+    path: str
+    revision: str
+    splits: tuple[str, ...]
+    metric: str
+
+
+@cache
+def all_tasks() -> dict[str, Task]:
+    """Every known task by name: the 31 of ``MTEB(cmn, v1)``, then the packaged miniature's six."""
+    table = json.loads((Path(__file__).parent / "benchmarks.json").read_text("utf-8"))
+    return {
+        name: Task(name, benchmark, **fields | {"splits": tuple(fields["splits"])})
+        for benchmark, content in table.items()
+        for name, fields in content["tasks"].items()
+    }
+
+
+def select(names: list[str] | None, types: list[str] | None) -> list[Task]:
+    """The tasks to run, in the table's order; without names, the 31 of CMTEB.
+
+    Raises:
+        BadInput: an unknown name or type, or nothing left.
+    """
+    known = all_tasks()
+    _check_known("--tasks", names, list(known))
+    _check_known("--task_types", types, list(TYPES))
+    chosen = [t for t in known.values() if (t.name in names if names is not None else t.benchmark == "cmteb")]
+    chosen = [t for t in chosen if types is None or t.type in types]
+    if not chosen:
+        raise BadInput("no task to run: --tasks and --task_types leave none")
+    return chosen
+
+
+def _check_known(flag: str, given: list[str] | None, known: list[str]) -> None:
+    for name in given or []:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise BadInput(f"{flag} {name}: unknown; {hint}valid are {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a task's data comes from: a local folder, or the hub at the pinned revision."""
+
+    folder: Path | None
+    revision: str
+
+
+def locate(task: Task, data_dir: Path | None) -> DataSource:
+    """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub.
+
+    A local folder's revision is ``local-<digest of its files>``: results never claim the hub's
+    revision for local data, and edited files are seen.
+
+    Raises:
+        BadInput: the folder is missing or empty, with the command that would fetch it.
+    """
+    if task.benchmark == "mini":
+        data_dir = MINIATURE_DATA
+    if data_dir is None:
+        return DataSource(None, task.revision)
+    folder = data_dir / task.path
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise BadInput(
+            f"{task.name}: no data in {folder}; fetch it with: hf download {task.path} --repo-type dataset "
+            f"--revision {task.revision} --local-dir {folder}"
+        )
+    return DataSource(folder, f"local-{sha256_of_files(files, folder)[:16]}")
