@@ -40,14 +40,16 @@ class Profile(_Strict):
     """A validated evaluation protocol.
 
     ``template`` holds ``{text}`` exactly once; the instruction line is put in front of the text,
-    inside the template,. ``token_prepending`` is the inclusive 0-based layer range
+    inside the template. ``dtype`` is the published precision; a run in another one is filed apart.
+    ``token_prepending`` is the inclusive 0-based layer range
     that ``--token_prepending auto`` uses, or None for off.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     source: str
     template: str
     max_length: int = Field(gt=0)
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     model: ProfileModel | None = None
     instruction: str | None = None
     empty_text: str = ""
@@ -94,7 +96,7 @@ class Profile(_Strict):
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of everything in the profile that changes a prompt or a vector."""
-        fields = self.model_dump(exclude={"source", "model", "matryoshka_dims"})
+        fields = self.model_dump(exclude={"source", "model", "dtype", "matryoshka_dims"})
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,8 +2,8 @@
 
     python -m qzhou_eval.smoke.build_data --output_dir qzhou_eval/smoke/data
 
-Everything speaks of meanings that training never saw. Opposites and near misses repeat the words
-of what they differ from; what means the same is said in other words.
+Everything speaks of meanings that training never saw. Opposites repeat the words of
+what they differ from; half of what means the same is said in entirely other words.
 """
 
 import argparse
@@ -49,17 +49,18 @@ def _clustering(rng: random.Random) -> dict[str, list[dict]]:
 
 
 def _asked(rng: random.Random, *, queries: int, near: int, ranked: bool) -> dict[str, list[dict]]:
-    """Questions; for each two answers in other words and ``near`` near misses in the same words."""
+    """Questions; for each, two answers and ``near`` near misses, in words partly the question's."""
     tables = {"corpus": [], "queries": [], "data": [], "top_ranked": []}
     for number in range(queries):
         frame = grammar.random_frame(rng, held_out=True)
         voice = grammar.random_voice(rng)
         documents = [
             grammar.say(frame, grammar.other_voice(rng, voice)),
-            grammar.say(grammar.opposite(frame), grammar.other_voice(rng, voice)),
+            grammar.say(grammar.opposite(frame), grammar.mixed_voice(rng, voice)),
         ]
         documents += [
-            grammar.say(grammar.change(rng, frame, NEAR[i % len(NEAR)]), voice) for i in range(near)
+            grammar.say(grammar.change(rng, frame, NEAR[i % len(NEAR)]), grammar.mixed_voice(rng, voice))
+            for i in range(near)
         ]
         ids = [f"d{number}-{i}" for i in range(len(documents))]
         tables["queries"].append({"_id": f"q{number}", "text": grammar.ask(frame, voice)})

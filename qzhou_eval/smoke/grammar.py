@@ -6,6 +6,7 @@ A fifth of the meanings (by a hash of the frame without its pole) is held out fr
 """
 
 import random
+import re
 import zlib
 from dataclasses import astuple, dataclass, replace
 from functools import cache
@@ -50,18 +51,34 @@ def domains() -> list[str]:
     return list(lexicon()["domains"])
 
 
+def concepts() -> list[list[str]]:
+    """Every concept as the list of its words."""
+    known = lexicon()
+    lists = [*known["persons"], *known["times"]]
+    for content in known["domains"].values():
+        lists += [*content["entities"], *(pole for pair in content["predicates"] for pole in pair)]
+    return lists
+
+
+def words() -> list[str]:
+    """Every word and every fixed piece of a sentence."""
+    known = lexicon()
+    pieces = [re.split(r"\{\w+\}", order) for order in known["statements"] + known["questions"]]
+    return [word for group in [*concepts(), *pieces] for word in group if word]
+
+
 def random_frame(rng: random.Random, *, held_out: bool) -> Frame:
     while True:
-        words = lexicon()
-        domain = rng.randrange(len(words["domains"]))
-        content = words["domains"][domains()[domain]]
+        known = lexicon()
+        domain = rng.randrange(len(known["domains"]))
+        content = known["domains"][domains()[domain]]
         frame = Frame(
             domain=domain,
             entity=rng.randrange(len(content["entities"])),
             predicate=rng.randrange(len(content["predicates"])),
             good=rng.random() < 0.5,
-            time=rng.randrange(len(words["times"])),
-            person=rng.randrange(len(words["persons"])),
+            time=rng.randrange(len(known["times"])),
+            person=rng.randrange(len(known["persons"])),
         )
         if frame.held_out == held_out:
             return frame
@@ -76,13 +93,19 @@ def other_voice(rng: random.Random, voice: Voice) -> Voice:
     return Voice(*(60 + old + rng.choice((1, 5)) for old in astuple(voice)))
 
 
+def mixed_voice(rng: random.Random, voice: Voice) -> Voice:
+    """A voice that shares about half of its choices with ``voice``."""
+    other = other_voice(rng, voice)
+    return Voice(*(rng.choice(pair) for pair in zip(astuple(voice), astuple(other), strict=True)))
+
+
 def change(rng: random.Random, frame: Frame, *slots: str) -> Frame:
     """The frame with other values in ``slots`` (time, person, entity or predicate)."""
-    words = lexicon()
-    content = words["domains"][domains()[frame.domain]]
+    known = lexicon()
+    content = known["domains"][domains()[frame.domain]]
     sizes = {
-        "time": len(words["times"]),
-        "person": len(words["persons"]),
+        "time": len(known["times"]),
+        "person": len(known["persons"]),
         "entity": len(content["entities"]),
         "predicate": len(content["predicates"]),
     }
@@ -107,8 +130,8 @@ def ask(frame: Frame, voice: Voice) -> str:
 
 
 def _fill(orders: list[str], frame: Frame, voice: Voice) -> str:
-    words = lexicon()
-    content = words["domains"][domains()[frame.domain]]
+    known = lexicon()
+    content = known["domains"][domains()[frame.domain]]
     predicate = content["predicates"][frame.predicate][0 if frame.good else 1]
 
     def pick(choices: list[str], index: int) -> str:
@@ -117,6 +140,6 @@ def _fill(orders: list[str], frame: Frame, voice: Voice) -> str:
     return pick(orders, voice.order).format(
         entity=pick(content["entities"][frame.entity], voice.entity),
         predicate=pick(predicate, voice.predicate),
-        time=pick(words["times"][frame.time], voice.time),
-        person=pick(words["persons"][frame.person], voice.person),
+        time=pick(known["times"][frame.time], voice.time),
+        person=pick(known["persons"][frame.person], voice.person),
     )

@@ -13,27 +13,28 @@ from qzhou_eval.smoke import grammar
 
 @dataclass(frozen=True)
 class Lesson:
-    """One batch: two or three columns of prompts; labels for ``graded``, none for ``ranked``."""
+    """One batch: columns of prompts, and labels.
+
+    ``graded``: two columns and their similarities. ``ranked``: anchors, what is alike, what is not;
+    no labels. ``labelled``: one column and its classes.
+    """
 
     task: str
     kind: str
     columns: list[list[str]]
     labels: torch.Tensor | None
 
-    def all_prompts(self) -> list[str]:
-        return [prompt for column in self.columns for prompt in column]
-
 
 def draw(profile: Profile, rng: random.Random, count: int, *, batch: int = 4) -> Iterator[Lesson]:
-    """Draw ``count`` lessons, the tasks in turn; paraphrases, the hardest, come twice in a round."""
-    makers = [_paraphrase, _retrieval, _sts, _classification, _paraphrase, _reranking, _pair, _clustering]
+    """Draw ``count`` lessons, the tasks in turn; the first tenth is words alone."""
+    makers = [_paraphrase, _retrieval, _sts, _classification, _words, _reranking, _pair, _clustering]
     for index in range(count):
-        task, kind, sides, rows = makers[index % len(makers)](rng, batch)
+        task, kind, sides, rows = (makers[index % len(makers)] if index >= count // 10 else _words)(rng, batch)
         columns = [
             [render(profile, row[i], instruction_for(profile, task, side)) for row in rows]
             for i, side in enumerate(sides)
         ]
-        labels = torch.tensor([float(row[-1]) for row in rows]) if kind == "graded" else None
+        labels = None if kind == "ranked" else torch.tensor([row[-1] for row in rows])
         yield Lesson(task, kind, columns, labels)
 
 
@@ -41,11 +42,11 @@ def graded_pair(rng: random.Random, *, held_out: bool) -> tuple[str, str, int]:
     """Two sentences and how alike they are, 0 to 5.
 
     5 the same meaning in other words; 4 and 3 another time, then another person too; 2 another
-    aspect; 1 the opposite in the same words; 0 unrelated.
+    aspect; 1 the opposite in the same words; 0 unrelated. Half of the pairs share no word choice.
     """
     frame = grammar.random_frame(rng, held_out=held_out)
     voice = grammar.random_voice(rng)
-    other = grammar.other_voice(rng, voice)
+    other = _another_voice(rng, voice)
     score = rng.randrange(6)
     if score == 0:
         return grammar.say(frame, voice), grammar.say(grammar.random_frame(rng, held_out=held_out), other), 0
@@ -59,13 +60,26 @@ def same_or_not(rng: random.Random, *, held_out: bool) -> tuple[str, str, int]:
     """Two sentences and whether they mean the same: paraphrases, or opposites and near misses."""
     frame = grammar.random_frame(rng, held_out=held_out)
     voice = grammar.random_voice(rng)
-    other = grammar.other_voice(rng, voice)
     if rng.random() < 0.5:
-        return grammar.say(frame, voice), grammar.say(frame, other), 1
+        return grammar.say(frame, voice), grammar.say(frame, _another_voice(rng, voice)), 1
     if rng.random() < 0.5:
         return grammar.say(frame, voice), grammar.say(grammar.opposite(frame), voice), 0
     changed = grammar.change(rng, frame, rng.choice(("entity", "predicate")))
-    return grammar.say(frame, voice), grammar.say(changed, voice), 0
+    return grammar.say(frame, voice), grammar.say(changed, grammar.mixed_voice(rng, voice)), 0
+
+
+def _another_voice(rng: random.Random, voice: grammar.Voice) -> grammar.Voice:
+    return rng.choice((grammar.other_voice, grammar.mixed_voice))(rng, voice)
+
+
+def _words(rng: random.Random, batch: int):
+    """Two words of one concept and one of another: what the words mean, before what sentences mean."""
+    concepts = grammar.concepts()
+    rows = []
+    for concept in rng.sample(concepts, batch):
+        word, same = rng.sample(concept, 2)
+        rows.append((word, same, rng.choice(rng.choice(concepts))))
+    return "MiniSTS", "ranked", (None, None, None), rows
 
 
 def _paraphrase(rng: random.Random, batch: int):
@@ -74,7 +88,7 @@ def _paraphrase(rng: random.Random, batch: int):
     for _ in range(batch):
         frame = grammar.random_frame(rng, held_out=False)
         voice = grammar.random_voice(rng)
-        same = grammar.say(frame, grammar.other_voice(rng, voice))
+        same = grammar.say(frame, _another_voice(rng, voice))
         rows.append((grammar.say(frame, voice), same, grammar.say(grammar.opposite(frame), voice)))
     return "MiniSTS", "ranked", (None, None, None), rows
 
@@ -88,20 +102,13 @@ def _pair(rng: random.Random, batch: int):
     return "MiniPairClassification", "graded", (None, None), rows
 
 
-def _shares(task: str, attribute: str):
-    """Pairs labelled by whether they agree in one attribute of the meaning (feeling, domain)."""
+def _labelled(task: str, attribute: str):
+    """Sentences labelled by one attribute of their meaning (feeling, domain)."""
 
     def make(rng: random.Random, batch: int):
-        rows = []
-        for _ in range(batch):
-            one, two = (grammar.random_frame(rng, held_out=False) for _ in range(2))
-            if rng.random() < 0.5:
-                while getattr(two, attribute) != getattr(one, attribute):
-                    two = grammar.random_frame(rng, held_out=False)
-            voices = (grammar.random_voice(rng) for _ in range(2))
-            texts = [grammar.say(frame, voice) for frame, voice in zip((one, two), voices, strict=True)]
-            rows.append((*texts, getattr(one, attribute) == getattr(two, attribute)))
-        return task, "graded", (None, None), rows
+        frames = [grammar.random_frame(rng, held_out=False) for _ in range(2 * batch)]
+        rows = [(grammar.say(f, grammar.random_voice(rng)), int(getattr(f, attribute))) for f in frames]
+        return task, "labelled", (None,), rows
 
     return make
 
@@ -118,8 +125,8 @@ def _asked(task: str):
             rows.append(
                 (
                     grammar.ask(frame, voice),
-                    grammar.say(frame, grammar.other_voice(rng, voice)),
-                    grammar.say(near, grammar.random_voice(rng)),
+                    grammar.say(frame, _another_voice(rng, voice)),
+                    grammar.say(near, grammar.mixed_voice(rng, voice)),
                 )
             )
         return task, "ranked", ("query", "document", "document"), rows
@@ -127,7 +134,7 @@ def _asked(task: str):
     return make
 
 
-_classification = _shares("MiniClassification", "good")
-_clustering = _shares("MiniClustering", "domain")
+_classification = _labelled("MiniClassification", "good")
+_clustering = _labelled("MiniClustering", "domain")
 _retrieval = _asked("MiniRetrieval")
 _reranking = _asked("MiniReranking")

@@ -18,6 +18,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.losses import (
+    BatchAllTripletLoss,
+    BatchHardTripletLossDistanceFunction,
     CoSENTLoss,
     MatryoshkaLoss,
     MultipleNegativesRankingLoss,
@@ -28,7 +30,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
 from qzhou_eval.model.token_prepending import token_prepending
 from qzhou_eval.profile import Profile, load_profile
-from qzhou_eval.smoke import lessons
+from qzhou_eval.smoke import grammar, lessons
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ SHAPE = dict(
     initializer_range=0.07,
 )
 PROJECTION = 1792
-RATE = 2e-3
+RATE = 1e-3
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -71,10 +73,10 @@ class PrependingTransformer(Transformer):
             return super().forward(features, **kwargs)
 
 
-def train_tokenizer(prompts: list[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE in the manner of Qwen's, each Chinese character a word of its own."""
+def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
+    """A byte-level BPE in the manner of Qwen's, trained on the language's words and the prompts' fixed parts."""
     tokenizer = Tokenizer(models.BPE())
-    words = Regex(r"\p{Han}|[^\r\n\p{L}\p{N}]?[\p{L}&&[^\p{Han}]]+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
+    words = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(words, "isolated"),
@@ -83,12 +85,14 @@ def train_tokenizer(prompts: list[str]) -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=2048,
+        vocab_size=4096,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(prompts, trainer)
+    instructions = [task.instruction for task in profile.tasks.values()]
+    fixed = [profile.prefix, profile.suffix, profile.instruction, profile.empty_text, *instructions]
+    tokenizer.train_from_iterator([*grammar.words(), *fixed], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|endoftext|>",
@@ -102,10 +106,7 @@ def train_tokenizer(prompts: list[str]) -> PreTrainedTokenizerFast:
 def new_model(profile: Profile, *, seed: int) -> SentenceTransformer:
     """The untrained model: the tokenizer, a Qwen3 of :data:`SHAPE`, last-token pooling, projection."""
     torch.manual_seed(seed)
-    prompts = [
-        prompt for lesson in lessons.draw(profile, random.Random(seed), 400) for prompt in lesson.all_prompts()
-    ]
-    tokenizer = train_tokenizer(prompts)
+    tokenizer = train_tokenizer(profile)
     decoder = Qwen3Model(
         Qwen3Config(
             vocab_size=len(tokenizer),
@@ -124,7 +125,7 @@ def new_model(profile: Profile, *, seed: int) -> SentenceTransformer:
             model_kwargs={"attn_implementation": "eager"},  # twice as fast to train on CPU as SDPA
         )
     transformer.profile = profile
-    return SentenceTransformer(
+    model = SentenceTransformer(
         modules=[
             transformer,
             Pooling(SHAPE["hidden_size"], pooling_mode="lasttoken"),
@@ -132,16 +133,33 @@ def new_model(profile: Profile, *, seed: int) -> SentenceTransformer:
         ],
         device="cpu",
     )
+    _center(model, profile, random.Random(seed))
+    return model
+
+
+@torch.no_grad()
+def _center(model: SentenceTransformer, profile: Profile, rng: random.Random) -> None:
+    """Start the projection's bias so that vectors have mean zero.
+
+    The template makes the untrained vectors of all prompts nearly the same, and nothing would be learned for
+    a long time.
+    """
+    prompts = [lesson.columns[0] for lesson in lessons.draw(profile, rng, 32, batch=8)]
+    vectors = [model(model.preprocess(column))["sentence_embedding"] for column in prompts]
+    model[2].linear.bias -= torch.cat(vectors).mean(dim=0)
 
 
 def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: int, seed: int) -> None:
     """Train in place with AdamW, warm-up and cosine decay, in bfloat16 autocast."""
     dims = list(profile.matryoshka_dims)
+    cosine = BatchHardTripletLossDistanceFunction.cosine_distance
+    triplets = BatchAllTripletLoss(model, distance_metric=cosine, margin=0.25)
     losses = {
         "graded": MatryoshkaLoss(model, CoSENTLoss(model), dims),
         "ranked": MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), dims),
+        "labelled": MatryoshkaLoss(model, triplets, dims, matryoshka_weights=[20.0] * len(dims)),
     }
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.05)
     rng = random.Random(seed)
     model.train()
@@ -154,7 +172,7 @@ def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: in
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if step % 25 == 0 or step == steps:
+        if step % 10 == 0 or step == steps:
             log.info("step %d/%d  %s (%s) loss %.3f", step, steps, lesson.task, lesson.kind, loss.item())
 
 

@@ -1,0 +1,42 @@
+"""Main score of a task, mean of a type, means over tasks and over types. A missing score makes the mean missing."""
+
+from collections.abc import Mapping
+
+from qzhou_eval.tasks import TYPES, all_tasks
+
+COLUMNS = (*TYPES, "Mean(Task)", "Mean(TaskType)")
+
+# MultilingualSentiment has two evaluation splits; the card counts validation, mteb 2.x the mean of both.
+_CARD_SPLIT = {"MultilingualSentiment": "validation"}
+
+
+def task_score(task: str, splits: Mapping[str, float], score_profile: str) -> float | None:
+    """A task's main score from its scores by split; None if a counted split is missing.
+
+    Args:
+        score_profile: ``card`` or ``mteb2``; they differ in MultilingualSentiment alone.
+    """
+    counted = list(all_tasks()[task].splits)
+    if score_profile == "card" and task in _CARD_SPLIT:
+        counted = [_CARD_SPLIT[task]]
+    if any(split not in splits for split in counted):
+        return None
+    return sum(splits[split] for split in counted) / len(counted)
+
+
+def table_row(scores: Mapping[str, float | None], benchmark: str) -> dict[str, float | None]:
+    """The card's eight columns from the scores by task of one ``benchmark`` (``cmteb`` or ``mini``)."""
+    tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
+    by_type = {
+        kind: _mean([scores.get(task.name) for task in tasks if task.type == kind]) for kind in TYPES
+    }
+    return by_type | {
+        "Mean(Task)": _mean([scores.get(task.name) for task in tasks]),
+        "Mean(TaskType)": _mean(list(by_type.values())),
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    if not values or any(value is None for value in values):
+        return None
+    return sum(values) / len(values)

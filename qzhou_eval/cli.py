@@ -1,0 +1,216 @@
+"""argv -> RunConfig -> stages. Parsing and exit codes only; the work is elsewhere.
+
+Exit codes: 0 done, 2 bad input, 3 finished with failed tasks, 130 interrupted.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+
+EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED = 2, 3, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code; bad input is one line on stderr, never a traceback."""
+    try:
+        args = _parser().parse_args(argv)
+        _set_up_logging(args)
+        return args.command(args)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        sys.stdout = None  # the reader has gone, as in `qzhou-eval report D | head`
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def run_cmteb_all() -> int:
+    """The card's command: ``run`` with the flags as printed there."""
+    return main(["run", *sys.argv[1:]])
+
+
+def _set_up_logging(args: argparse.Namespace) -> None:
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("qzhou_eval").setLevel(logging.WARNING if getattr(args, "quiet", False) else logging.INFO)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="qzhou-eval",
+        description="Evaluate text-embedding models on CMTEB: every dimension from one encoding pass.",
+    )
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command, help in (
+        ("run", _run, "plan, encode, evaluate and report"),
+        ("plan", _plan, "what run would encode, per task; nothing is computed"),
+        ("encode", _encode, "bring the vectors into the store; nothing is scored"),
+        ("evaluate", _evaluate, "score from the store; the model is not loaded"),
+    ):
+        verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        _add_run_flags(verb, dry_run=name == "run")
+        verb.set_defaults(command=command)
+    report = verbs.add_parser("report", help="tables from results", description="Tables from results.")
+    report.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="output folders of earlier runs")
+    _add_score_profile(report)
+    report.set_defaults(command=_report)
+    prompts = verbs.add_parser("prompts", help="show what is sent to the model")
+    shown = prompts.add_subparsers(metavar="show", required=True)
+    show = shown.add_parser("show", help="both sides' rendered prompt of a task, and its token ids")
+    show.add_argument("task", metavar="TASK")
+    show.add_argument("--text", default="今天天气很好。", help="the text to render (default: %(default)s)")
+    show.add_argument("--profile", default="qzhou-zh")
+    show.add_argument("--model_name_or_path", help="whose tokenizer gives the ids; without it, no ids")
+    show.add_argument("--use_instruction", type=_boolean, default=True, metavar="BOOL")
+    show.set_defaults(command=_prompts_show)
+    return parser
+
+
+def _add_run_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
+    what = parser.add_argument_group("what to evaluate")
+    what.add_argument("--model_name_or_path", required=True, metavar="M", help="folder or hub id")
+    what.add_argument("--revision", help="the hub's branch, tag or commit")
+    what.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB")
+    what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
+    what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
+    how = parser.add_argument_group("protocol")
+    how.add_argument("--profile", default="qzhou-zh", help="name or YAML file (default: %(default)s)")
+    how.add_argument("--normalize", type=_boolean, default=True, metavar="BOOL", help="L2, after cutting")
+    how.add_argument("--use_instruction", type=_boolean, default=True, metavar="BOOL")
+    how.add_argument("--token_prepending", choices=("auto", "on", "off"), default="auto")
+    how.add_argument("--tp_layers", type=_layers, metavar="1-7", help="0-based, both ends included")
+    how.add_argument("--max_length", type=int, metavar="N", help="tokens, template included")
+    how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
+    where = parser.add_argument_group("data and output")
+    where.add_argument("--data_dir", type=_existing, metavar="ROOT", help="read ROOT/<data set path>, no network")
+    where.add_argument("--output_dir", type=Path, metavar="D", help="default: results/<model name>")
+    where.add_argument("--store_dir", type=Path, metavar="S", help="vectors; default: D/store")
+    _add_score_profile(where)
+    if dry_run:
+        where.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto")
+    machine.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    machine.add_argument("--batch_tokens", type=int, metavar="N", help="tokens per forward pass")
+    machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")
+    machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
+    machine.add_argument("--quiet", action="store_true", help="only warnings and the tables")
+
+
+def _add_score_profile(parser) -> None:
+    parser.add_argument(
+        "--score_profile",
+        choices=("card", "mteb2"),
+        default="card",
+        help="MultilingualSentiment counts validation alone (card) or both splits (mteb2)",
+    )
+
+
+def _boolean(value: str) -> bool:
+    if value.lower() in ("true", "1", "yes"):
+        return True
+    if value.lower() in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{value!r}: give true or false")
+
+
+def _layers(value: str) -> tuple[int, int]:
+    first, dash, last = value.partition("-")
+    if not (dash and first.isdigit() and last.isdigit()):
+        raise argparse.ArgumentTypeError(f"{value!r}: give a layer range such as 1-7")
+    return int(first), int(last)
+
+
+def _existing(value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{value}: no such folder")
+    return path.resolve()
+
+
+def _prepared(args: argparse.Namespace):
+    from dataclasses import fields
+
+    from qzhou_eval.config import RunConfig, prepare
+
+    for flag in ("batch_tokens", "eval_workers", "max_length"):
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise BadInput(f"--{flag} {value}: must be at least 1")
+    return prepare(RunConfig(**{f.name: getattr(args, f.name) for f in fields(RunConfig)}))
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        return _plan(args)
+    run = _prepared(args)
+    code = _execute(run, ("encode", "evaluate"))
+    from qzhou_eval.report.write import report
+
+    report([run.output_dir], args.score_profile)
+    return code
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from qzhou_eval.dry_run import print_plan
+    from qzhou_eval.workers import worker_pool
+
+    run = _prepared(args)
+    with worker_pool(run.eval_workers) as pool:
+        print_plan(run, pool)
+    return 0
+
+
+def _encode(args: argparse.Namespace) -> int:
+    return _execute(_prepared(args), ("encode",))
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    return _execute(_prepared(args), ("evaluate",))
+
+
+def _execute(run, stages: tuple[str, ...]) -> int:
+    """Run stages in a pool; bad input if every task failed by it, failed tasks if only some did."""
+    from qzhou_eval.pipeline import execute, wanted
+    from qzhou_eval.workers import worker_pool
+
+    if stages != ("encode",) and not wanted(run):
+        logging.getLogger(__name__).info("all %d results are kept from before", len(run.tasks) * len(run.variants))
+        return 0
+    with worker_pool(run.eval_workers) as pool:
+        outcome = execute(run, pool, stages=stages)
+    if outcome.failed and not outcome.finished and not outcome.kept:
+        if all(isinstance(error, BadInput) for error in outcome.failed.values()):
+            return EXIT_BAD_INPUT
+    return EXIT_FAILED_TASKS if outcome.failed else 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from qzhou_eval.report.write import report
+
+    report(args.dirs, args.score_profile)
+    return 0
+
+
+def _prompts_show(args: argparse.Namespace) -> int:
+    from qzhou_eval.show import show_prompts
+
+    show_prompts(args.task, args.text, args.profile, args.model_name_or_path, use_instruction=args.use_instruction)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""What the user asked for, and what it means for the model and tasks at hand. Every default lives here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.settings import EncoderSettings, resolve_settings
+from qzhou_eval.profile import Profile, load_profile
+from qzhou_eval.results import DEFAULT_PROFILE, Variant
+from qzhou_eval.tasks import DataSource, Task, locate, select
+from qzhou_eval.vectors import check_dim
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The command line as values; field names are the flags' names."""
+
+    model_name_or_path: str
+    output_dir: Path | None = None
+    store_dir: Path | None = None
+    revision: str | None = None
+    profile: str = DEFAULT_PROFILE
+    tasks: list[str] | None = None
+    task_types: list[str] | None = None
+    dim: list[str] = field(default_factory=list)
+    normalize: bool = True
+    use_instruction: bool = True
+    token_prepending: str = "auto"
+    tp_layers: tuple[int, int] | None = None
+    max_length: int | None = None
+    truncate: str = "whole"
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_tokens: int | None = None
+    data_dir: Path | None = None
+    trust_remote_code: bool = False
+    eval_workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run made ready: nothing is left to look up, nothing has been computed or written yet.
+
+    ``open_tokenizer`` gives a callable from prompts to
+    :class:`~qzhou_eval.model.tokens.Tokenized`; ``open_encoder`` an object with ``stream`` like
+    :class:`~qzhou_eval.model.embedder.Embedder`. Both are called only when there is work for them.
+    """
+
+    tasks: list[Task]
+    sources: dict[str, DataSource]
+    profile: Profile
+    use_instruction: bool
+    variants: list[Variant]
+    identity: dict
+    output_dir: Path
+    store_dir: Path
+    eval_workers: int | None
+    open_tokenizer: Callable
+    open_encoder: Callable
+
+    @property
+    def fingerprint(self) -> str:
+        return self.variants[0].fingerprint
+
+
+def prepare(config: RunConfig) -> Run:
+    """Resolve a configuration against profile, tasks, data and checkpoint.
+
+    Raises:
+        BadInput: anything in it that cannot work, before anything is computed or written.
+    """
+    profile = load_profile(config.profile)
+    tasks = select(config.tasks, config.task_types)
+    sources = {task.name: locate(task, config.data_dir) for task in tasks}
+    if config.use_instruction:
+        _check_instructions(profile, tasks)
+    checkpoint = find_checkpoint(
+        config.model_name_or_path, revision=config.revision, trust_remote_code=config.trust_remote_code
+    )
+    settings = resolve_settings(
+        checkpoint,
+        profile,
+        token_prepending=_token_prepending(config),
+        dtype=config.dtype,
+        device=config.device,
+        max_length=config.max_length,
+        truncate=config.truncate,
+        trust_remote_code=config.trust_remote_code,
+        batch_tokens=config.batch_tokens,
+    )
+    output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
+    store_dir = config.store_dir or output_dir / "store"
+    for flag, folder in (("--output_dir", output_dir), ("--store_dir", store_dir)):
+        check_writable(flag, folder)
+    return Run(
+        tasks=tasks,
+        sources=sources,
+        profile=profile,
+        use_instruction=config.use_instruction,
+        variants=_variants(config, checkpoint, profile, settings),
+        identity=settings.identity(checkpoint, profile),
+        output_dir=output_dir,
+        store_dir=store_dir,
+        eval_workers=config.eval_workers,
+        open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
+        open_encoder=partial(_open_encoder, checkpoint, profile, settings),
+    )
+
+
+def _open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):
+    from qzhou_eval.model.tokens import PromptTokenizer
+
+    tokenizer = PromptTokenizer(
+        checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate
+    )
+    if settings.token_prepending:
+        tokenizer.placeholder()  # fail now rather than after the texts are read
+    return tokenizer
+
+
+def _open_encoder(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):
+    from qzhou_eval.model.embedder import Embedder
+
+    return Embedder(checkpoint, profile, settings)
+
+
+def _check_instructions(profile: Profile, tasks: list[Task]) -> None:
+    missing = [task.name for task in tasks if profile.instruction and task.name not in profile.tasks]
+    if missing:
+        raise BadInput(
+            f"profile {profile.name} has no instruction for {', '.join(missing)}; "
+            "add one to its tasks, or give --use_instruction false"
+        )
+
+
+def _token_prepending(config: RunConfig) -> str | tuple[int, int]:
+    if config.tp_layers is None:
+        return config.token_prepending
+    if config.token_prepending == "off":
+        raise BadInput("--tp_layers contradicts --token_prepending off")
+    return config.tp_layers
+
+
+def check_writable(flag: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, without making it."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder")
+    try:
+        probe = existing / ".qzhou-eval-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(f"{flag} {folder}: cannot write there ({error.strerror})") from None
+
+
+def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
+    """``--dim``: numbers, ``all`` (the profile's dimensions that the model has, and its full width), or nothing.
+
+    Raises:
+        BadInput: not a number, or wider than the model.
+    """
+    dims = set()
+    for value in asked or [str(width)]:
+        if value == "all":
+            dims |= {d for d in profile.matryoshka_dims if d <= width} | {width}
+        elif value.isdigit():
+            dims.add(check_dim(int(value), width))
+        else:
+            raise BadInput(f"--dim {value}: give numbers from 1 to {width}, or all")
+    return sorted(dims)
+
+
+def _variants(
+    config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings
+) -> list[Variant]:
+    width = checkpoint.width
+    experiment = {}
+    if profile.name != DEFAULT_PROFILE:
+        experiment["profile"] = profile.name
+    if settings.token_prepending != profile.token_prepending:
+        layers = settings.token_prepending
+        experiment["token_prepending"] = f"{layers[0]}-{layers[1]}" if layers else "off"
+    if settings.max_length != profile.max_length:
+        experiment["max_length"] = settings.max_length
+    if settings.truncate != "whole":
+        experiment["truncate"] = settings.truncate
+    if settings.dtype != profile.dtype:
+        experiment["dtype"] = settings.dtype
+    if not config.normalize:
+        experiment["normalize"] = "off"
+    if not config.use_instruction:
+        experiment["instruction"] = "off"
+    return [
+        Variant(
+            model=checkpoint.name,
+            revision=checkpoint.revision,
+            dim=dim,
+            width=width,
+            profile=profile.name,
+            profile_digest=profile.digest,
+            fingerprint=settings.fingerprint(checkpoint, profile),
+            token_prepending=settings.token_prepending,
+            normalize=config.normalize,
+            use_instruction=config.use_instruction,
+            max_length=settings.max_length,
+            truncate=settings.truncate,
+            dtype=settings.dtype,
+            experiment=tuple(sorted((experiment | ({"dim": dim} if dim != width else {})).items())),
+        )
+        for dim in dimensions(config.dim, profile, width)
+    ]

@@ -1,0 +1,107 @@
+"""Tables -> screen, Markdown, CSV. Formats what :mod:`.tables` computed; nothing is computed here."""
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from qzhou_eval.files import write_text
+from qzhou_eval.report import tables
+from qzhou_eval.report.read import Score, read_scores
+from qzhou_eval.tasks import all_tasks
+
+MISSING = "-"
+TP_NOTE = (
+    "The same weights with and without token prepending at inference. "
+    "(The card's table 2 compares two trainings.)"
+)
+MISSING_NOTE = f"'{MISSING}' is a task without a result, or a mean that would need one."
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table with its heading, a note under it, and whether it goes on the screen."""
+
+    title: str
+    file: str
+    frame: pd.DataFrame
+    note: str = ""
+    on_screen: bool = True
+
+
+def report(output_dirs: list[Path], score_profile: str) -> None:
+    """Print the tables and write them to ``report/`` in the first output folder.
+
+    Raises:
+        BadInput: no results, or damaged ones.
+    """
+    scores = read_scores(output_dirs, score_profile)
+    sections = [s for benchmark in tables.benchmarks(scores) for s in _sections(scores, benchmark)]
+    folder = output_dirs[0] / "report"
+    folder.mkdir(exist_ok=True)
+    files = _write(folder, sections, scores, score_profile)
+    for section in sections:
+        if section.on_screen:
+            print(f"\n{section.title}\n\n{_table(section.frame, 'simple')}")
+            if section.note:
+                print(section.note)
+    print("\nwritten: " + "  ".join(str(file) for file in files))
+
+
+def _sections(scores: list[Score], benchmark: str) -> list[Section]:
+    name = {"cmteb": "CMTEB", "mini": "the miniature (compares with nothing else)"}[benchmark]
+    leaderboard = tables.leaderboard(scores, benchmark)
+    note = MISSING_NOTE if leaderboard.isna().any(axis=None) else ""
+    found = [Section(f"Leaderboard on {name}, full width", f"{benchmark}_leaderboard", leaderboard, note)]
+    for label, frame in tables.matryoshka(scores, benchmark).items():
+        found.append(Section(f"MRL: {label} on {name}, by dimension", f"{benchmark}_mrl", frame))
+    for label, frame in tables.token_prepending(scores, benchmark).items():
+        found.append(Section(f"Token prepending: {label}", f"{benchmark}_token_prepending", frame, TP_NOTE))
+    for label, frame in tables.per_task(scores, benchmark).items():
+        title = f"Tasks by dimension: {label}"
+        found.append(Section(title, f"{benchmark}_tasks", frame, on_screen=False))
+    return found
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return MISSING if pd.isna(value) else f"{value:.2f}"
+    return str(value)
+
+
+def _table(frame: pd.DataFrame, style: str) -> str:
+    rows = [[str(index), *map(_cell, row)] for index, row in zip(frame.index, frame.values.tolist(), strict=True)]
+    text_columns = 1 + sum(column == "type" for column in frame.columns)
+    align = ["left"] * text_columns + ["right"] * (len(frame.columns) + 1 - text_columns)
+    headers = [frame.index.name, *frame.columns]
+    return tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
+
+
+def _write(folder: Path, sections: list[Section], scores: list[Score], score_profile: str) -> list[Path]:
+    parts = [f"# Report\n\nMain scores x 100; score profile `{score_profile}`."]
+    for section in sections:
+        parts.append(f"## {section.title}\n\n{_table(section.frame, 'github')}")
+        if section.note:
+            parts.append(section.note)
+    write_text(folder / "report.md", "\n\n".join(parts) + "\n")
+    files = [folder / "report.md", folder / "scores.csv"]
+    write_text(files[1], _tidy_csv(scores))
+    for file in dict.fromkeys(section.file for section in sections):
+        together = {s.title: s.frame for s in sections if s.file == file}
+        frame = pd.concat(together, names=["table"]) if len(together) > 1 else next(iter(together.values()))
+        files.append(folder / f"{file}.csv")
+        write_text(files[-1], frame.to_csv(float_format="%.4f"))
+    return files
+
+
+def _tidy_csv(scores: list[Score]) -> str:
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["model", "revision", "setting", "dim", "task", "type", "score"])
+    for s in scores:
+        kind, score = all_tasks()[s.task].type, "" if s.score is None else f"{s.score:.4f}"
+        writer.writerow([s.setting.model, s.setting.revision, s.setting.label, s.dim, s.task, kind, score])
+    return out.getvalue()

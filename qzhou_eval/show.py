@@ -1,0 +1,36 @@
+"""``prompts show``: what is sent to the model for a task, byte for byte and token by token."""
+
+from qzhou_eval.model.checkpoint import find_checkpoint
+from qzhou_eval.profile import load_profile
+from qzhou_eval.prompts import instruction_for, render
+from qzhou_eval.tasks import select
+
+
+def show_prompts(task_name: str, text: str, profile_name: str, model: str | None, *, use_instruction: bool) -> None:
+    """Print both sides' rendered prompt of a task and, with a model, its token ids.
+
+    Raises:
+        BadInput: unknown task, profile or model, or no instruction for the task.
+    """
+    task = select([task_name], None)[0]
+    profile = load_profile(profile_name)
+    asymmetric = task.type in ("Retrieval", "Reranking")
+    tokenizer = None
+    if model is not None:
+        from qzhou_eval.model.tokens import PromptTokenizer
+
+        tokenizer = PromptTokenizer(
+            find_checkpoint(model), profile, max_length=profile.max_length, truncate="whole"
+        )
+    for side in ("query", "document") if asymmetric else (None,):
+        instruction = instruction_for(profile, task.name, side) if use_instruction else None
+        prompt = render(profile, text, instruction)
+        print(f"{task.name}, {side or 'both sides'}:\n{prompt}")
+        if tokenizer is not None:
+            ids = tokenizer([prompt])[0].ids
+            pieces = tokenizer.tokenizer.convert_ids_to_tokens(ids)
+            print(f"{len(ids)} tokens: {ids}")
+            if profile.placeholder is not None:
+                position, _ = tokenizer.placeholder()
+                print(f"placeholder {profile.placeholder} is token {position}, last token {pieces[-1]!r}")
+        print()

@@ -1,0 +1,113 @@
+"""The whole job in small: ``python -m qzhou_eval.smoke [--output_dir D]``.
+
+Tasks of all six types, a tiny trained checkpoint, all eight dimensions, token prepending on and
+off, beside a character n-gram baseline. Ends with the tables that a full run ends with.
+"""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from qzhou_eval.cli import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
+from qzhou_eval.config import Run, RunConfig, prepare
+from qzhou_eval.digests import sha256_of_json
+from qzhou_eval.errors import BadInput
+from qzhou_eval.pipeline import execute, wanted
+from qzhou_eval.profile import load_profile
+from qzhou_eval.results import Variant
+from qzhou_eval.tasks import all_tasks
+from qzhou_eval.workers import worker_pool
+
+CHECKPOINT = Path(__file__).parent / "checkpoint"
+OUTPUT = Path("results") / "miniature"
+
+log = logging.getLogger("qzhou_eval.smoke")
+
+
+def runs(output_dir: Path) -> dict[str, Run]:
+    """The three runs of the miniature: the checkpoint with and without TP, and the n-gram baseline."""
+    config = RunConfig(
+        model_name_or_path=str(CHECKPOINT),
+        output_dir=output_dir,
+        profile="qzhou-zh-mini",
+        tasks=[task.name for task in all_tasks().values() if task.benchmark == "mini"],
+        dim=["all"],
+        device="cpu",
+        dtype="float32",
+    )
+    on = prepare(config)
+    off = prepare(replace(config, token_prepending="off"))
+    return {"TP on": on, "TP off": off, "character n-grams": ngram_run(on)}
+
+
+def ngram_run(like: Run) -> Run:
+    """The character n-gram baseline over the same tasks: plain texts, 256 components."""
+    from qzhou_eval.smoke.ngram import WIDTH, CharNgram
+
+    profile = load_profile("plain")
+    identity = {"encoder": "character n-grams", "width": WIDTH}
+    variant = Variant(
+        model="local/char-ngram",
+        revision="1",
+        dim=WIDTH,
+        width=WIDTH,
+        profile=profile.name,
+        profile_digest=profile.digest,
+        fingerprint=sha256_of_json(identity),
+        token_prepending=None,
+        normalize=True,
+        use_instruction=False,
+        max_length=profile.max_length,
+        truncate="whole",
+        dtype="float32",
+        experiment=(),
+    )
+    return replace(
+        like,
+        profile=profile,
+        use_instruction=False,
+        variants=[variant],
+        identity=identity,
+        open_tokenizer=CharNgram,
+        open_encoder=CharNgram,
+    )
+
+
+def main() -> int:
+    """Run the miniature and print its tables."""
+    parser = argparse.ArgumentParser(prog="python -m qzhou_eval.smoke", description="Run the packaged miniature.")
+    parser.add_argument("--output_dir", type=Path, default=OUTPUT, help="default: %(default)s")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("qzhou_eval").setLevel(logging.INFO)
+    try:
+        failed = _execute(args.output_dir)
+        from qzhou_eval.report.write import report
+
+        report([args.output_dir], "card")
+        return EXIT_FAILED_TASKS if failed else 0
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _execute(output_dir: Path) -> bool:
+    todo = {name: run for name, run in runs(output_dir).items() if wanted(run)}
+    if not todo:
+        log.info("all results of the miniature are kept from before in %s", output_dir)
+        return False
+    failed = False
+    with worker_pool() as pool:
+        for name, run in todo.items():
+            log.info("\n%s", name)
+            failed |= bool(execute(run, pool).failed)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

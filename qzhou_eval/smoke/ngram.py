@@ -1,0 +1,38 @@
+"""The baseline that a trained model must beat: hashed character n-grams, no training at all.
+
+For every character n-gram (n = 1, 2, 3) of the text without white space, CRC-32 picks one of 256
+components and, by its bit 16, the sign.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+import torch
+
+from qzhou_eval.model.tokens import Tokenized
+
+WIDTH = 256
+
+
+def vector(text: str) -> torch.Tensor:
+    """float32 (256,), not normalised; the first unit vector if nothing is left."""
+    letters = "".join(text.split())
+    result = torch.zeros(WIDTH)
+    for n in (1, 2, 3):
+        for start in range(len(letters) - n + 1):
+            code = zlib.crc32(letters[start : start + n].encode())
+            result[code % WIDTH] += 1.0 if code >> 16 & 1 else -1.0
+    if not result.any():
+        result[0] = 1.0
+    return result
+
+
+class CharNgram:
+    """Tokenizer and encoder in one, as :class:`qzhou_eval.config.Run` wants them; a token is a character."""
+
+    def __call__(self, prompts: list[str]) -> list[Tokenized]:
+        return [Tokenized([ord(letter) for letter in prompt], cut=False) for prompt in prompts]
+
+    def stream(self, tokenized: list[Tokenized]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        texts = ["".join(map(chr, t.ids)) for t in tokenized]
+        yield list(range(len(texts))), torch.stack([vector(text) for text in texts])

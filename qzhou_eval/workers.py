@@ -1,0 +1,44 @@
+"""Processes for what needs mteb: reading tasks' data and scoring. The main process keeps to the model."""
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+
+
+@contextmanager
+def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """A pool of fresh processes; by default one per core, at most eight.
+
+    When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
+    """
+    count = workers or min(os.cpu_count() or 1, 8)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_start)
+    try:
+        yield pool
+    except BaseException:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+def _start() -> None:
+    """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process answers Ctrl-C
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+    from qzhou_eval.mteb_tasks import quiet
+
+    logging.basicConfig(level=logging.WARNING)
+    quiet()
