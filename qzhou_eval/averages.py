@@ -27,9 +27,7 @@ def task_score(task: str, splits: Mapping[str, float], score_profile: str) -> fl
 def table_row(scores: Mapping[str, float | None], benchmark: str) -> dict[str, float | None]:
     """The card's eight columns from the scores by task of one ``benchmark`` (``cmteb`` or ``mini``)."""
     tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
-    by_type = {
-        kind: _mean([scores.get(task.name) for task in tasks if task.type == kind]) for kind in TYPES
-    }
+    by_type = {kind: _mean([scores.get(task.name) for task in tasks if task.type == kind]) for kind in TYPES}
     return by_type | {
         "Mean(Task)": _mean([scores.get(task.name) for task in tasks]),
         "Mean(TaskType)": _mean(list(by_type.values())),

@@ -192,10 +192,11 @@ def _execute(run, stages: tuple[str, ...]) -> int:
         return 0
     with worker_pool(run.eval_workers) as pool:
         outcome = execute(run, pool, stages=stages)
-    if outcome.failed and not outcome.finished and not outcome.kept:
-        if all(isinstance(error, BadInput) for error in outcome.failed.values()):
-            return EXIT_BAD_INPUT
-    return EXIT_FAILED_TASKS if outcome.failed else 0
+    if not outcome.failed:
+        return 0
+    nothing_else = len(outcome.failed) == len(run.tasks)
+    bad_input = all(isinstance(error, BadInput) for error in outcome.failed.values())
+    return EXIT_BAD_INPUT if nothing_else and bad_input else EXIT_FAILED_TASKS
 
 
 def _report(args: argparse.Namespace) -> int:

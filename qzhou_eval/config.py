@@ -113,9 +113,7 @@ def prepare(config: RunConfig) -> Run:
 def _open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):
     from qzhou_eval.model.tokens import PromptTokenizer
 
-    tokenizer = PromptTokenizer(
-        checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate
-    )
+    tokenizer = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
     if settings.token_prepending:
         tokenizer.placeholder()  # fail now rather than after the texts are read
     return tokenizer
@@ -176,9 +174,7 @@ def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
     return sorted(dims)
 
 
-def _variants(
-    config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings
-) -> list[Variant]:
+def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> list[Variant]:
     width = checkpoint.width
     experiment = {}
     if profile.name != DEFAULT_PROFILE:

@@ -5,10 +5,12 @@ inside the functions: the main process, which only submits jobs, does without it
 """
 
 import json
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from qzhou_eval.files import temporary_in, publish, write_text
+from qzhou_eval.files import publish, temporary_in, write_text
 from qzhou_eval.profile import Profile
 from qzhou_eval.results import Variant
 from qzhou_eval.tasks import DataSource, Task
@@ -35,38 +37,42 @@ def evaluate(job: EvaluateJob) -> dict[int, float]:
     Raises:
         BadInput: the data cannot be read, or a prompt is not in the store.
     """
-    import mteb
-
     from qzhou_eval.mteb_adapter import StoreEncoder, TaskVectors
     from qzhou_eval.mteb_tasks import load_task, readable_errors
     from qzhou_eval.store import Store
 
     store = Store(job.store_dir, job.variants[0].fingerprint)
     store.refresh(verify=False)
-    vectors = TaskVectors(
-        store, job.task, job.profile, use_instruction=job.variants[0].use_instruction
-    )
+    vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
     mteb_task = load_task(job.task, job.source)
     scores = {}
     for variant in job.variants:
         encoder = StoreEncoder(vectors, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         with readable_errors(job.task, job.source):
-            result = mteb.evaluate(
-                encoder,
-                mteb_task,
-                cache=None,
-                co2_tracker=False,
-                encode_kwargs={"batch_size": 1024, "show_progress_bar": False},
-                show_progress_bar=False,
-            ).task_results[0]
+            result = _score(mteb_task, encoder)
         _write(job.output_dir / variant.folder, result, encoder.mteb_model_meta)
         scores[variant.dim] = float(result.get_score())
     return scores
 
 
+def _score(mteb_task, encoder):
+    """What ``mteb.evaluate`` does for one task and encoder, without its import of sentence-transformers."""
+    from mteb.results import TaskResult
+
+    start = time.monotonic()
+    by_split = {
+        split: mteb_task.evaluate(encoder, split, encode_kwargs={"batch_size": 1024, "show_progress_bar": False})
+        for split in mteb_task.eval_splits
+    }
+    return TaskResult.from_task_results(
+        mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
+    )
+
+
 def model_meta(variant: Variant):
     """mteb's ``ModelMeta`` of the model at one variant."""
     from mteb.models import ModelMeta
+    from mteb.models.model_meta import ScoringFunction
 
     return ModelMeta.create_empty(
         overwrites=dict(
@@ -76,7 +82,7 @@ def model_meta(variant: Variant):
             max_tokens=variant.max_length,
             embed_dim=variant.dim,
             framework=["PyTorch", "Transformers"],
-            similarity_fn_name="cosine",
+            similarity_fn_name=ScoringFunction.COSINE,
             use_instructions=variant.use_instruction,
             experiment_kwargs=dict(variant.experiment) or None,
         )

@@ -19,9 +19,7 @@ def show_prompts(task_name: str, text: str, profile_name: str, model: str | None
     if model is not None:
         from qzhou_eval.model.tokens import PromptTokenizer
 
-        tokenizer = PromptTokenizer(
-            find_checkpoint(model), profile, max_length=profile.max_length, truncate="whole"
-        )
+        tokenizer = PromptTokenizer(find_checkpoint(model), profile, max_length=profile.max_length, truncate="whole")
     for side in ("query", "document") if asymmetric else (None,):
         instruction = instruction_for(profile, task.name, side) if use_instruction else None
         prompt = render(profile, text, instruction)

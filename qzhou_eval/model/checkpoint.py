@@ -95,9 +95,7 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
         raise BadInput(f"--model_name_or_path {name}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(
-            f"--model_name_or_path {name}: not a folder, and the hub cannot be reached ({reason})"
-        ) from None
+        raise BadInput(f"--model_name_or_path {name}: not a folder, and the hub cannot be reached ({reason})") from None
 
 
 def _modules(folder: Path) -> tuple[Path, Path | None]:

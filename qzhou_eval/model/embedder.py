@@ -30,14 +30,10 @@ class Embedder:
         self.checkpoint = checkpoint
         self.profile = profile
         self.settings = settings
-        self.tokenize = PromptTokenizer(
-            checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate
-        )
+        self.tokenize = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
         self._placeholder = self.tokenize.placeholder() if settings.token_prepending else None
         dtype, device = getattr(torch, settings.dtype), settings.device
-        self.model = load_decoder(
-            checkpoint, dtype=dtype, device=device, trust_remote_code=settings.trust_remote_code
-        )
+        self.model = load_decoder(checkpoint, dtype=dtype, device=device, trust_remote_code=settings.trust_remote_code)
         self.projection = load_projection(checkpoint, dtype=dtype, device=device)
         self._check_parameters()
 
@@ -71,9 +67,7 @@ class Embedder:
             BadInput: no such model, tensors missing or unexpected, no placeholder token, or a
                 setting that does not fit the model.
         """
-        checkpoint = find_checkpoint(
-            model_name_or_path, revision=revision, trust_remote_code=trust_remote_code
-        )
+        checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=trust_remote_code)
         rules = load_profile(profile)
         settings = resolve_settings(
             checkpoint,
@@ -183,6 +177,4 @@ class Embedder:
         if named is None or self.checkpoint.name.split("/")[-1] != named.name.split("/")[-1]:
             log.info("%s: %s parameters", self.checkpoint.name, f"{count:,}")
         elif count != named.parameters:
-            raise BadInput(
-                f"{self.checkpoint.folder}: {count:,} parameters, but {named.name} has {named.parameters:,}"
-            )
+            raise BadInput(f"{self.checkpoint.folder}: {count:,} parameters, but {named.name} has {named.parameters:,}")

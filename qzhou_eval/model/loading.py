@@ -15,9 +15,7 @@ log = logging.getLogger(__name__)
 _HEADS = ("lm_head.", "score.")
 
 
-def load_decoder(
-    checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool
-) -> nn.Module:
+def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool) -> nn.Module:
     """Load the decoder without its language-model head.
 
     The stock class is looked up by model type, not through ``AutoModel``: after a load with remote
@@ -35,9 +33,7 @@ def load_decoder(
     options = dict(dtype=dtype, use_safetensors=True, output_loading_info=True)
     if trust_remote_code and "auto_map" in config:
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
-        model, info = transformers.AutoModel.from_pretrained(
-            checkpoint.decoder, trust_remote_code=True, **options
-        )
+        model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
     elif kind in MODEL_MAPPING_NAMES:
         stock = getattr(transformers, CONFIG_MAPPING_NAMES[kind])
         name = MODEL_MAPPING_NAMES[kind]

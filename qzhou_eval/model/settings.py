@@ -95,9 +95,7 @@ def _device(device: str) -> str:
     return device
 
 
-def _layer_range(
-    wanted: str | tuple[int, int], profile: Profile, checkpoint: Checkpoint
-) -> tuple[int, int] | None:
+def _layer_range(wanted: str | tuple[int, int], profile: Profile, checkpoint: Checkpoint) -> tuple[int, int] | None:
     if wanted == "off" or (wanted == "auto" and profile.token_prepending is None):
         return None
     if wanted in ("auto", "on"):

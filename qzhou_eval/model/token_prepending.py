@@ -28,9 +28,7 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
     depth = model.config.get_text_config(decoder=True).num_hidden_layers
     found = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
     if len(found) != 1:
-        raise ValueError(
-            f"{type(model).__name__}: expected one list of {depth} decoder layers, found {len(found)}"
-        )
+        raise ValueError(f"{type(model).__name__}: expected one list of {depth} decoder layers, found {len(found)}")
     return found[0]
 
 

@@ -48,9 +48,8 @@ class PromptTokenizer:
         result = []
         for prompt, ids in zip(prompts, self._ids(prompts), strict=True):
             cut = len(ids) > self._room
-            if cut and self.truncate == "text":
-                ids = self._cut_text(prompt)
-            result.append(Tokenized([*self._head, *ids[: self._room], *self._tail], cut))
+            kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
+            result.append(Tokenized([*self._head, *kept, *self._tail], cut))
         return result
 
     def placeholder(self) -> tuple[int, int]:

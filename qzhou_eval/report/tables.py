@@ -1,4 +1,4 @@
-"""The report's tables as pandas frames, in the layout of the card's tables 1, 2 and 3. Computes means, formats nothing."""
+"""The report's tables as pandas frames, in the layout of the card's tables 1, 2 and 3. Formats nothing."""
 
 import json
 from collections.abc import Iterable

@@ -15,8 +15,7 @@ from qzhou_eval.tasks import all_tasks
 
 MISSING = "-"
 TP_NOTE = (
-    "The same weights with and without token prepending at inference. "
-    "(The card's table 2 compares two trainings.)"
+    "The same weights with and without token prepending at inference. (The card's table 2 compares two trainings.)"
 )
 MISSING_NOTE = f"'{MISSING}' is a task without a result, or a mean that would need one."
 

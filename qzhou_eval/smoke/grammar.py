@@ -109,9 +109,7 @@ def change(rng: random.Random, frame: Frame, *slots: str) -> Frame:
         "entity": len(content["entities"]),
         "predicate": len(content["predicates"]),
     }
-    new = {
-        slot: (getattr(frame, slot) + rng.randrange(1, sizes[slot])) % sizes[slot] for slot in slots
-    }
+    new = {slot: (getattr(frame, slot) + rng.randrange(1, sizes[slot])) % sizes[slot] for slot in slots}
     return replace(frame, **new)
 
 

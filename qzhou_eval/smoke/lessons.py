@@ -38,16 +38,19 @@ def draw(profile: Profile, rng: random.Random, count: int, *, batch: int = 4) ->
         yield Lesson(task, kind, columns, labels)
 
 
-def graded_pair(rng: random.Random, *, held_out: bool) -> tuple[str, str, int]:
+def graded_pair(
+    rng: random.Random, *, held_out: bool, scores: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+) -> tuple[str, str, int]:
     """Two sentences and how alike they are, 0 to 5.
 
     5 the same meaning in other words; 4 and 3 another time, then another person too; 2 another
     aspect; 1 the opposite in the same words; 0 unrelated. Half of the pairs share no word choice.
+    The score is drawn from ``scores``.
     """
     frame = grammar.random_frame(rng, held_out=held_out)
     voice = grammar.random_voice(rng)
     other = _another_voice(rng, voice)
-    score = rng.randrange(6)
+    score = scores[rng.randrange(len(scores))]
     if score == 0:
         return grammar.say(frame, voice), grammar.say(grammar.random_frame(rng, held_out=held_out), other), 0
     if score == 1:
