@@ -1,0 +1,92 @@
+"""Shared fixtures: tiny models that the tests make, the packaged checkpoint, and real data where it is at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from transformers import AutoTokenizer
+
+from qzhou_eval.smoke.__main__ import CHECKPOINT
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--data_root",
+        default=os.environ.get("QZHOU_EVAL_DATA"),
+        help="folder that holds cmteb/ and cmteb-lookalike/ (default: $QZHOU_EVAL_DATA)",
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Nothing outside the tests' own folders is read or written; no hub is asked."""
+    os.environ["QZHOU_EVAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def data_root(request):
+    root = request.config.getoption("--data_root")
+    if not root or not Path(root).is_dir():
+        pytest.skip("no real evaluation data: give --data_root or QZHOU_EVAL_DATA")
+    return Path(root)
+
+
+DECODERS = {
+    "Qwen3": {"head_dim": 16},
+    "Qwen2": {},
+    "Llama": {},
+    "Mistral": {"sliding_window": None},
+    "Gemma": {"head_dim": 16},
+    "Gemma2": {"head_dim": 16, "sliding_window": 8},
+    "Gemma3Text": {"head_dim": 16, "sliding_window": 8},
+    "Phi3": {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1},
+}
+
+
+def make_decoder(family: str, *, layers: int = 9, vocab_size: int = 512, seed: int = 0) -> torch.nn.Module:
+    """A randomly initialised decoder, large weights so that layers differ, on CPU in float32."""
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=vocab_size,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+        **DECODERS[family],
+    )
+    name = family.removesuffix("Text")
+    model = getattr(transformers, f"{name}TextModel" if family.endswith("Text") else f"{name}Model")(config)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """The miniature's tokenizer, which knows Qwen's special tokens."""
+    return AutoTokenizer.from_pretrained(CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory, tokenizer) -> Path:
+    """A small random sentence-transformers folder: Qwen3, last-token pooling, projection 64 -> 96."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    decoder = make_decoder("Qwen3", vocab_size=len(tokenizer))
+    bare = tmp_path_factory.mktemp("models") / "bare"
+    decoder.save_pretrained(bare)
+    tokenizer.save_pretrained(bare)
+    torch.manual_seed(1)
+    modules = [
+        Transformer(str(bare)),
+        Pooling(64, pooling_mode="lasttoken"),
+        Dense(64, 96, bias=True, activation_function=torch.nn.Identity()),
+    ]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
