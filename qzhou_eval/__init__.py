@@ -1,0 +1,17 @@
+"""Evaluate text-embedding models on CMTEB: every dimension from one encoding pass, with token prepending."""
+
+import importlib
+
+__all__ = ["Embedder", "token_prepending"]
+
+_HOMES = {
+    "Embedder": "qzhou_eval.model.embedder",
+    "token_prepending": "qzhou_eval.model.token_prepending",
+}
+
+
+def __getattr__(name: str):
+    """Import torch only when something that needs it is asked for."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -31,6 +31,9 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
     kind = config.get("model_type")
     options = dict(dtype=dtype, use_safetensors=True, output_loading_info=True)
+    options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     if trust_remote_code and "auto_map" in config:
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
         model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)

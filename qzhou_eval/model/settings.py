@@ -69,7 +69,7 @@ def resolve_settings(
         raise BadInput(f"--dtype {dtype}: choose auto, {', '.join(DTYPES)}")
     if truncate not in TRUNCATE:
         raise BadInput(f"--truncate {truncate}: choose {' or '.join(TRUNCATE)}")
-    max_length = max_length or profile.max_length
+    max_length = profile.max_length if max_length is None else max_length
     if max_length < 1:
         raise BadInput(f"--max_length {max_length}: must be at least 1")
     return EncoderSettings(

@@ -1,0 +1,179 @@
+"""Our plan and our scores against mteb itself, which knows nothing of stores, dimensions or shortcuts."""
+
+import json
+import shutil
+
+import mteb
+import numpy as np
+import pytest
+import torch
+from mteb.cache import ResultCache
+from mteb.models import ModelMeta
+from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+
+from qzhou_eval.evaluate import EvaluateJob, evaluate, model_meta
+from qzhou_eval.mteb_tasks import load_task
+from qzhou_eval.plan import plan_task
+from qzhou_eval.profile import load_profile
+from qzhou_eval.results import Variant
+from qzhou_eval.store import Store, prompt_key
+from qzhou_eval.tasks import MINIATURE_DATA, all_tasks, locate
+from qzhou_eval.texts import record
+
+MINI = [task for task in all_tasks().values() if task.benchmark == "mini"]
+PROFILE = load_profile("qzhou-zh-mini")
+WIDTH = 24
+
+
+def vector(prompt: str) -> np.ndarray:
+    """A fixed pseudo-random vector of a prompt, sharing components with prompts that share letters."""
+    total = np.zeros(WIDTH, np.float32)
+    for letter in prompt:
+        total += np.random.default_rng(ord(letter)).standard_normal(WIDTH).astype(np.float32)
+    return total
+
+
+class PlainEncoder:
+    """What a user of mteb would write: renders and embeds each text when asked, cuts, normalises."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self.mteb_model_meta = ModelMeta.create_empty(overwrites={"name": "test/plain", "revision": "1"})
+        self.asked = []
+
+    def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
+        side = prompt_type.value if prompt_type else None
+        texts = [text for batch in inputs for text in batch["text"]]
+        self.asked.append((side, texts))
+        task = PROFILE.tasks[task_metadata.name]
+        line = "" if side == "document" and task.instruct == "queries" else f"Instruct: {task.instruction}\nQuery: "
+        prompts = [f"This sentence: <|im_start|>“{line}{text}” means in one word: “" for text in texts]
+        vectors = np.stack([vector(prompt) for prompt in prompts])[:, : self.dim]
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def similarity(self, one, two):
+        return cos_sim(one, two)
+
+    def similarity_pairwise(self, one, two):
+        return pairwise_cos_sim(one, two)
+
+
+def variant(dim: int) -> Variant:
+    return Variant(
+        model="test/stored",
+        revision="abc",
+        dim=dim,
+        width=WIDTH,
+        profile=PROFILE.name,
+        profile_digest=PROFILE.digest,
+        fingerprint="12" * 32,
+        token_prepending=None,
+        normalize=True,
+        use_instruction=True,
+        max_length=8,
+        truncate="whole",
+        dtype="float32",
+        experiment=(("dim", dim), ("profile", PROFILE.name)) if dim != WIDTH else (),
+    )
+
+
+def test_the_task_table_is_mtebs_own():
+    tasks = mteb.get_benchmark("MTEB(cmn, v1)").tasks
+    theirs = {
+        t.metadata.name: (
+            str(t.metadata.type),
+            t.metadata.dataset["path"],
+            t.metadata.dataset["revision"],
+            tuple(t.eval_splits),
+            t.metadata.main_score,
+        )
+        for t in tasks
+    }
+    ours = {
+        t.name: (t.type, t.path, t.revision, t.splits, t.metric)
+        for t in all_tasks().values()
+        if t.benchmark == "cmteb"
+    }
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
+def test_recorded_texts_are_those_that_mteb_asks_for(task):
+    encoder = PlainEncoder(WIDTH)
+    mteb.evaluate(encoder, load_task(task, locate(task, None)), cache=None, co2_tracker=False)
+    recorded = [(call.side, call.texts) for call in record(task, locate(task, None))]
+    if task.type in ("Retrieval", "Reranking"):  # the shortcut past the search asks for documents first
+        recorded, encoder.asked = sorted(recorded), sorted(encoder.asked)
+    assert recorded == encoder.asked
+
+
+@pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
+def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
+    source = locate(task, None)
+    plan = plan_task(task, source, PROFILE, use_instruction=True)
+    store = Store(tmp_path / "store", variant(WIDTH).fingerprint)
+    store.create({})
+    keys = [prompt_key(prompt) for prompt in plan.prompts]
+    store.add(keys, torch.from_numpy(np.stack([vector(prompt) for prompt in plan.prompts])))
+    variants = (variant(4), variant(16), variant(WIDTH))
+    scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
+    for one in variants:
+        expected = mteb.evaluate(
+            PlainEncoder(one.dim), load_task(task, source), cache=None, co2_tracker=False
+        ).task_results[0]
+        found = json.loads((tmp_path / one.folder / f"{task.name}.json").read_text())
+        for split in task.splits:
+            theirs = {k: v for k, v in expected.scores[split][0].items() if k != "languages"}
+            assert_close(found["scores"][split][0], theirs)
+        assert scores[one.dim] == pytest.approx(expected.get_score(), abs=1e-6)
+
+
+def assert_close(found, expected):
+    """Equal as written to disk: mteb rounds to six decimals."""
+    if isinstance(expected, dict):
+        for key, value in expected.items():
+            assert_close(found[key], value)
+    elif isinstance(expected, list):
+        for one, two in zip(found, expected, strict=True):
+            assert_close(one, two)
+    elif isinstance(expected, float) and expected == expected:
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
+    task = all_tasks()["MiniSTS"]
+    source = locate(task, None)
+    plan = plan_task(task, source, PROFILE, use_instruction=True)
+    store = Store(tmp_path / "store", variant(WIDTH).fingerprint)
+    store.create({})
+    store.add(
+        [prompt_key(prompt) for prompt in plan.prompts],
+        torch.from_numpy(np.stack([vector(prompt) for prompt in plan.prompts])),
+    )
+    variants = (variant(8), variant(WIDTH))
+    scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
+    assert scores[8] != scores[WIDTH]
+    cache = ResultCache(tmp_path)
+    for one in variants:
+        meta = model_meta(one)
+        assert cache.get_task_result_path("MiniSTS", meta) == tmp_path / one.folder / "MiniSTS.json"
+        assert cache.load_task_result("MiniSTS", meta).get_score() == pytest.approx(scores[one.dim], abs=1e-6)
+    loaded = cache.load_results(models=["test/stored"], tasks=["MiniSTS"], load_experiments="match_name")
+    found = {r.model_meta.experiment_kwargs and 8: r.task_results[0].get_score() for r in loaded.model_results}
+    assert found == {8: pytest.approx(scores[8], abs=1e-6), None: pytest.approx(scores[WIDTH], abs=1e-6)}
+
+
+def test_two_data_roots_with_the_same_names_and_headers_never_share_a_cache(tmp_path):
+    """datasets keys its cache by folder name and header; an edited copy must be seen all the same."""
+    task = all_tasks()["EcomRetrieval"]
+    for root in ("one", "two"):
+        shutil.copytree(MINIATURE_DATA / "mini" / "MiniRetrieval", tmp_path / root / task.path)
+    corpus = tmp_path / "two" / task.path / "corpus" / "dev.jsonl"
+    corpus.write_text(corpus.read_text("utf-8").replace("。", "！"), "utf-8")
+    texts = {}
+    for root in ("one", "two"):
+        source = locate(task, tmp_path / root)
+        texts[root] = {text for call in record(task, source) for text in call.texts if call.side == "document"}
+    assert texts["one"].isdisjoint(texts["two"])
+    assert {text.replace("。", "！") for text in texts["one"]} == texts["two"]
+    assert locate(task, tmp_path / "one").revision != locate(task, tmp_path / "two").revision

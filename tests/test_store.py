@@ -1,0 +1,88 @@
+"""The store: what was put in comes out, whole shards only, damage is never read as right."""
+
+import logging
+
+import pytest
+import torch
+
+from qzhou_eval.store import Store, prompt_key
+
+FINGERPRINT = "0f" * 32
+
+
+def keys(*names: str) -> list[bytes]:
+    return [prompt_key(name) for name in names]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path, FINGERPRINT)
+    store.create({"why": "test"})
+    return store
+
+
+def reopened(tmp_path) -> Store:
+    store = Store(tmp_path, FINGERPRINT)
+    store.refresh()
+    return store
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_vectors_come_back_exactly_in_the_order_asked(tmp_path, store, dtype):
+    vectors = torch.randn(5, 7).to(dtype)
+    store.add(keys("a", "b", "c"), vectors[:3])
+    store.add(keys("d", "e"), vectors[3:])
+    for opened in (store, reopened(tmp_path)):
+        found = opened.get(keys("e", "a", "c", "a"))
+        assert found.dtype == torch.float32
+        assert torch.equal(found, vectors[[4, 0, 2, 0]].float())
+
+
+def test_a_missing_key_is_an_error(store):
+    store.add(keys("a"), torch.ones(1, 2))
+    assert prompt_key("b") not in store
+    with pytest.raises(KeyError):
+        store.get(keys("a", "b"))
+
+
+def test_two_writers_see_each_other_after_a_refresh(tmp_path, store):
+    other = reopened(tmp_path)
+    store.add(keys("a"), torch.ones(1, 2))
+    other.add(keys("b"), torch.zeros(1, 2))
+    store.refresh()
+    assert torch.equal(store.get(keys("a", "b")), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+
+
+def test_fingerprints_do_not_mix(tmp_path, store):
+    store.add(keys("a"), torch.ones(1, 2))
+    other = Store(tmp_path, "ee" * 32)
+    other.refresh()
+    assert prompt_key("a") not in other
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_a_damaged_shard_is_set_aside_and_its_keys_are_missing(tmp_path, store, damage, caplog):
+    store.add(keys("a", "b"), torch.randn(2, 50))
+    store.add(keys("c"), torch.randn(1, 50))
+    shard = reopened(tmp_path)._shards[0]
+    content = bytearray(shard.read_bytes())
+    content[-9] ^= 4
+    shard.write_bytes({"flip": content, "cut": content[:-20], "empty": b""}[damage])
+    with caplog.at_level(logging.WARNING):
+        opened = reopened(tmp_path)
+    assert len(opened) in (1, 2)
+    assert len(opened) + (2 if prompt_key("a") not in opened else 1) == 3
+    assert "set aside" in caplog.text
+    assert shard.with_suffix(".damaged").exists()
+
+
+def test_an_unfinished_file_is_never_read(tmp_path, store, monkeypatch):
+    def die(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("qzhou_eval.files.os.fsync", die)
+    with pytest.raises(OSError, match="No space"):
+        store.add(keys("a"), torch.ones(1, 2))
+    assert [p.name for p in store.folder.iterdir()] == ["settings.json"]
+    (store.folder / ".tmp-killed").write_bytes(b"half")
+    assert len(reopened(tmp_path)) == 0
