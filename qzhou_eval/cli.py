@@ -158,6 +158,8 @@ def _run(args: argparse.Namespace) -> int:
         return _plan(args)
     run = _prepared(args)
     code = _execute(run, ("encode", "evaluate"))
+    if code == EXIT_BAD_INPUT:
+        return code
     from qzhou_eval.report.write import report
 
     report([run.output_dir], args.score_profile)

@@ -55,25 +55,35 @@ def wanted(run: Run) -> dict[str, list[Variant]]:
 
 
 def execute(run: Run, pool: Executor, *, stages: tuple[str, ...] = STAGES) -> Outcome:
-    """Run the given stages over all tasks that need them. A task that fails does not stop the others."""
+    """Run the given stages over all tasks that need them. A task that fails does not stop the others.
+
+    Raises:
+        BadInput: the model cannot be loaded, or the store not be written: no task could go on.
+    """
     todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     outcome = Outcome(kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
     store = Store(run.store_dir, run.fingerprint)
     store.refresh()
     open_tokenizer, open_encoder = cache(run.open_tokenizer), cache(run.open_encoder)
+    if "encode" in stages:
+        open_tokenizer()
     scoring: list[_Scoring] = []
     plans = _plans(run, pool, [task for task in run.tasks if task.name in todo])
     for number, (task, planned) in enumerate(plans, start=1):
         try:
             plan = planned.result()
-            counts = {"texts": plan.texts, "samples": plan.samples}
-            if "encode" in stages:
-                done = encode(plan.prompts, store, open_tokenizer, open_encoder, run.identity)
-                counts |= asdict(done)
-                log.info("[%d/%d] %s", number, len(todo), _encoded_line(plan, done))
-        except (BadInput, EncodeError) as error:
+        except BadInput as error:
             outcome.fail(task, error)
             continue
+        counts = {"texts": plan.texts, "samples": plan.samples}
+        if "encode" in stages:
+            try:
+                done = encode(plan.prompts, store, open_tokenizer, open_encoder, run.identity)
+            except EncodeError as error:
+                outcome.fail(task, error)
+                continue
+            counts |= asdict(done)
+            log.info("[%d/%d] %s", number, len(todo), _encoded_line(plan, done))
         if "evaluate" in stages:
             scoring.append(_score(run, pool, task, todo[task.name], counts))
         scoring = _collect(run, scoring, outcome, wait=False)

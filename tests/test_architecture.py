@@ -1,0 +1,76 @@
+"""One direction of data flow: a module imports only what stands before it, and light things stay light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
+
+# What each part may import at module level, besides the standard library and itself.
+LAYERS = [
+    {"errors", "paths", "files"},
+    {"vectors"},
+    {"digests"},
+    {"profile", "tasks"},
+    {"prompts", "averages"},
+    {"model"},
+    {"store", "results"},
+    {"config"},
+    {"mteb_tasks"},
+    {"texts"},
+    {"mteb_adapter", "plan", "encode", "workers"},
+    {"evaluate"},
+    {"pipeline", "dry_run", "show", "report"},
+    {"cli"},
+    {"smoke"},
+]
+
+
+def part_of(module: str) -> str:
+    return module.removeprefix("qzhou_eval.").split(".")[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Parts of the package imported anywhere in a file, functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "qzhou_eval":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("qzhou_eval."):
+            found.add(part_of(node.module))
+    return found
+
+
+def test_imports_point_backwards():
+    level = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+    exceptions = {("mteb_tasks", "smoke")}  # the miniature's task classes, when a miniature task is asked for
+    for path in PACKAGE.rglob("*.py"):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part in ("__init__", "__main__"):
+            continue
+        for other in imports(path) - {part}:
+            assert level[other] < level[part] or (part, other) in exceptions, f"{path.name} imports {other}"
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        ("import qzhou_eval.model.embedder", ["mteb", "datasets", "sklearn"]),
+        ("import qzhou_eval.report.write", ["mteb", "torch", "transformers", "datasets"]),
+        ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
+        ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
+        ("import qzhou_eval.cli; qzhou_eval.cli._parser()", ["mteb", "torch", "pandas", "pydantic"]),
+    ],
+)
+def test_what_a_part_does_without(command, absent):
+    code = f"{command}\nimport sys\nprint([m for m in {absent!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_files_are_short():
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text("utf-8").splitlines()) <= 300, path

@@ -1,0 +1,172 @@
+"""A run through the command line: one pass for every dimension, nothing twice, nothing mixed."""
+
+import json
+import logging
+import shutil
+import time
+
+import pytest
+
+from qzhou_eval import cli
+from qzhou_eval.config import dimensions
+from qzhou_eval.errors import BadInput
+from qzhou_eval.profile import load_profile
+from qzhou_eval.tasks import MINIATURE_DATA
+
+TASKS = ["MiniSTS", "MiniRetrieval"]
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return tmp_path_factory.mktemp("run") / "out"
+
+
+def command(tiny, output, *more, tasks=TASKS, verb="run"):
+    base = [verb, "--model_name_or_path", str(tiny), "--profile", "qzhou-zh-mini", "--device", "cpu"]
+    return [*base, "--tasks", *tasks, "--output_dir", str(output), "--eval_workers", "1", *more]
+
+
+@pytest.fixture(scope="module")
+def first(tiny, output):
+    """One run at three dimensions."""
+    assert cli.main(command(tiny, output, "--dim", "16", "64", "all")) == 0
+    return output
+
+
+def manifest(output):
+    return json.loads((output / "manifest.json").read_text("utf-8"))
+
+
+def shards(output):
+    return sorted(output.glob("store/*/*.safetensors"))
+
+
+def results(output):
+    return {p.relative_to(output): p.read_bytes() for p in output.glob("results/**/*.json")}
+
+
+def test_every_dimension_comes_from_one_pass_over_distinct_prompts(first):
+    variants = manifest(first)["variants"]
+    assert sorted(v["variant"]["dim"] for v in variants.values()) == [16, 64, 96]
+    for task, texts in {"MiniSTS": 1280, "MiniRetrieval": 540}.items():
+        counts = [v["tasks"][task] for v in variants.values()]
+        assert {c["texts"] for c in counts} == {texts}
+        assert {c["encoded"] for c in counts} == {c["prompts"] for c in counts}
+    assert sum(1 for _ in first.glob("results/**/MiniSTS.json")) == 3
+
+
+def test_results_carry_their_own_data_revision_and_both_sides_prompts(first):
+    for path in first.glob("results/**/MiniRetrieval.json"):
+        assert json.loads(path.read_text())["dataset_revision"].startswith("local-")
+    samples = next(iter(manifest(first)["variants"].values()))["tasks"]["MiniRetrieval"]["samples"]
+    assert samples["query"].startswith("This sentence: <|im_start|>“Instruct: Given a Chinese question")
+    assert "Instruct" not in samples["document"]
+
+
+def test_a_second_run_computes_nothing(tiny, first, caplog):
+    before, stored = results(first), shards(first)
+    with caplog.at_level(logging.INFO):
+        assert cli.main(command(tiny, first, "--dim", "16", "64", "all")) == 0
+    assert "all 6 results are kept" in caplog.text
+    assert results(first) == before
+    assert shards(first) == stored
+
+
+def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
+    stored = shards(first)
+    with caplog.at_level(logging.INFO):
+        assert cli.main(command(tiny, first, "--dim", "24")) == 0
+    assert shards(first) == stored
+    assert caplog.text.count("all in the store") == len(TASKS)
+
+
+def test_evaluate_alone_reads_the_store(tiny, first):
+    assert cli.main(command(tiny, first, "--dim", "8", tasks=["MiniSTS"], verb="evaluate")) == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        (["--token_prepending", "off"], "token_prepending_off"),
+        (["--tp_layers", "1-6"], "token_prepending_1-6"),
+        (["--normalize", "false"], "normalize_off"),
+        (["--use_instruction", "false"], "instruction_off"),
+        (["--max_length", "20"], "max_length_20"),
+        (["--truncate", "text"], "truncate_text"),
+        (["--dtype", "bfloat16"], "dtype_bfloat16"),
+        (["--profile", "plain", "--use_instruction", "false"], "profile_plain"),
+    ],
+)
+def test_whatever_changes_a_score_is_filed_apart(tiny, first, setting, part):
+    before = results(first)
+    assert cli.main(command(tiny, first, *setting, tasks=["MiniSTS"])) == 0
+    after = results(first)
+    new = after.keys() - before.keys()
+    assert len([path for path in new if path.name == "MiniSTS.json"]) == 1
+    assert all(part in path.parent.name for path in new)
+    assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.parametrize("what", ["result", "record"])
+def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_path, what, caplog):
+    output = shutil.copytree(first, tmp_path / "copy")
+    path = next(output.glob("results/**/experiments/dim_16__profile*/MiniSTS.json"))
+    good = json.loads(path.read_text())["scores"]
+    if what == "result":
+        path.write_text(path.read_text()[:100])
+    else:
+        content = manifest(output)
+        for entry in content["variants"].values():
+            entry["tasks"]["MiniSTS"]["record"]["scikit_learn"] = "1.9.1"
+        (output / "manifest.json").write_text(json.dumps(content))
+        path.write_text(json.dumps({"scores": {"test": [{"main_score": 0.123}]}}))
+    with caplog.at_level(logging.INFO):
+        assert cli.main(command(tiny, output, "--dim", "16", tasks=["MiniSTS"])) == 0
+    assert json.loads(path.read_text())["scores"] == good
+    assert caplog.text.count("earlier results were made from other data") == 1
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(tiny, tmp_path, capsys):
+    assert cli.main(command(tiny, tmp_path / "new", "--dry_run", "--dim", "16", "96")) == 0
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    task, texts, distinct, duplicates, stored, todo, tokens, cut = lines["MiniSTS"]
+    assert (texts, stored, cut) == ("1,280", "0", "0")
+    assert int(distinct.replace(",", "")) + int(duplicates) == 1280
+    assert todo == distinct
+    assert int(tokens.replace(",", "")) > 20_000
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):
+    root = tmp_path / "data"
+    for task in ("STSB", "QBQTC"):
+        path = root / {"STSB": "mteb/STSB", "QBQTC": "C-MTEB/QBQTC"}[task] / "data"
+        shutil.copytree(MINIATURE_DATA / "mini" / "MiniSTS" / "data", path)
+    bad = root / "C-MTEB/QBQTC/data/test.jsonl"
+    bad.write_text(bad.read_text("utf-8").replace('"score"', '"rating"'), "utf-8")
+    code = cli.main(
+        command(tiny, tmp_path / "out", "--data_dir", str(root), "--profile", "qzhou-zh", tasks=["STSB", "QBQTC"])
+    )
+    assert code == cli.EXIT_FAILED_TASKS
+    assert [p.name for p in (tmp_path / "out").glob("results/**/*.json") if p.stem.isupper()] == ["STSB.json"]
+    out = capsys.readouterr().out
+    assert "'-' is a task without a result" in out
+
+
+def test_dim_all_is_the_profiles_dimensions_that_the_model_has():
+    profile = load_profile("qzhou-zh")
+    assert dimensions(["all"], profile, 1792) == [128, 256, 512, 768, 1024, 1280, 1536, 1792]
+    assert dimensions(["all"], profile, 640) == [128, 256, 512, 640]
+    assert dimensions([], profile, 640) == [640]
+    assert dimensions(["64", "all", "64"], profile, 200) == [64, 128, 200]
+    with pytest.raises(BadInput, match="1793"):
+        dimensions(["1793"], profile, 1792)
+
+
+def test_report_reads_alone_and_fast(first, capsys):
+    start = time.monotonic()
+    assert cli.main(["report", str(first)]) == 0
+    assert time.monotonic() - start < 5
+    out = capsys.readouterr().out
+    assert "Leaderboard on the miniature" in out
+    assert (first / "report" / "report.md").is_file()
