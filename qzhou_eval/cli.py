@@ -189,11 +189,12 @@ def _execute(run, stages: tuple[str, ...]) -> int:
     from qzhou_eval.pipeline import execute, wanted
     from qzhou_eval.workers import worker_pool
 
-    if stages != ("encode",) and not wanted(run):
+    todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
+    if not todo:
         logging.getLogger(__name__).info("all %d results are kept from before", len(run.tasks) * len(run.variants))
         return 0
     with worker_pool(run.eval_workers) as pool:
-        outcome = execute(run, pool, stages=stages)
+        outcome = execute(run, todo, pool, stages=stages)
     if not outcome.failed:
         return 0
     nothing_else = len(outcome.failed) == len(run.tasks)

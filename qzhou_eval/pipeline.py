@@ -54,13 +54,15 @@ def wanted(run: Run) -> dict[str, list[Variant]]:
     return todo
 
 
-def execute(run: Run, pool: Executor, *, stages: tuple[str, ...] = STAGES) -> Outcome:
-    """Run the given stages over all tasks that need them. A task that fails does not stop the others.
+def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages: tuple[str, ...] = STAGES) -> Outcome:
+    """Run the given stages over the tasks in ``todo``. A task that fails does not stop the others.
+
+    Args:
+        todo: per task the variants to score, as :func:`wanted` gives them.
 
     Raises:
         BadInput: the model cannot be loaded, or the store not be written: no task could go on.
     """
-    todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     outcome = Outcome(kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
     store = Store(run.store_dir, run.fingerprint)
     store.refresh()

@@ -19,8 +19,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def place(tmp_path, tiny):
-    """A folder with everything that the invocations below name, good and bad."""
+def place(tmp_path, tiny, monkeypatch):
+    """The current folder, with everything that the invocations below name, good and bad."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "a-file").write_text("x")
     (tmp_path / "no-model").mkdir()
     (tmp_path / "empty-data").mkdir()
@@ -90,8 +91,7 @@ INVOCATIONS = [
 
 
 @pytest.mark.parametrize(("argv", "message"), INVOCATIONS, ids=lambda v: " ".join(v)[-60:] if v else "nothing")
-def test_one_line_exit_code_2_nothing_written(place, monkeypatch, capsys, caplog, argv, message):
-    monkeypatch.chdir(place)
+def test_one_line_exit_code_2_nothing_written(place, capsys, caplog, argv, message):
     before = tree(place)
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
     said = [line for line in capsys.readouterr().err.splitlines() if line and "LOAD REPORT" not in line]

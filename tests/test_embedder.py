@@ -182,10 +182,10 @@ def test_settings_that_cannot_work_are_refused(tiny, options, message):
 
 
 def test_a_dimension_wider_than_the_model_is_refused(tiny):
-    with pytest.raises(BadInput, match="--dim 97.*96 dimensions"):
+    with pytest.raises(BadInput, match=r"--dim 97.*96 dimensions"):
         embedder(tiny).encode(["a"], dim=97)
 
 
 def test_a_prompt_without_the_placeholder_is_refused(tiny):
-    with pytest.raises(BadInput, match="does not hold <|im_start|> as token 4"):
+    with pytest.raises(BadInput, match=r"does not hold <\|im_start\|> as token 4"):
         embedder(tiny).encode_prompts(["今天天气很好"])

@@ -88,7 +88,7 @@ def test_qwen3_embedding_instructs_queries_alone():
 
 
 def test_an_unknown_task_has_no_silent_default():
-    with pytest.raises(BadInput, match="no instruction for task STSb .*close: STSB"):
+    with pytest.raises(BadInput, match=r"no instruction for task STSb .*close: STSB"):
         instruction_for(load_profile("qzhou-zh"), "STSb", None)
 
 

@@ -132,7 +132,9 @@ def test_works_under_autograd_and_leaves_the_input_alone():
     embeddings = model.get_input_embeddings()(batch["input_ids"]).detach().requires_grad_()
     copy = embeddings.detach().clone()
     with token_prepending(model, **positions, first_layer=0, last_layer=3):
-        model(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).last_hidden_state[:, -1].sum().backward()
+        model(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).last_hidden_state[
+            :, -1
+        ].sum().backward()
     assert torch.equal(embeddings.detach(), copy)
     rows = torch.arange(1, len(LENGTHS))  # the first sequence ends at its placeholder
     gradient = embeddings.grad[rows, positions["placeholder_positions"][rows]]

@@ -9,6 +9,8 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.results import Manifest
 from qzhou_eval.tasks import all_tasks
 
+MINIATURE_PROFILE = "qzhou-zh-mini"  # every model of the miniature has it: it tells none apart
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -23,7 +25,7 @@ class Setting:
     def label(self) -> str:
         """The model's name and what differs from its profile's own protocol."""
         names = {"token_prepending": "TP"}
-        extra = [f"{names.get(k, k)} {v}" for k, v in self.experiment if k != "profile"]
+        extra = [f"{names.get(k, k)} {v}" for k, v in self.experiment if v != MINIATURE_PROFILE]
         name = self.model.removeprefix("local/")
         return f"{name} ({', '.join(extra)})" if extra else name
 

@@ -97,15 +97,16 @@ def main() -> int:
 
 
 def _execute(output_dir: Path) -> bool:
-    todo = {name: run for name, run in runs(output_dir).items() if wanted(run)}
-    if not todo:
+    prepared = runs(output_dir)
+    todo = {name: wanted(run) for name, run in prepared.items()}
+    if not any(todo.values()):
         log.info("all results of the miniature are kept from before in %s", output_dir)
         return False
     failed = False
     with worker_pool() as pool:
-        for name, run in todo.items():
+        for name in [name for name in prepared if todo[name]]:
             log.info("\n%s", name)
-            failed |= bool(execute(run, pool).failed)
+            failed |= bool(execute(prepared[name], todo[name], pool).failed)
     return failed
 
 
