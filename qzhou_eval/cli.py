@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         ("encode", _encode, "bring the vectors into the store; nothing is scored"),
         ("evaluate", _evaluate, "score from the store; the model is not loaded"),
     ):
-        verb = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        usage = f"qzhou-eval {name} --model_name_or_path M [options]"
+        verb = verbs.add_parser(name, help=help, usage=usage, description=help[0].upper() + help[1:] + ".")
         _add_run_flags(verb, dry_run=name == "run")
         verb.set_defaults(command=command)
     report = verbs.add_parser("report", help="tables from results", description="Tables from results.")
@@ -88,9 +89,11 @@ def _add_run_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
     how = parser.add_argument_group("protocol")
     how.add_argument("--profile", default="qzhou-zh", help="name or YAML file (default: %(default)s)")
-    how.add_argument("--normalize", type=_boolean, default=True, metavar="BOOL", help="L2, after cutting")
-    how.add_argument("--use_instruction", type=_boolean, default=True, metavar="BOOL")
-    how.add_argument("--token_prepending", choices=("auto", "on", "off"), default="auto")
+    how.add_argument(
+        "--normalize", type=_boolean, default=True, metavar="BOOL", help="L2, after cutting (default: true)"
+    )
+    how.add_argument("--use_instruction", type=_boolean, default=True, metavar="BOOL", help="default: true")
+    how.add_argument("--token_prepending", choices=("auto", "on", "off"), default="auto", help="auto: as the profile")
     how.add_argument("--tp_layers", type=_layers, metavar="1-7", help="0-based, both ends included")
     how.add_argument("--max_length", type=int, metavar="N", help="tokens, template included")
     how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
@@ -102,7 +105,12 @@ def _add_run_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     if dry_run:
         where.add_argument("--dry_run", action="store_true", help="print the plan and stop")
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--dtype", choices=("auto", "bfloat16", "float16", "float32"), default="auto")
+    machine.add_argument(
+        "--dtype",
+        choices=("auto", "bfloat16", "float16", "float32"),
+        default="auto",
+        help="auto: bfloat16 on a GPU, float32 on a CPU",
+    )
     machine.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     machine.add_argument("--batch_tokens", type=int, metavar="N", help="tokens per forward pass")
     machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")

@@ -3,7 +3,6 @@
 import logging
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 
 import datasets
 import mteb
@@ -11,7 +10,7 @@ from mteb.abstasks import AbsTask
 
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import BadInput
-from qzhou_eval.tasks import DataSource, Task
+from qzhou_eval.tasks import DataSource, Task, fetch_command
 
 
 def load_task(task: Task, source: DataSource) -> AbsTask:
@@ -63,6 +62,11 @@ def readable_errors(task: Task, source: DataSource):
     except (BadInput, KeyboardInterrupt):
         raise
     except Exception as error:
+        if source.folder is None and isinstance(error, OSError):
+            raise BadInput(
+                f"{task.name}: the hub cannot be reached; where it can be, {fetch_command(task, 'ROOT')}, "
+                "then give --data_dir ROOT"
+            ) from error
         where = source.folder or f"the hub's {task.path} at {source.revision}"
         reason = next(iter(str(error).splitlines()), "")
         raise BadInput(f"{task.name}: mteb cannot use the data in {where}: {type(error).__name__}: {reason}") from error
@@ -75,8 +79,3 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mteb")
     warnings.filterwarnings("ignore", module="sklearn")
-
-
-def cache_of(source: DataSource) -> Path:
-    """The Arrow cache that :func:`load_task` used for local data."""
-    return cache_home() / "datasets" / source.revision

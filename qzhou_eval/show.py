@@ -26,9 +26,10 @@ def show_prompts(task_name: str, text: str, profile_name: str, model: str | None
         print(f"{task.name}, {side or 'both sides'}:\n{prompt}")
         if tokenizer is not None:
             ids = tokenizer([prompt])[0].ids
-            pieces = tokenizer.tokenizer.convert_ids_to_tokens(ids)
             print(f"{len(ids)} tokens: {ids}")
             if profile.placeholder is not None:
                 position, _ = tokenizer.placeholder()
-                print(f"placeholder {profile.placeholder} is token {position}, last token {pieces[-1]!r}")
+                print(
+                    f"placeholder {profile.placeholder} is token {position}, last token {tokenizer.tokenizer.decode(ids[-1:])!r}"
+                )
         print()

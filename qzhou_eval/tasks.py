@@ -85,8 +85,12 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     folder = data_dir / task.path
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
     if not files:
-        raise BadInput(
-            f"{task.name}: no data in {folder}; fetch it with: hf download {task.path} --repo-type dataset "
-            f"--revision {task.revision} --local-dir {folder}"
-        )
+        raise BadInput(f"{task.name}: no data in {folder}; fetch it with: {fetch_command(task, data_dir)}")
     return DataSource(folder, f"local-{sha256_of_files(files, folder)[:16]}")
+
+
+def fetch_command(task: Task, root: Path | str) -> str:
+    """The command that brings a task's data set, at the pinned revision, into a data folder."""
+    return (
+        f"hf download {task.path} --repo-type dataset --revision {task.revision} --local-dir {Path(root) / task.path}"
+    )

@@ -113,3 +113,11 @@ def test_the_real_command_prints_no_traceback(tiny, tmp_path):
     assert done.returncode == cli.EXIT_BAD_INPUT
     assert done.stderr.strip() == "error: --dim 4096: the model's vectors have 96 dimensions; choose 1 to 96"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_hub_the_command_that_fetches_the_data_is_named(place, caplog):
+    argv = ["run", "--model_name_or_path", "model", "--output_dir", "out", "--device", "cpu", "--tasks", "AFQMC"]
+    assert cli.main(argv) == cli.EXIT_BAD_INPUT
+    command = "hf download C-MTEB/AFQMC --repo-type dataset --revision b44c3b011063adb25877c13823db83bb193913c4"
+    assert f"{command} --local-dir ROOT/C-MTEB/AFQMC, then give --data_dir ROOT" in caplog.text
+    assert not (place / "out").exists()

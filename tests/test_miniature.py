@@ -1,4 +1,4 @@
-"""The miniature's scores mean something: held-out meanings, a trained model beats spelling, an untrained one does not."""
+"""The miniature's scores mean something: a trained model beats spelling on held-out meanings, an untrained does not."""
 
 import json
 import random

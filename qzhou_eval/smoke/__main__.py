@@ -20,7 +20,7 @@ from qzhou_eval.results import Variant
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.workers import worker_pool
 
-CHECKPOINT = Path(__file__).parent / "checkpoint"
+CHECKPOINT = Path(__file__).parent / "mini-qwen3"
 OUTPUT = Path("results") / "miniature"
 
 log = logging.getLogger("qzhou_eval.smoke")

@@ -1,6 +1,6 @@
 """Train the miniature's checkpoint on CPU: a tiny Qwen3 with token prepending and a Matryoshka loss.
 
-    python -m qzhou_eval.smoke.train --output_dir qzhou_eval/smoke/checkpoint
+    python -m qzhou_eval.smoke.train --output_dir qzhou_eval/smoke/mini-qwen3
 
 It follows the card's stage 2 in small: prompts rendered by the profile, each batch from one task
 with its instruction, token prepending on in every forward pass, sentence-transformers' losses at
@@ -172,7 +172,7 @@ def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: in
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if step % 10 == 0 or step == steps:
+        if step % 50 == 0 or step == steps:
             log.info("step %d/%d  %s (%s) loss %.3f", step, steps, lesson.task, lesson.kind, loss.item())
 
 
@@ -187,7 +187,7 @@ def save(model: SentenceTransformer, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the miniature's checkpoint on CPU.")
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2000, help="0 saves the untrained checkpoint")
+    parser.add_argument("--steps", type=int, default=700, help="0 saves the untrained checkpoint")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
