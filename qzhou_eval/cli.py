@@ -150,15 +150,24 @@ def _existing(value: str) -> Path:
 
 
 def _prepared(args: argparse.Namespace):
-    from dataclasses import fields
-
     from qzhou_eval.config import RunConfig, prepare
+    from qzhou_eval.model.settings import EncoderOptions
 
     for flag in ("batch_tokens", "eval_workers", "max_length"):
         value = getattr(args, flag)
         if value is not None and value < 1:
             raise BadInput(f"--{flag} {value}: must be at least 1")
-    return prepare(RunConfig(**{f.name: getattr(args, f.name) for f in fields(RunConfig)}))
+    if args.tp_layers is not None:
+        if args.token_prepending == "off":
+            raise BadInput("--tp_layers contradicts --token_prepending off")
+        args.token_prepending = args.tp_layers
+    args.encoder = _pick(EncoderOptions, args)
+    return prepare(_pick(RunConfig, args))
+
+
+def _pick(kind, args: argparse.Namespace):
+    """A dataclass filled from the arguments that have its fields' names."""
+    return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
-from qzhou_eval.model.settings import EncoderSettings, resolve_settings
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.results import DEFAULT_PROFILE, Variant
 from qzhou_eval.tasks import DataSource, Task, locate, select
@@ -16,7 +16,7 @@ from qzhou_eval.vectors import check_dim
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The command line as values; field names are the flags' names."""
+    """The command line as values; field names, the encoder's too, are the flags' names."""
 
     model_name_or_path: str
     output_dir: Path | None = None
@@ -28,15 +28,8 @@ class RunConfig:
     dim: list[str] = field(default_factory=list)
     normalize: bool = True
     use_instruction: bool = True
-    token_prepending: str = "auto"
-    tp_layers: tuple[int, int] | None = None
-    max_length: int | None = None
-    truncate: str = "whole"
-    dtype: str = "auto"
-    device: str = "auto"
-    batch_tokens: int | None = None
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
     data_dir: Path | None = None
-    trust_remote_code: bool = False
     eval_workers: int | None = None
 
 
@@ -78,19 +71,11 @@ def prepare(config: RunConfig) -> Run:
     if config.use_instruction:
         _check_instructions(profile, tasks)
     checkpoint = find_checkpoint(
-        config.model_name_or_path, revision=config.revision, trust_remote_code=config.trust_remote_code
+        config.model_name_or_path,
+        revision=config.revision,
+        trust_remote_code=config.encoder.trust_remote_code,
     )
-    settings = resolve_settings(
-        checkpoint,
-        profile,
-        token_prepending=_token_prepending(config),
-        dtype=config.dtype,
-        device=config.device,
-        max_length=config.max_length,
-        truncate=config.truncate,
-        trust_remote_code=config.trust_remote_code,
-        batch_tokens=config.batch_tokens,
-    )
+    settings = resolve_settings(checkpoint, profile, config.encoder)
     output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
     store_dir = config.store_dir or output_dir / "store"
     for flag, folder in (("--output_dir", output_dir), ("--store_dir", store_dir)):
@@ -132,14 +117,6 @@ def _check_instructions(profile: Profile, tasks: list[Task]) -> None:
             f"profile {profile.name} has no instruction for {', '.join(missing)}; "
             "add one to its tasks, or give --use_instruction false"
         )
-
-
-def _token_prepending(config: RunConfig) -> str | tuple[int, int]:
-    if config.tp_layers is None:
-        return config.token_prepending
-    if config.token_prepending == "off":
-        raise BadInput("--tp_layers contradicts --token_prepending off")
-    return config.tp_layers
 
 
 def check_writable(flag: str, folder: Path) -> None:

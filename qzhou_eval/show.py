@@ -29,7 +29,6 @@ def show_prompts(task_name: str, text: str, profile_name: str, model: str | None
             print(f"{len(ids)} tokens: {ids}")
             if profile.placeholder is not None:
                 position, _ = tokenizer.placeholder()
-                print(
-                    f"placeholder {profile.placeholder} is token {position}, last token {tokenizer.tokenizer.decode(ids[-1:])!r}"
-                )
+                last = tokenizer.tokenizer.decode(ids[-1:])
+                print(f"placeholder {profile.placeholder} is token {position}, last token {last!r}")
         print()

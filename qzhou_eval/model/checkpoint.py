@@ -41,7 +41,7 @@ class Checkpoint:
     def digest(self) -> str:
         """SHA-256 (hex) of weights, projection, configuration and tokenizer."""
         folders = {self.decoder, self.projection or self.decoder}
-        kinds = {".safetensors", ".json", ".txt", ".model", ".jinja"}
+        kinds = {".safetensors", ".json", ".txt", ".model", ".jinja", ".py"}
         ours = {"modules.json", "config_sentence_transformers.json", "generation_config.json"}
         files = [p for f in folders for p in f.iterdir() if p.suffix in kinds and p.name not in ours]
         return sha256_of_files(sorted(files), self.folder)

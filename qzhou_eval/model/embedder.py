@@ -10,7 +10,7 @@ from qzhou_eval import prompts as prompt_rules
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.loading import load_decoder, load_projection
-from qzhou_eval.model.settings import EncoderSettings, resolve_settings
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.model.token_prepending import token_prepending
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
 from qzhou_eval.profile import Profile, load_profile
@@ -69,9 +69,7 @@ class Embedder:
         """
         checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=trust_remote_code)
         rules = load_profile(profile)
-        settings = resolve_settings(
-            checkpoint,
-            rules,
+        options = EncoderOptions(
             token_prepending=token_prepending,
             dtype=dtype,
             device=device,
@@ -80,7 +78,7 @@ class Embedder:
             trust_remote_code=trust_remote_code,
             batch_tokens=batch_tokens,
         )
-        return cls(checkpoint, rules, settings)
+        return cls(checkpoint, rules, resolve_settings(checkpoint, rules, options))
 
     @property
     def width(self) -> int:

@@ -1,4 +1,4 @@
-"""What changes a vector besides the prompt: resolved once, for the Embedder and for the store's fingerprint."""
+"""What changes a vector besides the prompt: asked for, then resolved once, for the Embedder and the fingerprint."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,19 @@ from qzhou_eval.profile import Profile
 
 DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What can be asked of an Embedder; see its ``from_pretrained`` for the meanings."""
+
+    token_prepending: str | tuple[int, int] = "auto"
+    dtype: str = "auto"
+    device: str = "auto"
+    max_length: int | None = None
+    truncate: str = "whole"
+    trust_remote_code: bool = False
+    batch_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,42 +57,32 @@ class EncoderSettings:
         return sha256_of_json(self.identity(checkpoint, profile))
 
 
-def resolve_settings(
-    checkpoint: Checkpoint,
-    profile: Profile,
-    *,
-    token_prepending: str | tuple[int, int] = "auto",
-    dtype: str = "auto",
-    device: str = "auto",
-    max_length: int | None = None,
-    truncate: str = "whole",
-    trust_remote_code: bool = False,
-    batch_tokens: int | None = None,
-) -> EncoderSettings:
+def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderOptions) -> EncoderSettings:
     """Replace every ``auto`` and default by what it means for this checkpoint and machine.
 
     Raises:
         BadInput: a value is unknown, or does not fit the model or the machine.
     """
-    device = _device(device)
+    device = _device(options.device)
     on_gpu = device.startswith("cuda")
+    dtype = options.dtype
     if dtype == "auto":
         dtype = "bfloat16" if on_gpu else "float32"
     if dtype not in DTYPES:
         raise BadInput(f"--dtype {dtype}: choose auto, {', '.join(DTYPES)}")
-    if truncate not in TRUNCATE:
-        raise BadInput(f"--truncate {truncate}: choose {' or '.join(TRUNCATE)}")
-    max_length = profile.max_length if max_length is None else max_length
+    if options.truncate not in TRUNCATE:
+        raise BadInput(f"--truncate {options.truncate}: choose {' or '.join(TRUNCATE)}")
+    max_length = profile.max_length if options.max_length is None else options.max_length
     if max_length < 1:
         raise BadInput(f"--max_length {max_length}: must be at least 1")
     return EncoderSettings(
-        token_prepending=_layer_range(token_prepending, profile, checkpoint),
+        token_prepending=_layer_range(options.token_prepending, profile, checkpoint),
         max_length=max_length,
-        truncate=truncate,
+        truncate=options.truncate,
         dtype=dtype,
         device=device,
-        trust_remote_code=trust_remote_code,
-        batch_tokens=batch_tokens or (16384 if on_gpu else 4096),
+        trust_remote_code=options.trust_remote_code,
+        batch_tokens=options.batch_tokens or (16384 if on_gpu else 4096),
     )
 
 

@@ -14,6 +14,7 @@ from qzhou_eval.cli import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
 from qzhou_eval.config import Run, RunConfig, prepare
 from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.pipeline import execute, wanted
 from qzhou_eval.profile import load_profile
 from qzhou_eval.results import Variant
@@ -34,11 +35,10 @@ def runs(output_dir: Path) -> dict[str, Run]:
         profile="qzhou-zh-mini",
         tasks=[task.name for task in all_tasks().values() if task.benchmark == "mini"],
         dim=["all"],
-        device="cpu",
-        dtype="float32",
+        encoder=EncoderOptions(device="cpu", dtype="float32"),
     )
     on = prepare(config)
-    off = prepare(replace(config, token_prepending="off"))
+    off = prepare(replace(config, encoder=replace(config.encoder, token_prepending="off")))
     return {"TP on": on, "TP off": off, "character n-grams": ngram_run(on)}
 
 
