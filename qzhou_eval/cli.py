@@ -7,6 +7,8 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
@@ -21,16 +23,34 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code; bad input is one line on stderr, never a traceback."""
-    try:
+
+    def run() -> int:
         args = _parser().parse_args(argv)
-        _set_up_logging(args)
+        set_up_logging(quiet=getattr(args, "quiet", False))
         return args.command(args)
+
+    return guarded(run)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; whatever a user can mend becomes one line and an exit code."""
+    try:
+        return command()
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone, as in `qzhou-eval report D | head`
         return 0
+    except BrokenProcessPool:
+        print(
+            "error: a worker process died (out of memory?); try fewer --eval_workers; what is done is kept",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED_TASKS
+    except OSError as error:
+        print(f"error: {error}; what is done is kept, the same command goes on", file=sys.stderr)
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -41,11 +61,12 @@ def run_cmteb_all() -> int:
     return main(["run", *sys.argv[1:]])
 
 
-def _set_up_logging(args: argparse.Namespace) -> None:
+def set_up_logging(*, quiet: bool) -> None:
+    """Messages go to stderr as plain lines; the tables alone go to stdout."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("qzhou_eval").setLevel(logging.WARNING if getattr(args, "quiet", False) else logging.INFO)
+    logging.getLogger("qzhou_eval").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,10 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from qzhou_eval.cli import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
+from qzhou_eval.cli import EXIT_FAILED_TASKS, guarded, set_up_logging
 from qzhou_eval.config import Run, RunConfig, prepare
 from qzhou_eval.digests import sha256_of_json
-from qzhou_eval.errors import BadInput
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.pipeline import execute, wanted
 from qzhou_eval.profile import load_profile
@@ -80,20 +79,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m qzhou_eval.smoke", description="Run the packaged miniature.")
     parser.add_argument("--output_dir", type=Path, default=OUTPUT, help="default: %(default)s")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("qzhou_eval").setLevel(logging.INFO)
-    try:
-        failed = _execute(args.output_dir)
-        from qzhou_eval.report.write import report
+    set_up_logging(quiet=False)
+    return guarded(lambda: _run(args.output_dir))
 
-        report([args.output_dir], "card")
-        return EXIT_FAILED_TASKS if failed else 0
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return EXIT_INTERRUPTED
+
+def _run(output_dir: Path) -> int:
+    failed = _execute(output_dir)
+    from qzhou_eval.report.write import report
+
+    report([output_dir], "card")
+    return EXIT_FAILED_TASKS if failed else 0
 
 
 def _execute(output_dir: Path) -> bool:
