@@ -2,7 +2,7 @@
 # and again when a requirements file has changed. Leaves the interpreter in $PY.
 ensure_venv() { # ensure_venv FILE...
     local stamp=".venv/installed-$(basename "$1" .txt)" wanted
-    wanted=$(cat "$@" constraints.txt | cksum)
+    wanted=$(cat "$@" constraints.txt pyproject.toml | cksum)
     PY=.venv/bin/python
     if [ -x "$PY" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
@@ -16,5 +16,6 @@ ensure_venv() { # ensure_venv FILE...
     local files=()
     for file in "$@"; do files+=(-r "$file"); done
     "$PY" -m pip install --quiet --disable-pip-version-check -c constraints.txt "${files[@]}"
+    "$PY" -m pip install --quiet --disable-pip-version-check --no-deps -e .  # gives .venv/bin/qzhou-eval
     echo "$wanted" >"$stamp"
 }
