@@ -6,27 +6,31 @@ from io import StringIO
 from pathlib import Path
 
 import pandas as pd
-from tabulate import tabulate
+import tabulate
 
 from qzhou_eval.files import write_text
 from qzhou_eval.report import tables
 from qzhou_eval.report.read import Score, read_scores
 from qzhou_eval.tasks import all_tasks
 
+tabulate.MIN_PADDING = 0  # so that the eight columns fit a terminal of 120 characters
+
 MISSING = "-"
 TP_NOTE = (
     "The same weights with and without token prepending at inference. (The card's table 2 compares two trainings.)"
 )
+GENERATED_NOTE = "Generated data: these scores compare with nothing else."
 MISSING_NOTE = f"'{MISSING}' is a task without a result, or a mean that would need one."
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table with its heading, a note under it, and whether it goes on the screen."""
+    """One table: its heading, the CSV it goes into, whose it is, a note under it, whether the screen shows it."""
 
     title: str
     file: str
     frame: pd.DataFrame
+    model: str = ""
     note: str = ""
     on_screen: bool = True
 
@@ -51,17 +55,19 @@ def report(output_dirs: list[Path], score_profile: str) -> None:
 
 
 def _sections(scores: list[Score], benchmark: str) -> list[Section]:
-    name = {"cmteb": "CMTEB", "mini": "the miniature (compares with nothing else)"}[benchmark]
+    name = {"cmteb": "CMTEB", "mini": "the miniature"}[benchmark]
     leaderboard = tables.leaderboard(scores, benchmark)
-    note = MISSING_NOTE if leaderboard.isna().any(axis=None) else ""
-    found = [Section(f"Leaderboard on {name}, full width", f"{benchmark}_leaderboard", leaderboard, note)]
-    for label, frame in tables.matryoshka(scores, benchmark).items():
-        found.append(Section(f"MRL: {label} on {name}, by dimension", f"{benchmark}_mrl", frame))
-    for label, frame in tables.token_prepending(scores, benchmark).items():
-        found.append(Section(f"Token prepending: {label}", f"{benchmark}_token_prepending", frame, TP_NOTE))
-    for label, frame in tables.per_task(scores, benchmark).items():
-        title = f"Tasks by dimension: {label}"
-        found.append(Section(title, f"{benchmark}_tasks", frame, on_screen=False))
+    notes = [GENERATED_NOTE] if benchmark == "mini" else []
+    notes += [MISSING_NOTE] if leaderboard.isna().any(axis=None) else []
+    found = [Section(f"Leaderboard on {name}", f"{benchmark}_leaderboard", leaderboard, note=" ".join(notes))]
+    for model, frame in tables.matryoshka(scores, benchmark).items():
+        found.append(Section(f"MRL on {name}: {model}", f"{benchmark}_mrl", frame, model))
+    for model, frame in tables.token_prepending(scores, benchmark).items():
+        title = f"Token prepending on {name}: {model}"
+        found.append(Section(title, f"{benchmark}_token_prepending", frame, model, TP_NOTE))
+    for model, frame in tables.per_task(scores, benchmark).items():
+        title = f"Tasks by dimension: {model}"
+        found.append(Section(title, f"{benchmark}_tasks", frame, model, on_screen=False))
     return found
 
 
@@ -76,7 +82,7 @@ def _table(frame: pd.DataFrame, style: str) -> str:
     text_columns = 1 + sum(column == "type" for column in frame.columns)
     align = ["left"] * text_columns + ["right"] * (len(frame.columns) + 1 - text_columns)
     headers = [frame.index.name, *frame.columns]
-    return tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
+    return tabulate.tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
 
 
 def _write(folder: Path, sections: list[Section], scores: list[Score], score_profile: str) -> list[Path]:
@@ -89,11 +95,18 @@ def _write(folder: Path, sections: list[Section], scores: list[Score], score_pro
     files = [folder / "report.md", folder / "scores.csv"]
     write_text(files[1], _tidy_csv(scores))
     for file in dict.fromkeys(section.file for section in sections):
-        together = {s.title: s.frame for s in sections if s.file == file}
-        frame = pd.concat(together, names=["table"]) if len(together) > 1 else next(iter(together.values()))
         files.append(folder / f"{file}.csv")
-        write_text(files[-1], frame.to_csv(float_format="%.4f"))
+        write_text(files[-1], _together([s for s in sections if s.file == file]).to_csv(float_format="%.4f"))
     return files
+
+
+def _together(sections: list[Section]) -> pd.DataFrame:
+    """One frame of the tables of all models; dimensions as columns in their order."""
+    if not sections[0].model:
+        return sections[0].frame
+    frame = pd.concat({s.model: s.frame for s in sections}, names=["model"])
+    dims = sorted((c for c in frame.columns if c.isdigit()), key=int)
+    return frame[[c for c in frame.columns if not c.isdigit()] + dims]
 
 
 def _tidy_csv(scores: list[Score]) -> str:
