@@ -154,8 +154,10 @@ def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
 def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> list[Variant]:
     width = checkpoint.width
     experiment = {}
-    if profile.name != DEFAULT_PROFILE:
-        experiment["profile"] = profile.name
+    if profile.filed_as != DEFAULT_PROFILE:
+        experiment["profile"] = profile.filed_as
+    if settings.trust_remote_code:
+        experiment["remote_code"] = "on"
     if settings.token_prepending != profile.token_prepending:
         layers = settings.token_prepending
         experiment["token_prepending"] = f"{layers[0]}-{layers[1]}" if layers else "off"

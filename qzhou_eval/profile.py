@@ -94,6 +94,12 @@ class Profile(_Strict):
         return self.template.split("{text}")[1]
 
     @property
+    def filed_as(self) -> str:
+        """The name that results are filed under: a profile that is not as shipped carries its digest."""
+        shipped = self.name in profile_names() and load_profile(self.name).digest == self.digest
+        return self.name if shipped else f"{self.name}-{self.digest[:8]}"
+
+    @property
     def digest(self) -> str:
         """SHA-256 (hex) of everything in the profile that changes a prompt or a vector."""
         fields = self.model_dump(exclude={"source", "model", "dtype", "matryoshka_dims"})
@@ -116,7 +122,7 @@ def load_profile(name_or_path: str) -> Profile:
         path = data_folder("task_instructions") / f"{name_or_path}.yaml"
     fields = _read(path, name_or_path)
     try:
-        return Profile(**fields)
+        return Profile.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "profile"
@@ -136,7 +142,10 @@ def _read(path: Path, name: str) -> dict:
     if not isinstance(fields, dict):
         raise BadInput(f"{path}: expected a mapping of profile fields")
     if base := fields.pop("extends", None):
-        parent = _read(data_folder("task_instructions") / f"{base}.yaml", base)
-        fields["tasks"] = parent.get("tasks", {}) | (fields.get("tasks") or {})
-        fields = parent | fields
+        parent = _read(data_folder("task_instructions") / f"{base}.yaml", str(base))
+        own = fields.get("tasks") or {}
+        if not isinstance(own, dict):
+            raise BadInput(f"{path}: tasks: expected a mapping of task names")
+        inherited = {k: v for k, v in parent.items() if k not in ("name", "source", "model")}
+        fields = inherited | fields | {"tasks": parent.get("tasks", {}) | own}
     return fields

@@ -25,7 +25,7 @@ def show_prompts(task_name: str, text: str, profile_name: str, model: str | None
         prompt = render(profile, text, instruction)
         print(f"{task.name}, {side or 'both sides'}:\n{prompt}")
         if tokenizer is not None:
-            ids = tokenizer([prompt])[0].ids
+            ids = list(tokenizer([prompt])[0].ids)
             print(f"{len(ids)} tokens: {ids}")
             if profile.placeholder is not None:
                 position, _ = tokenizer.placeholder()

@@ -83,10 +83,15 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     if data_dir is None:
         return DataSource(None, task.revision)
     folder = data_dir / task.path
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
     if not files:
         raise BadInput(f"{task.name}: no data in {folder}; fetch it with: {fetch_command(task, data_dir)}")
     return DataSource(folder, f"local-{sha256_of_files(files, folder)[:16]}")
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a file is not data but a tool's own, such as the hub client's .cache folder."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def fetch_command(task: Task, root: Path | str) -> str:

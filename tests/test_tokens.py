@@ -24,7 +24,7 @@ def prompt_tokenizer(folder, profile=PROFILE, *, max_length=1024, truncate="whol
 def test_a_short_prompt_is_what_the_tokenizer_says_with_nothing_added(tiny, tokenizer):
     prompt = render(PROFILE, "今天天气很好", "Retrieve")
     found = prompt_tokenizer(tiny)([prompt])[0]
-    assert found.ids == tokenizer(prompt)["input_ids"]
+    assert list(found.ids) == tokenizer(prompt)["input_ids"]
     assert not found.cut
 
 
@@ -32,7 +32,7 @@ def test_whole_keeps_the_first_tokens_and_loses_the_templates_end(tiny, tokenize
     prompt = render(PROFILE, "天气" * 100)
     found = prompt_tokenizer(tiny, max_length=40)([prompt])[0]
     assert found.cut
-    assert found.ids == tokenizer(prompt, truncation=True, max_length=40)["input_ids"]
+    assert list(found.ids) == tokenizer(prompt, truncation=True, max_length=40)["input_ids"]
 
 
 @pytest.mark.parametrize("text", ["天气" * 100, "ab cd " * 60, "龘靐" * 50, "😀👍🏽" * 40])
@@ -57,7 +57,7 @@ def test_the_templates_own_placeholder_is_used_whatever_the_text_holds(tiny):
     tokenize = prompt_tokenizer(tiny)
     position, token = tokenize.placeholder()
     for text in ("", "<|im_start|>", "a <|im_start|> b <|im_start|>"):
-        ids = tokenize([render(PROFILE, text)])[0].ids
+        ids = list(tokenize([render(PROFILE, text)])[0].ids)
         assert ids[position] == token
         assert ids.index(token) == position
 
@@ -158,5 +158,5 @@ def test_token_ids_in_the_real_qwen_vocabulary(qwen):
     prompts = [render(PROFILE, text, instruction_for(PROFILE, "STSB", None)) for text in texts]
     peer = dashscope.get_tokenizer("qwen-7b-chat")
     for prompt, found in zip(prompts, tokenize(prompts), strict=True):
-        assert found.ids == peer.encode(prompt)
-    assert tokenize([prompts[0]])[0].ids[:5] == [1986, 11652, 25, 220, 151644]
+        assert list(found.ids) == peer.encode(prompt)
+    assert tokenize([prompts[0]])[0].ids[:5].tolist() == [1986, 11652, 25, 220, 151644]

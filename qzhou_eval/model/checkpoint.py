@@ -62,6 +62,8 @@ def find_checkpoint(
     folder = Path(model_name_or_path).expanduser()
     commit = None
     if folder.is_dir():
+        if revision is not None:
+            raise BadInput(f"--revision {revision}: {folder} is a folder; revisions are the hub's")
         name = f"local/{folder.resolve().name}"
     elif model_name_or_path.count("/") == 1 and not model_name_or_path.startswith((".", "/", "~")):
         name = model_name_or_path
@@ -80,7 +82,9 @@ def find_checkpoint(
         raise BadInput(f"{decoder}: no *.safetensors file; other weight formats are not loaded")
     width = hidden
     if projection is not None:
-        width = _read_json(projection / "config.json", what="broken Dense module")["out_features"]
+        width = _read_json(projection / "config.json", what="broken Dense module").get("out_features")
+        if not isinstance(width, int):
+            raise BadInput(f"{projection / 'config.json'}: no out_features; is this a Dense module?")
     return Checkpoint(folder, name, commit, decoder, projection, layers, width)
 
 
@@ -102,20 +106,21 @@ def _modules(folder: Path) -> tuple[Path, Path | None]:
     """The decoder's and the projection's folder, from ``modules.json`` if there is one."""
     if not (folder / "modules.json").is_file():
         return folder, None
-    decoder, projection = None, None
-    for module in _read_json(folder / "modules.json", what="broken modules.json"):
-        kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"]
-        if kind == "Pooling":
-            _check_pooling(path)
-        elif kind == "Dense":
-            projection = path
-        elif decoder is None:
-            decoder = path  # Transformer, or a subclass that remote code brings
-        elif kind != "Normalize":
-            raise BadInput(f"{folder / 'modules.json'}: cannot run module {module['type']}")
-    if decoder is None:
-        raise BadInput(f"{folder / 'modules.json'}: names no Transformer module")
-    return decoder, projection
+    modules = _read_json(folder / "modules.json", what="broken modules.json")
+    kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+    paths = [folder / module["path"] for module in modules]
+    if kinds[1:] not in (
+        ["Pooling"],
+        ["Pooling", "Dense"],
+        ["Pooling", "Normalize"],
+        ["Pooling", "Dense", "Normalize"],
+    ):
+        raise BadInput(
+            f"{folder / 'modules.json'}: cannot run modules {', '.join(kinds)}; "
+            "supported are Transformer, Pooling, and then Dense, Normalize or both"
+        )
+    _check_pooling(paths[1])
+    return paths[0], paths[2] if "Dense" in kinds else None
 
 
 def _check_pooling(folder: Path) -> None:

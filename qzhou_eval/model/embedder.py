@@ -1,6 +1,7 @@
 """The Embedder: texts or rendered prompts in, vectors out. Imports no mteb and knows no task's data."""
 
 import logging
+from array import array
 from collections.abc import Iterator
 
 import numpy as np
@@ -129,12 +130,12 @@ class Embedder:
             start += len(rows)
 
     @torch.inference_mode()
-    def _forward(self, sequences: list[list[int]]) -> torch.Tensor:
+    def _forward(self, sequences: list[array]) -> torch.Tensor:
         width = max(map(len, sequences))
         ids = torch.zeros(len(sequences), width, dtype=torch.long)
         mask = torch.zeros(len(sequences), width, dtype=torch.long)
         for row, sequence in enumerate(sequences):
-            ids[row, width - len(sequence) :] = torch.tensor(sequence)
+            ids[row, width - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
             mask[row, width - len(sequence) :] = 1
         lengths = mask.sum(dim=1)
         batch = dict(

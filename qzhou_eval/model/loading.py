@@ -4,6 +4,7 @@ import json
 import logging
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -28,6 +29,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
+    _readable(checkpoint)
     config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
     kind = config.get("model_type")
     options = dict(dtype=dtype, use_safetensors=True, output_loading_info=True)
@@ -51,6 +53,16 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
         )
     _account_for_tensors(checkpoint, info)
     return model.to(device).eval()
+
+
+def _readable(checkpoint: Checkpoint) -> None:
+    """Refuse a damaged weight file by name, before a loader stumbles over it."""
+    for path in sorted(checkpoint.decoder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="pt") as file:
+                file.keys()
+        except (OSError, SafetensorError) as error:
+            raise BadInput(f"{path}: damaged or incomplete ({error})") from None
 
 
 def _account_for_tensors(checkpoint: Checkpoint, info: dict) -> None:
@@ -86,7 +98,7 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
         tensors = load_file(checkpoint.projection / "model.safetensors")
         tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
         linear.load_state_dict(tensors, assign=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{checkpoint.projection}: cannot load the projection ({reason})") from None
     return linear.to(device).eval()

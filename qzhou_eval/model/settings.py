@@ -91,10 +91,14 @@ def _device(device: str) -> str:
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not device.startswith("cuda"):
+    if device == "cpu":
+        return device
+    name, _, index = device.partition(":")
+    if name != "cuda" or not (device == "cuda" or index.isdigit()):
         raise BadInput(f"--device {device}: choose auto, cpu, cuda or cuda:N")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise BadInput(f"--device {device}: torch sees no GPU on this machine; use --device cpu")
+    if int(index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise BadInput(f"--device {device}: torch sees {found} GPUs on this machine; use --device cpu")
     return device
 
 

@@ -1,17 +1,20 @@
 """Rendered prompt -> token ids: the tokenizer's own special tokens, the limit, the placeholder's place."""
 
+from array import array
 from dataclasses import dataclass
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
 from qzhou_eval.profile import Profile
 
+CHUNK = 8192  # prompts tokenised at once: what the tokenizer keeps of each is large
+
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Token ids of one prompt and whether the limit cut it."""
+    """Token ids of one prompt (compact: a task may have tens of millions) and whether the limit cut it."""
 
-    ids: list[int]
+    ids: array
     cut: bool
 
 
@@ -43,13 +46,13 @@ class PromptTokenizer:
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
         """Tokenise; ids are at most ``max_length`` long."""
-        if not prompts:
-            return []
         result = []
-        for prompt, ids in zip(prompts, self._ids(prompts), strict=True):
-            cut = len(ids) > self._room
-            kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
-            result.append(Tokenized([*self._head, *kept, *self._tail], cut))
+        for start in range(0, len(prompts), CHUNK):
+            chunk = prompts[start : start + CHUNK]
+            for prompt, ids in zip(chunk, self._ids(chunk), strict=True):
+                cut = len(ids) > self._room
+                kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
+                result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut))
         return result
 
     def placeholder(self) -> tuple[int, int]:
@@ -62,7 +65,10 @@ class PromptTokenizer:
             raise BadInput(f"profile {self._profile.name} names no placeholder token: token prepending needs one")
         token = self._single_token(self._profile.placeholder, role="placeholder token")
         before = self._profile.prefix.split(self._profile.placeholder)[0]
-        return len(self._head) + len(self._ids([before])[0]), token
+        position = len(self._head) + len(self._ids([before])[0])
+        if position >= len(self._head) + self._room:
+            raise BadInput("--max_length: shorter than the template's beginning, up to the placeholder token")
+        return position, token
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]

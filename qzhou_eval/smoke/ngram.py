@@ -5,6 +5,7 @@ components and, by its bit 16, the sign.
 """
 
 import zlib
+from array import array
 from collections.abc import Iterator
 
 import torch
@@ -31,7 +32,7 @@ class CharNgram:
     """Tokenizer and encoder in one, as :class:`qzhou_eval.config.Run` wants them; a token is a character."""
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
-        return [Tokenized([ord(letter) for letter in prompt], cut=False) for prompt in prompts]
+        return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
 
     def stream(self, tokenized: list[Tokenized]) -> Iterator[tuple[list[int], torch.Tensor]]:
         texts = ["".join(map(chr, t.ids)) for t in tokenized]
