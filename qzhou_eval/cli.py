@@ -6,7 +6,9 @@ Exit codes: 0 done, 2 bad input, 3 finished with failed tasks, 130 interrupted.
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -33,7 +35,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Run a command; whatever a user can mend becomes one line and an exit code."""
+    """Run a command; whatever a user can mend becomes one line and an exit code. SIGTERM stops like Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command()
     except BadInput as error:
@@ -54,6 +58,10 @@ def guarded(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _interrupt(_signal, _frame) -> None:
+    raise KeyboardInterrupt
 
 
 def run_cmteb_all() -> int:
@@ -196,8 +204,8 @@ def _run(args: argparse.Namespace) -> int:
         return _plan(args)
     run = _prepared(args)
     code = _execute(run, ("encode", "evaluate"))
-    if code == EXIT_BAD_INPUT:
-        return code
+    if code == EXIT_BAD_INPUT or not (run.output_dir / "manifest.json").exists():
+        return code  # nothing was scored
     from qzhou_eval.report.write import report
 
     report([run.output_dir], args.score_profile)

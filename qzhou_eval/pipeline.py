@@ -1,15 +1,17 @@
 """plan -> encode -> evaluate for one run. Workers read data and score; this process holds the model.
 
-Only encode needs the model, and it never waits for an evaluator: a task is scored, in another
-process, as soon as its prompts are in the store, while the next one is encoded.
+Only encode needs the model. A task is scored, in another process, as soon as its prompts are in the
+store, while the next one is encoded; its scores are noted the moment they are there.
 """
 
 import logging
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from importlib.metadata import version
 
 from qzhou_eval.config import Run
 from qzhou_eval.encode import EncodeCounts, EncodeError, encode
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 STAGES = ("encode", "evaluate")
 PLANS_AHEAD = 3
+ENCODING_LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
 @dataclass
@@ -32,11 +35,11 @@ class Outcome:
 
     finished: int = 0
     kept: int = 0
-    failed: dict[str, Exception] = field(default_factory=dict)
+    failed: dict[str, BaseException] = field(default_factory=dict)
 
-    def fail(self, task: Task, error: Exception) -> None:
+    def fail(self, task: Task, error: BaseException) -> None:
         self.failed[task.name] = error
-        log.error("failed: %s", error)
+        log.error("failed: %s", error if isinstance(error, BadInput) else f"{task.name}: {error!r}")
 
 
 def wanted(run: Run) -> dict[str, list[Variant]]:
@@ -45,7 +48,7 @@ def wanted(run: Run) -> dict[str, list[Variant]]:
     todo, stale = {}, 0
     for task in run.tasks:
         record = record_for(task, run.sources[task.name].revision)
-        new = [v for v in run.variants if not manifest.keeps(run.output_dir, v, task.name, record)]
+        new = [v for v in run.variants if not manifest.keeps(v, task.name, record)]
         stale += sum(manifest.has(v, task.name) for v in new)
         if new:
             todo[task.name] = new
@@ -69,9 +72,8 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
     open_tokenizer, open_encoder = cache(run.open_tokenizer), cache(run.open_encoder)
     if "encode" in stages:
         open_tokenizer()
-    scoring: list[_Scoring] = []
-    plans = _plans(run, pool, [task for task in run.tasks if task.name in todo])
-    for number, (task, planned) in enumerate(plans, start=1):
+    scoring: list[Future] = []
+    for number, (task, planned) in enumerate(_plans(run, pool, [t for t in run.tasks if t.name in todo]), start=1):
         try:
             plan = planned.result()
         except BadInput as error:
@@ -84,12 +86,14 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
             except EncodeError as error:
                 outcome.fail(task, error)
                 continue
-            counts |= asdict(done)
+            counts |= asdict(done) | {"versions": {name: version(name) for name in ENCODING_LIBRARIES}}
             log.info("[%d/%d] %s", number, len(todo), _encoded_line(plan, done))
         if "evaluate" in stages:
-            scoring.append(_score(run, pool, task, todo[task.name], counts))
-        scoring = _collect(run, scoring, outcome, wait=False)
-    _collect(run, scoring, outcome, wait=True)
+            scoring.append(_score(run, pool, task, todo[task.name], counts=counts, outcome=outcome))
+    wait(scoring)
+    for future in scoring:
+        if isinstance(future.exception(), BrokenProcessPool):
+            raise future.exception()
     return outcome
 
 
@@ -105,17 +109,8 @@ def _plans(run: Run, pool: Executor, tasks: list[Task]) -> Iterator[tuple[Task, 
     yield from ahead
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """A task being scored by a worker."""
-
-    future: Future
-    task: Task
-    variants: list[Variant]
-    counts: dict
-
-
-def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], counts: dict) -> _Scoring:
+def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], *, counts: dict, outcome: Outcome) -> Future:
+    """Submit a task for scoring; its results are noted in the manifest as soon as they are there."""
     job = EvaluateJob(
         task=task,
         source=run.sources[task.name],
@@ -124,27 +119,22 @@ def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], counts
         output_dir=run.output_dir.resolve(),
         variants=tuple(variants),
     )
-    return _Scoring(pool.submit(evaluate, job), task, variants, counts)
 
+    def note(future: Future) -> None:
+        if future.cancelled():
+            return
+        if error := future.exception():
+            outcome.fail(task, error)
+            return
+        record = record_for(task, run.sources[task.name].revision)
+        Manifest(run.output_dir).add(variants, task.name, record, counts)
+        outcome.finished += len(variants)
+        shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in future.result().items())
+        log.info("%s, %s by dimension  %s", task.name, task.metric, shown)
 
-def _collect(run: Run, scoring: list[_Scoring], outcome: Outcome, *, wait: bool) -> list[_Scoring]:
-    """Note finished scoring (with ``wait``, all of it) in the manifest; return what still runs."""
-    still_running = []
-    for item in scoring:
-        if not wait and not item.future.done():
-            still_running.append(item)
-            continue
-        try:
-            scores = item.future.result()
-        except BadInput as error:
-            outcome.fail(item.task, error)
-            continue
-        record = record_for(item.task, run.sources[item.task.name].revision)
-        Manifest(run.output_dir).add(item.variants, item.task.name, record, item.counts)
-        outcome.finished += len(item.variants)
-        shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in scores.items())
-        log.info("%s, %s by dimension  %s", item.task.name, item.task.metric, shown)
-    return still_running
+    future = pool.submit(evaluate, job)
+    future.add_done_callback(note)  # all callbacks run in the pool's one thread, so notes do not race
+    return future
 
 
 def _encoded_line(plan: TaskPlan, done: EncodeCounts) -> str:

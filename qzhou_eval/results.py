@@ -7,6 +7,7 @@
 The task files are mteb's TaskResult JSON, and D is a cache root that mteb itself can open.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -78,8 +79,13 @@ class Manifest:
     """``manifest.json``: variants by folder, and per task its :class:`Record` and counts."""
 
     def __init__(self, output_dir: Path) -> None:
+        self.folder = output_dir
         self.path = output_dir / "manifest.json"
         self.content = self._read()
+
+    def intact(self, place: str, task: str) -> bool:
+        """Whether a result file is the one that was noted."""
+        return self.content["variants"][place]["tasks"][task]["sha256"] == _sha256(self.folder / place / f"{task}.json")
 
     def _read(self) -> dict:
         try:
@@ -89,36 +95,49 @@ class Manifest:
         except ValueError as error:
             raise BadInput(f"{self.path}: damaged ({error}); remove it to evaluate again") from None
 
-    def keeps(self, output_dir: Path, variant: Variant, task: str, record: Record) -> bool:
-        """Whether a result on disk was made from exactly this and can be used again."""
+    def keeps(self, variant: Variant, task: str, record: Record) -> bool:
+        """Whether the result on disk is the one that was noted, made from exactly this; then it is used again."""
         entry = self.content["variants"].get(variant.folder, {})
-        known = entry.get("tasks", {}).get(task, {}).get("record")
-        same = entry.get("variant") == _plain(variant) and known == _plain(record)
-        return same and _is_json(output_dir / variant.folder / f"{task}.json")
+        noted = entry.get("tasks", {}).get(task, {})
+        same = entry.get("variant") == _plain(variant) and noted.get("record") == _plain(record)
+        return same and noted.get("sha256") == _sha256(self.folder / variant.folder / f"{task}.json")
 
     def has(self, variant: Variant, task: str) -> bool:
         """Whether there was a result of this name, of whatever it was made."""
         return task in self.content["variants"].get(variant.folder, {}).get("tasks", {})
 
     def add(self, variants: list[Variant], task: str, record: Record, counts: dict) -> None:
-        """Note finished results and save. What other runs noted meanwhile is kept."""
+        """Note finished results and save. What other runs noted meanwhile is kept.
+
+        Results of a folder's earlier variant (another fingerprint) are moved to ``superseded/``, so that no
+        reader finds two variants in one folder.
+        """
         self.content = self._read()
         for variant in variants:
             entry = self.content["variants"].setdefault(variant.folder, {})
-            if entry.get("variant") != _plain(variant):
+            if entry and entry["variant"] != _plain(variant):
+                self._supersede(variant.folder, [name for name in entry["tasks"] if name != task])
                 entry.clear()
-                entry |= {"variant": _plain(variant), "tasks": {}}
-            entry["tasks"][task] = {"record": _plain(record), **counts}
+            entry |= {"variant": _plain(variant), "tasks": entry.get("tasks", {})}
+            digest = _sha256(self.folder / variant.folder / f"{task}.json")
+            entry["tasks"][task] = {"record": _plain(record), "sha256": digest, **counts}
         write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
+
+    def _supersede(self, place: str, tasks: list[str]) -> None:
+        for task in tasks:
+            old = self.folder / place / f"{task}.json"
+            new = self.folder / "superseded" / place / f"{task}.json"
+            if old.is_file():
+                new.parent.mkdir(parents=True, exist_ok=True)
+                old.replace(new)
 
 
 def _plain(value: Variant | Record) -> dict:
     return json.loads(json.dumps(asdict(value)))
 
 
-def _is_json(path: Path) -> bool:
+def _sha256(path: Path) -> str | None:
     try:
-        json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -11,6 +11,7 @@ is noticed. Many processes may write at once, without locks, on any shared file 
 import hashlib
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -51,20 +52,25 @@ class Store:
             raise BadInput(f"--store_dir {self.folder.parent}: cannot write there ({error.strerror})") from None
 
     def refresh(self, *, verify: bool = True) -> None:
-        """Index the shards that are new since the last look; ``verify`` holds each against its checksum."""
+        """Index the shards that are new since the last look.
+
+        With ``verify`` each is held against its checksum, and a damaged one is set aside; without, a shard that
+        cannot be read is passed over, and its keys are missing.
+        """
         for path in sorted(self.folder.glob("*.safetensors")):
             if path.name in self._seen:
                 continue
-            self._seen.add(path.name)
             try:
                 if verify and _file_digest(path) != path.stem:
                     raise ValueError("its content does not match its checksum")
                 with safe_open(path, framework="np") as shard:
                     keys = shard.get_tensor("keys")
-            except (OSError, ValueError, SafetensorError) as error:
-                _set_aside(path, str(error))
+            except (ValueError, SafetensorError) as error:
+                if verify:
+                    _set_aside(path, str(error))
             else:
                 self._index(path, keys)
+            self._seen.add(path.name)
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._place
@@ -125,4 +131,5 @@ def _file_digest(path: Path) -> str:
 def _set_aside(path: Path, reason: str) -> None:
     aside = path.with_suffix(".damaged")
     log.warning("%s: %s; set aside as %s, its prompts are encoded again", path, reason, aside.name)
-    path.replace(aside)
+    with suppress(FileNotFoundError):  # another process may have been first
+        path.replace(aside)

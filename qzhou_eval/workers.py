@@ -3,6 +3,9 @@
 import logging
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -27,11 +30,18 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
     pool.shutdown()
 
 
+def _end_with_parent(parent: int) -> None:
+    """Leave when the main process is gone, killed ones too: no worker outlives its run."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def _start() -> None:
     """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process answers Ctrl-C
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"

@@ -31,6 +31,12 @@ def place(tmp_path, tiny, monkeypatch):
         path = tmp_path / "no-placeholder" / file
         path.write_text(path.read_text("utf-8").replace("<|im_start|>", "<|begin|>"), "utf-8")
     (tmp_path / "no-text.yaml").write_text('name: x\nsource: t\ntemplate: "abc"\nmax_length: 9\n')
+    (tmp_path / "list-tasks.yaml").write_text("name: x\nextends: qzhou-zh\nsource: t\ntasks: [AFQMC]\n")
+    weights = shutil.copytree(tiny, tmp_path / "cut-weights") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    modules = shutil.copytree(tiny, tmp_path / "two-dense") / "modules.json"
+    stack = json.loads(modules.read_text())
+    modules.write_text(json.dumps([*stack, stack[-1]]))
     for name, bad in (("none", None), ("number", 7)):
         folder = tmp_path / f"data-{name}" / "mteb" / "STSB" / "data"
         folder.mkdir(parents=True)
@@ -69,9 +75,15 @@ INVOCATIONS = [
     ([*MINI, "--token_prepending", "maybe"], "invalid choice: 'maybe'"),
     ([*MINI, "--normalize", "perhaps"], "give true or false"),
     ([*MINI, "--max_length", "0"], "--max_length 0"),
+    ([*MINI, "--max_length", "3"], "--max_length: shorter than the template's beginning"),
+    ([*MINI, "--revision", "main"], "model is a folder; revisions are the hub's"),
+    ([*MINI, "--model_name_or_path", "cut-weights"], "model.safetensors: damaged or incomplete"),
+    ([*MINI, "--model_name_or_path", "two-dense"], "cannot run modules"),
+    ([*MINI, "--device", "cuda:x"], "choose auto, cpu, cuda or cuda:N"),
+    ([*MINI, "--profile", "list-tasks.yaml"], "expected a mapping of task names"),
     ([*MINI, "--batch_tokens", "-1"], "--batch_tokens -1"),
     ([*MINI, "--device", "tpu"], "--device tpu"),
-    ([*MINI, "--device", "cuda"], "no GPU"),
+    ([*MINI, "--device", "cuda"], "torch sees 0 GPUs"),
     ([*MINI, "--dtype", "int8"], "invalid choice: 'int8'"),
     ([*MINI, "--output_dir", "a-file"], "a-file is a file, not a folder"),
     ([*MINI, "--store_dir", "a-file/store"], "a-file is a file, not a folder"),

@@ -3,9 +3,12 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
+from safetensors.torch import load_file
 
 from qzhou_eval import cli
 from qzhou_eval.config import dimensions
@@ -80,8 +83,10 @@ def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
     assert caplog.text.count("all in the store") == len(TASKS)
 
 
-def test_evaluate_alone_reads_the_store(tiny, first):
+def test_evaluate_alone_reads_the_store_and_loads_no_model(tiny, first, monkeypatch):
+    monkeypatch.setattr("qzhou_eval.config._open_encoder", lambda *_: pytest.fail("the model was loaded"))
     assert cli.main(command(tiny, first, "--dim", "8", tasks=["MiniSTS"], verb="evaluate")) == 0
+    assert len([p for p in first.glob("results/**/MiniSTS.json") if "dim_8__" in p.parent.name]) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,13 +112,25 @@ def test_whatever_changes_a_score_is_filed_apart(tiny, first, setting, part):
     assert {path: after[path] for path in before} == before
 
 
-@pytest.mark.parametrize("what", ["result", "record"])
+def test_a_changed_profile_of_the_same_name_is_filed_apart(tiny, first, tmp_path):
+    before = results(first)
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: qzhou-zh-mini\nextends: qzhou-zh-mini\nsource: test\nmax_length: 30\n")
+    assert cli.main(command(tiny, first, "--profile", str(path), tasks=["MiniSTS"])) == 0
+    after = results(first)
+    assert {p: after[p] for p in before} == before
+    assert any("profile_qzhou-zh-mini-" in p.parent.name for p in after.keys() - before.keys())
+
+
+@pytest.mark.parametrize("what", ["result", "swapped", "record"])
 def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_path, what, caplog):
     output = shutil.copytree(first, tmp_path / "copy")
     path = next(output.glob("results/**/experiments/dim_16__profile*/MiniSTS.json"))
     good = json.loads(path.read_text())["scores"]
     if what == "result":
         path.write_text(path.read_text()[:100])
+    elif what == "swapped":  # whole JSON of another setting, as a kill between result and manifest can leave it
+        path.write_text(path.read_text().replace('"main_score": ', '"main_score": 0.9, "old": '))
     else:
         content = manifest(output)
         for entry in content["variants"].values():
@@ -135,6 +152,38 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tiny, tmp_path, capsys):
     assert todo == distinct
     assert int(tokens.replace(",", "")) > 20_000
     assert not (tmp_path / "new").exists()
+
+
+def scores_of(output):
+    found = output.glob("results/**/Mini*.json")
+    return {str(p.relative_to(output)): json.loads(p.read_text())["scores"] for p in found}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_stopped(tiny, first, tmp_path):
+    """SIGKILL while encoding: no worker stays, shards are kept, the same command ends with the same scores."""
+    output = tmp_path / "out"
+    argv = [sys.executable, "-m", "qzhou_eval.cli", *command(tiny, output, "--dim", "16", "64", "all")]
+    process = subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not shards(output) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    kept = shards(output)
+    assert kept
+    for _ in range(100):
+        if subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True, check=False).returncode:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a worker outlived its run")
+    assert cli.main(command(tiny, output, "--dim", "16", "64", "all")) == 0
+    keys = [bytes(key) for path in shards(output) for key in load_file(path)["keys"].tolist()]
+    assert set(kept) <= set(shards(output))
+    assert len(keys) == len(set(keys))
+    assert len(scores_of(output)) == 6
+    assert scores_of(output).items() <= scores_of(first).items()
 
 
 def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):

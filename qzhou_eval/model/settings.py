@@ -37,7 +37,7 @@ class EncoderSettings:
     batch_tokens: int
 
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict:
-        """All that, with the prompt, decides a vector. Equal identities give equal vectors."""
+        """All that, with the prompt, decides a vector under one version of the libraries (the manifest notes it)."""
         return {
             "checkpoint": checkpoint.digest,
             "remote_code": self.trust_remote_code,

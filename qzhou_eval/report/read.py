@@ -1,13 +1,18 @@
 """Results on disk -> one row per model, setting, dimension and task. Needs no torch and no mteb."""
 
 import json
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results import Manifest
 from qzhou_eval.tasks import all_tasks
+
+log = logging.getLogger(__name__)
 
 MINIATURE_PROFILE = "qzhou-zh-mini"  # every model of the miniature has it: it tells none apart
 
@@ -29,10 +34,17 @@ class Setting:
         name = self.model.removeprefix("local/")
         return f"{name} ({', '.join(extra)})" if extra else name
 
-    def without_token_prepending(self) -> tuple:
+    def without_token_prepending(self) -> "Setting":
         """What two settings share that differ in token prepending alone."""
         rest = tuple((k, v) for k, v in self.experiment if k != "token_prepending")
-        return self.model, self.revision, rest
+        return replace(self, experiment=rest, token_prepending=None)
+
+
+def labels(settings: Iterable[Setting]) -> dict[Setting, str]:
+    """A label for each setting; the revision is added where two models share their name."""
+    found = dict.fromkeys(settings)
+    count = Counter(setting.label for setting in found)
+    return {s: s.label if count[s.label] == 1 else f"{s.label} @ {s.revision}" for s in found}
 
 
 @dataclass(frozen=True)
@@ -50,27 +62,41 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
     """All scores below the output folders, as their manifests list them.
 
     Raises:
-        BadInput: a folder without results, or a result that is missing or damaged.
+        BadInput: a folder without results, a result that is missing or changed, or results that do not belong
+            together.
     """
-    scores = []
+    scores: dict[tuple, Score] = {}
+    made_with: dict[tuple, tuple] = {}
     for folder in output_dirs:
         if not (folder / "manifest.json").is_file():
             raise BadInput(f"{folder}: no results there (no manifest.json)")
-        for place, entry in Manifest(folder).content["variants"].items():
+        manifest = Manifest(folder)
+        for place, entry in manifest.content["variants"].items():
             variant = entry["variant"]
             experiment = tuple((k, v) for k, v in variant["experiment"] if k != "dim")
             tp = variant["token_prepending"]
             setting = Setting(variant["model"], variant["revision"], experiment, tuple(tp) if tp else None)
-            for task in entry["tasks"]:
-                splits = _main_scores(folder / place / f"{task}.json")
-                score = task_score(task, splits, score_profile)
-                scores.append(
-                    Score(setting, variant["dim"], variant["width"], task, None if score is None else 100 * score)
-                )
+            for task, noted in entry["tasks"].items():
+                key = (setting, variant["dim"], task)
+                if key in scores:
+                    raise BadInput(f"{folder / place}: {task} was already read from another folder")
+                _warn_if_unlike(folder / place, task, noted["record"], made_with.setdefault(key[:2], noted["record"]))
+                if not manifest.intact(place, task):
+                    raise BadInput(f"{folder / place / task}.json: missing or changed; run the evaluation again")
+                score = task_score(task, _main_scores(folder / place / f"{task}.json"), score_profile)
+                points = None if score is None else 100 * score
+                scores[key] = Score(setting, variant["dim"], variant["width"], task, points)
     if not scores:
         raise BadInput(f"{', '.join(map(str, output_dirs))}: no results there")
     order = {name: i for i, name in enumerate(all_tasks())}
-    return sorted(scores, key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))
+    return sorted(scores.values(), key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))
+
+
+def _warn_if_unlike(place: Path, task: str, record: dict, first: dict) -> None:
+    """Say it where tasks that were scored under different libraries meet in one mean."""
+    for name in ("mteb", "scikit_learn"):
+        if record[name] != first[name]:
+            log.warning("%s: %s was scored with %s %s, others with %s", place, task, name, record[name], first[name])
 
 
 def _main_scores(path: Path) -> dict[str, float]:
@@ -78,7 +104,5 @@ def _main_scores(path: Path) -> dict[str, float]:
     try:
         content = json.loads(path.read_text("utf-8"))
         return {split: rows[0]["main_score"] for split, rows in content["scores"].items()}
-    except FileNotFoundError:
-        raise BadInput(f"{path}: the manifest lists it, but it is missing; run the evaluation again") from None
     except (ValueError, KeyError, IndexError, TypeError):
         raise BadInput(f"{path}: not a whole result file; run the evaluation again") from None

@@ -7,7 +7,7 @@ import pandas as pd
 
 from qzhou_eval.averages import COLUMNS, table_row
 from qzhou_eval.paths import data_folder
-from qzhou_eval.report.read import Score, Setting
+from qzhou_eval.report.read import Score, Setting, labels
 from qzhou_eval.tasks import all_tasks
 
 
@@ -41,9 +41,10 @@ def leaderboard(scores: list[Score], benchmark: str) -> pd.DataFrame:
     for setting, dim, _ in groups:
         widest[setting] = max(dim, widest.get(setting, 0))
     rows = {}
+    names = labels(widest)
     for (setting, dim, width), by_task in groups.items():
         if dim == widest[setting]:
-            label = setting.label if dim == width else f"{setting.label}, dim {dim}"
+            label = names[setting] if dim == width else f"{names[setting]}, dim {dim}"
             rows[label] = table_row(by_task, benchmark)
     if benchmark == "cmteb":
         card = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
@@ -57,27 +58,27 @@ def matryoshka(scores: list[Score], benchmark: str) -> dict[str, pd.DataFrame]:
     tables: dict[Setting, dict] = {}
     for (setting, dim, _), by_task in _groups(scores, benchmark).items():
         tables.setdefault(setting, {})[dim] = table_row(by_task, benchmark)
-    return {s.label: _frame(rows, "dim").sort_index() for s, rows in tables.items() if len(rows) > 1}
+    names = labels(tables)
+    return {names[s]: _frame(rows, "dim").sort_index() for s, rows in tables.items() if len(rows) > 1}
 
 
 def token_prepending(scores: list[Score], benchmark: str) -> dict[str, pd.DataFrame]:
     """Table 2, for each two settings that differ in token prepending alone, at each one's full width."""
-    pairs: dict[tuple, dict[str, tuple[str, dict]]] = {}
+    pairs: dict[Setting, dict[str, dict]] = {}
     for (setting, dim, width), by_task in _groups(scores, benchmark).items():
         if dim == width:
             layers = setting.token_prepending
             name = f"TP on layers {layers[0]}-{layers[1]}" if layers else "TP off"
-            sides = pairs.setdefault(setting.without_token_prepending(), {})
-            sides[name] = (setting.model.removeprefix("local/"), table_row(by_task, benchmark))
+            pairs.setdefault(setting.without_token_prepending(), {})[name] = table_row(by_task, benchmark)
     tables = {}
-    for sides in pairs.values():
+    names = labels(pairs)
+    for setting, sides in pairs.items():
         if "TP off" not in sides or len(sides) == 1:
             continue
-        model = sides["TP off"][0]
-        frame = _frame({name: row for name, (_, row) in sorted(sides.items())}, "same weights")
+        frame = _frame(dict(sorted(sides.items())), "same weights")
         for name in [name for name in sides if name != "TP off"]:
             frame.loc[f"{name} minus off"] = frame.loc[name] - frame.loc["TP off"]
-        tables[model] = frame
+        tables[names[setting]] = frame
     return tables
 
 
@@ -88,10 +89,11 @@ def per_task(scores: list[Score], benchmark: str) -> dict[str, pd.DataFrame]:
     for (setting, dim, _), by_task in _groups(scores, benchmark).items():
         tables.setdefault(setting, {})[dim] = by_task
     result = {}
+    titles = labels(tables)
     for setting, columns in tables.items():
         frame = pd.DataFrame(index=pd.Index(names, name="task"))
         frame.insert(0, "type", [all_tasks()[name].type for name in names])
         for dim in sorted(columns):
             frame[str(dim)] = pd.Series(columns[dim], dtype=float).reindex(names)
-        result[setting.label] = frame
+        result[titles[setting]] = frame
     return result
