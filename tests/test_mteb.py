@@ -11,6 +11,7 @@ from mteb.cache import ResultCache
 from mteb.models import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
+from qzhou_eval.averages import task_score
 from qzhou_eval.evaluate import EvaluateJob, evaluate, model_meta
 from qzhou_eval.mteb_tasks import load_task
 from qzhou_eval.plan import plan_task
@@ -175,3 +176,27 @@ def test_two_data_roots_with_the_same_names_and_headers_never_share_a_cache(tmp_
     assert texts["one"].isdisjoint(texts["two"])
     assert {text.replace("。", "！") for text in texts["one"]} == texts["two"]
     assert locate(task, tmp_path / "one").revision != locate(task, tmp_path / "two").revision
+
+
+def test_both_splits_of_multilingual_sentiment_are_scored_and_the_score_profiles_count_them_apart(tmp_path):
+    task = all_tasks()["MultilingualSentiment"]
+    folder = tmp_path / "data" / task.path / "data"
+    shutil.copytree(MINIATURE_DATA / "mini" / "MiniClassification" / "data", folder)
+    rows = (folder / "test.jsonl").read_text("utf-8").splitlines()
+    (folder / "validation.jsonl").write_text("\n".join(rows[:90]), "utf-8")
+    (folder / "test.jsonl").write_text("\n".join(rows[90:]), "utf-8")
+    source = locate(task, tmp_path / "data")
+    plan = plan_task(task, source, PROFILE, use_instruction=True)
+    store = Store(tmp_path / "store", variant(WIDTH).fingerprint)
+    store.create({})
+    store.add(
+        [prompt_key(prompt) for prompt in plan.prompts],
+        torch.from_numpy(np.stack([vector(prompt) for prompt in plan.prompts])),
+    )
+    evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, (variant(WIDTH),)))
+    found = json.loads((tmp_path / variant(WIDTH).folder / f"{task.name}.json").read_text())["scores"]
+    splits = {split: rows[0]["main_score"] for split, rows in found.items()}
+    assert splits.keys() == {"validation", "test"}
+    assert splits["validation"] != splits["test"]
+    assert task_score(task.name, splits, "card") == splits["validation"]
+    assert task_score(task.name, splits, "mteb2") == pytest.approx(sum(splits.values()) / 2)
