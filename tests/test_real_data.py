@@ -78,7 +78,7 @@ def test_every_local_task_ends_in_the_tables(data_root, tmp_path, capsys, part, 
     tasks = local_tasks(data_root / part)
     assert len(tasks) == count
     argv = ["run", "--model_name_or_path", str(CHECKPOINT), "--data_dir", str(data_root / part), "--device", "cpu"]
-    argv += ["--tasks", *tasks, "--dim", "128", "1792", "--output_dir", str(tmp_path), "--max_length", "256"]
+    argv += ["--tasks", *tasks, "--dim", "128", "1792", "--output_dir", str(tmp_path), "--max_length", "128"]
     assert cli.main(argv) == 0
     out = capsys.readouterr().out
     assert "QZhou-Embedding-Zh (published)" in out

@@ -48,7 +48,7 @@ def report(output_dirs: list[Path], score_profile: str) -> None:
     files = _write(folder, sections, scores, score_profile)
     for section in sections:
         if section.on_screen:
-            print(f"\n{section.title}\n\n{_table(section.frame, 'simple')}")
+            print(f"\n{section.title}\n\n{_on_screen(section)}")
             if section.note:
                 print(section.note)
     print("\nwritten: " + "  ".join(str(file) for file in files))
@@ -61,14 +61,28 @@ def _sections(scores: list[Score], benchmark: str) -> list[Section]:
     notes += [MISSING_NOTE] if leaderboard.isna().any(axis=None) else []
     found = [Section(f"Leaderboard on {name}", f"{benchmark}_leaderboard", leaderboard, note=" ".join(notes))]
     for model, frame in tables.matryoshka(scores, benchmark).items():
-        found.append(Section(f"MRL on {name}: {model}", f"{benchmark}_mrl", frame, model))
+        shown = not frame.isna().all(axis=None)
+        found.append(Section(f"MRL on {name}: {model}", f"{benchmark}_mrl", frame, model, on_screen=shown))
     for model, frame in tables.token_prepending(scores, benchmark).items():
         title = f"Token prepending on {name}: {model}"
         found.append(Section(title, f"{benchmark}_token_prepending", frame, model, TP_NOTE))
     for model, frame in tables.per_task(scores, benchmark).items():
         title = f"Tasks by dimension: {model}"
-        found.append(Section(title, f"{benchmark}_tasks", frame, model, on_screen=False))
+        missing = int(_without_result(frame).sum())
+        note = f"{missing} of the {len(frame)} tasks have no result." if missing else ""
+        found.append(Section(title, f"{benchmark}_tasks", frame, model, note, on_screen=missing > 0))
     return found
+
+
+def _without_result(frame: pd.DataFrame) -> pd.Series:
+    """Which rows of a table of tasks have no score at any dimension."""
+    return frame.drop(columns="type").isna().all(axis=1)
+
+
+def _on_screen(section: Section) -> str:
+    """The table for the screen, where rows of tasks without a result would hide the others."""
+    frame = section.frame
+    return _table(frame[~_without_result(frame)] if "type" in frame.columns else frame, "simple")
 
 
 def _cell(value: object) -> str:
