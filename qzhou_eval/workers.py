@@ -17,15 +17,16 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
 
     When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
     """
+    # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     count = workers or min(os.cpu_count() or 1, 8)
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_start)
     try:
         yield pool
     except BaseException:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        for process in list((pool._processes or {}).values()):
             process.terminate()
+        pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 

@@ -186,6 +186,21 @@ def test_a_killed_run_goes_on_where_it_stopped(tiny, first, tmp_path):
     assert scores_of(output).items() <= scores_of(first).items()
 
 
+@pytest.mark.slow
+def test_sigterm_stops_within_seconds_and_says_how_to_go_on(tiny, tmp_path):
+    argv = [sys.executable, "-m", "qzhou_eval.cli", *command(tiny, tmp_path / "out")]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 120
+    while not shards(tmp_path / "out") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.terminate()
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == cli.EXIT_INTERRUPTED
+    assert said.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
 def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):
     root = tmp_path / "data"
     for task in ("STSB", "QBQTC"):
