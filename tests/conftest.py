@@ -60,7 +60,7 @@ def make_decoder(family: str, *, layers: int = 9, vocab_size: int = 512, seed: i
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=512,
-        initializer_range=0.2,
+        initializer_range=0.1,
         **DECODERS[family],
     )
     name = family.removesuffix("Text")

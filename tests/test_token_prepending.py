@@ -76,8 +76,7 @@ def test_equals_the_reference_in_left_padded_batches(family, span):
     found = run(model, batch, positions, first_layer=span[0], last_layer=span[1])
     with torch.no_grad():
         expected = torch.stack([reference(model, s, PLACEHOLDER, *span)[-1] for s in sequences])
-    scale = expected.norm(dim=1, keepdim=True)
-    assert ((found - expected) / scale).abs().max() < 1e-5
+    assert (found - expected).abs().max() < 1e-5
 
 
 def test_the_reference_can_tell_ranges_apart():
