@@ -78,6 +78,15 @@ def variant(dim: int) -> Variant:
     )
 
 
+def fill_store(folder, task, source) -> None:
+    """Store the fixed vectors of everything that ``task`` will ask for."""
+    prompts = plan_task(task, source, PROFILE, use_instruction=True).prompts
+    store = Store(folder / "store", variant(WIDTH).fingerprint)
+    store.create({})
+    vectors = torch.from_numpy(np.stack([vector(prompt) for prompt in prompts]))
+    store.add([prompt_key(prompt) for prompt in prompts], vectors)
+
+
 def test_the_task_table_is_mtebs_own():
     tasks = mteb.get_benchmark("MTEB(cmn, v1)").tasks
     theirs = {
@@ -109,11 +118,7 @@ def test_recorded_texts_are_those_that_mteb_asks_for(task):
 @pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
 def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
     source = locate(task, None)
-    plan = plan_task(task, source, PROFILE, use_instruction=True)
-    store = Store(tmp_path / "store", variant(WIDTH).fingerprint)
-    store.create({})
-    keys = [prompt_key(prompt) for prompt in plan.prompts]
-    store.add(keys, torch.from_numpy(np.stack([vector(prompt) for prompt in plan.prompts])))
+    fill_store(tmp_path, task, source)
     variants = (variant(4), variant(16), variant(WIDTH))
     scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
     for one in variants:
@@ -142,13 +147,7 @@ def assert_close(found, expected):
 def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
     task = all_tasks()["MiniSTS"]
     source = locate(task, None)
-    plan = plan_task(task, source, PROFILE, use_instruction=True)
-    store = Store(tmp_path / "store", variant(WIDTH).fingerprint)
-    store.create({})
-    store.add(
-        [prompt_key(prompt) for prompt in plan.prompts],
-        torch.from_numpy(np.stack([vector(prompt) for prompt in plan.prompts])),
-    )
+    fill_store(tmp_path, task, source)
     variants = (variant(8), variant(WIDTH))
     scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
     assert scores[8] != scores[WIDTH]
@@ -186,13 +185,7 @@ def test_both_splits_of_multilingual_sentiment_are_scored_and_the_score_profiles
     (folder / "validation.jsonl").write_text("\n".join(rows[:90]), "utf-8")
     (folder / "test.jsonl").write_text("\n".join(rows[90:]), "utf-8")
     source = locate(task, tmp_path / "data")
-    plan = plan_task(task, source, PROFILE, use_instruction=True)
-    store = Store(tmp_path / "store", variant(WIDTH).fingerprint)
-    store.create({})
-    store.add(
-        [prompt_key(prompt) for prompt in plan.prompts],
-        torch.from_numpy(np.stack([vector(prompt) for prompt in plan.prompts])),
-    )
+    fill_store(tmp_path, task, source)
     evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, (variant(WIDTH),)))
     found = json.loads((tmp_path / variant(WIDTH).folder / f"{task.name}.json").read_text())["scores"]
     splits = {split: rows[0]["main_score"] for split, rows in found.items()}
