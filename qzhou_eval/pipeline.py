@@ -7,7 +7,7 @@ store, while the next one is encoded; its scores are noted the moment they are t
 import logging
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -90,10 +90,8 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
             log.info("[%d/%d] %s", number, len(todo), _encoded_line(plan, done))
         if "evaluate" in stages:
             scoring.append(_score(run, pool, task, todo[task.name], counts=counts, outcome=outcome))
-    wait(scoring)
-    for future in scoring:
-        if isinstance(future.exception(), BrokenProcessPool):
-            raise future.exception()
+    for noted in scoring:
+        noted.result()
     return outcome
 
 
@@ -120,21 +118,34 @@ def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], *, cou
         variants=tuple(variants),
     )
 
-    def note(future: Future) -> None:
-        if future.cancelled():
-            return
-        if error := future.exception():
-            outcome.fail(task, error)
-            return
-        record = record_for(task, run.sources[task.name].revision)
-        Manifest(run.output_dir).add(variants, task.name, record, counts)
-        outcome.finished += len(variants)
-        shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in future.result().items())
-        log.info("%s, %s by dimension  %s", task.name, task.metric, shown)
+    noted: Future = Future()  # done when the note is written, which is later than the scoring itself
 
-    future = pool.submit(evaluate, job)
-    future.add_done_callback(note)  # all callbacks run in the pool's one thread, so notes do not race
-    return future
+    def note(future: Future) -> None:
+        try:
+            _note(run, task, variants, future, counts=counts, outcome=outcome)
+        except Exception as error:  # a callback's exception would be dropped; the caller of execute sees this one
+            noted.set_exception(error)
+        else:
+            noted.set_result(None)
+
+    pool.submit(evaluate, job).add_done_callback(note)  # all run in the pool's one thread, so notes do not race
+    return noted
+
+
+def _note(run: Run, task: Task, variants: list[Variant], future: Future, *, counts: dict, outcome: Outcome) -> None:
+    """Note a finished scoring job in the manifest, or its failure in the outcome."""
+    if future.cancelled():
+        return
+    if error := future.exception():
+        if isinstance(error, BrokenProcessPool):
+            raise error
+        outcome.fail(task, error)
+        return
+    record = record_for(task, run.sources[task.name].revision)
+    Manifest(run.output_dir).add(variants, task.name, record, counts)
+    outcome.finished += len(variants)
+    shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in future.result().items())
+    log.info("%s, %s by dimension  %s", task.name, task.metric, shown)
 
 
 def _encoded_line(plan: TaskPlan, done: EncodeCounts) -> str:
