@@ -1,4 +1,9 @@
-"""The one exception that means "the input is wrong": one line for the user, exit code 2."""
+"""The one exception that means "the input is wrong", and the exit codes of all commands."""
+
+EXIT_CHECK_FAILED = 1  # a check failed: a score is off, or nothing fits
+EXIT_BAD_INPUT = 2  # bad input, or results that do not compare
+EXIT_FAILED_TASKS = 3  # finished, but some tasks failed
+EXIT_INTERRUPTED = 130
 
 
 class BadInput(ValueError):

@@ -1,0 +1,78 @@
+"""argv -> one command, one file for each group of them. Parsing and exit codes only; the work is elsewhere."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+
+from qzhou_eval.cli import prompts, report, run
+from qzhou_eval.cli.flags import Parser
+from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED, BadInput
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code; bad input is one line on stderr, never a traceback."""
+
+    def command() -> int:
+        args = _parser().parse_args(argv)
+        set_up_logging(quiet=getattr(args, "quiet", False))
+        return args.command(args)
+
+    return guarded(command)
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Run a command; whatever a user can mend becomes one line and an exit code. SIGTERM stops like Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return command()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        sys.stdout = None  # the reader has gone, as in `qzhou-eval report D | head`
+        return 0
+    except BrokenProcessPool:
+        print(
+            "error: a worker process died (out of memory?); try fewer --eval_workers; what is done is kept",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED_TASKS
+    except OSError as error:
+        print(f"error: {error}; what is done is kept, the same command goes on", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _interrupt(_signal, _frame) -> None:
+    raise KeyboardInterrupt
+
+
+def run_cmteb_all() -> int:
+    """The card's command: ``run`` with the flags as printed there."""
+    return main(["run", *sys.argv[1:]])
+
+
+def set_up_logging(*, quiet: bool) -> None:
+    """Messages go to stderr as plain lines; the tables alone go to stdout."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("qzhou_eval").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="qzhou-eval",
+        description="Evaluate text-embedding models on CMTEB: every dimension from one encoding pass.",
+    )
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for group in (run, report, prompts):
+        group.add(verbs)
+    return parser

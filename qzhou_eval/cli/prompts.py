@@ -1,0 +1,25 @@
+"""``prompts show``: what is sent to the model."""
+
+import argparse
+
+from qzhou_eval.cli.flags import boolean
+
+
+def add(verbs) -> None:
+    """Add the command to the parser."""
+    prompts = verbs.add_parser("prompts", help="show what is sent to the model")
+    shown = prompts.add_subparsers(metavar="show", required=True)
+    show = shown.add_parser("show", help="both sides' rendered prompt of a task, and its token ids")
+    show.add_argument("task", metavar="TASK")
+    show.add_argument("--text", default="今天天气很好。", help="the text to render (default: %(default)s)")
+    show.add_argument("--profile", default="qzhou-zh")
+    show.add_argument("--model_name_or_path", help="whose tokenizer gives the ids; without it, no ids")
+    show.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL")
+    show.set_defaults(command=_prompts_show)
+
+
+def _prompts_show(args: argparse.Namespace) -> int:
+    from qzhou_eval.show import show_prompts
+
+    show_prompts(args.task, args.text, args.profile, args.model_name_or_path, use_instruction=args.use_instruction)
+    return 0

@@ -1,0 +1,130 @@
+"""``run``, ``plan``, ``encode`` and ``evaluate``: the run's flags, and the stages behind them."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from qzhou_eval.cli.flags import add_score_profile, boolean, existing_folder, layers
+from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
+
+
+def add(verbs) -> None:
+    """Add the four commands to the parser."""
+    for name, command, help in (
+        ("run", _run, "plan, encode, evaluate and report"),
+        ("plan", _plan, "what run would encode, per task; nothing is computed"),
+        ("encode", _encode, "bring the vectors into the store; nothing is scored"),
+        ("evaluate", _evaluate, "score from the store; the model is not loaded"),
+    ):
+        usage = f"qzhou-eval {name} --model_name_or_path M [options]"
+        verb = verbs.add_parser(name, help=help, usage=usage, description=help[0].upper() + help[1:] + ".")
+        _add_flags(verb, dry_run=name == "run")
+        verb.set_defaults(command=command)
+
+
+def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
+    what = parser.add_argument_group("what to evaluate")
+    what.add_argument("--model_name_or_path", required=True, metavar="M", help="folder or hub id")
+    what.add_argument("--revision", help="the hub's branch, tag or commit")
+    what.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB")
+    what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
+    what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
+    how = parser.add_argument_group("protocol")
+    how.add_argument("--profile", default="qzhou-zh", help="name or YAML file (default: %(default)s)")
+    how.add_argument(
+        "--normalize", type=boolean, default=True, metavar="BOOL", help="L2, after cutting (default: true)"
+    )
+    how.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL", help="default: true")
+    how.add_argument("--token_prepending", choices=("auto", "on", "off"), default="auto", help="auto: as the profile")
+    how.add_argument("--tp_layers", type=layers, metavar="1-7", help="0-based, both ends included")
+    how.add_argument("--max_length", type=int, metavar="N", help="tokens, template included")
+    how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
+    where = parser.add_argument_group("data and output")
+    where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
+    where.add_argument("--output_dir", type=Path, metavar="D", help="default: results/<model name>")
+    where.add_argument("--store_dir", type=Path, metavar="S", help="vectors; default: D/store")
+    add_score_profile(where)
+    if dry_run:
+        where.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument(
+        "--dtype",
+        choices=("auto", "bfloat16", "float16", "float32"),
+        default="auto",
+        help="auto: bfloat16 on a GPU, float32 on a CPU",
+    )
+    machine.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    machine.add_argument("--batch_tokens", type=int, metavar="N", help="tokens per forward pass")
+    machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")
+    machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
+    machine.add_argument("--quiet", action="store_true", help="only warnings and the tables")
+
+
+def _prepared(args: argparse.Namespace):
+    from qzhou_eval.config import RunConfig, prepare
+    from qzhou_eval.model.settings import EncoderOptions
+
+    for flag in ("batch_tokens", "eval_workers", "max_length"):
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise BadInput(f"--{flag} {value}: must be at least 1")
+    if args.tp_layers is not None:
+        if args.token_prepending == "off":
+            raise BadInput("--tp_layers contradicts --token_prepending off")
+        args.token_prepending = args.tp_layers
+    args.encoder = _pick(EncoderOptions, args)
+    return prepare(_pick(RunConfig, args))
+
+
+def _pick(kind, args: argparse.Namespace):
+    """A dataclass filled from the arguments that have its fields' names."""
+    return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        return _plan(args)
+    run = _prepared(args)
+    code = _execute(run, ("encode", "evaluate"))
+    if code == EXIT_BAD_INPUT or not (run.output_dir / "manifest.json").exists():
+        return code  # nothing was scored
+    from qzhou_eval.report.write import report
+
+    report([run.output_dir], args.score_profile)
+    return code
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from qzhou_eval.dry_run import print_plan
+    from qzhou_eval.workers import worker_pool
+
+    run = _prepared(args)
+    with worker_pool(run.eval_workers) as pool:
+        print_plan(run, pool)
+    return 0
+
+
+def _encode(args: argparse.Namespace) -> int:
+    return _execute(_prepared(args), ("encode",))
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    return _execute(_prepared(args), ("evaluate",))
+
+
+def _execute(run, stages: tuple[str, ...]) -> int:
+    """Run stages in a pool; bad input if every task failed by it, failed tasks if only some did."""
+    from qzhou_eval.pipeline import execute, wanted
+    from qzhou_eval.workers import worker_pool
+
+    todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
+    if not todo:
+        logging.getLogger(__name__).info("all %d results are kept from before", len(run.tasks) * len(run.variants))
+        return 0
+    with worker_pool(run.eval_workers) as pool:
+        outcome = execute(run, todo, pool, stages=stages)
+    if not outcome.failed:
+        return 0
+    nothing_else = len(outcome.failed) == len(run.tasks)
+    bad_input = all(isinstance(error, BadInput) for error in outcome.failed.values())
+    return EXIT_BAD_INPUT if nothing_else and bad_input else EXIT_FAILED_TASKS
