@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.generation import CARD_MTEB, generation
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
@@ -154,6 +155,8 @@ def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
 def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> list[Variant]:
     width = checkpoint.width
     experiment = {}
+    if generation() == "card":
+        experiment["mteb"] = CARD_MTEB
     if profile.filed_as != DEFAULT_PROFILE:
         experiment["profile"] = profile.filed_as
     if settings.trust_remote_code:

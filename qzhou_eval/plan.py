@@ -29,9 +29,10 @@ def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instructi
     Raises:
         BadInput: the data cannot be read, or a text is not a string.
     """
-    from qzhou_eval.texts import record
+    from qzhou_eval.adapter import face
 
-    calls = record(task, source)
+    mteb = face()
+    calls = mteb.calls(mteb.load(task, source), task, source)
     prompts: dict[str, None] = {}
     samples: dict[str, str] = {}
     for call in calls:

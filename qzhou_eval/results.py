@@ -15,6 +15,7 @@ from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import write_text
+from qzhou_eval.generation import generation
 
 DEFAULT_PROFILE = "qzhou-zh"
 
@@ -67,7 +68,7 @@ def record_for(task, data_revision: str) -> Record:
     """The record of ``task`` (a :class:`qzhou_eval.tasks.Task`) under the installed libraries."""
     return Record(
         type=task.type,
-        metric=task.metric,
+        metric=task.metric if generation() == "current" else task.card_metric or task.metric,
         splits=task.splits,
         data=data_revision,
         mteb=version("mteb"),

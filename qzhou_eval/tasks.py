@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qzhou_eval.digests import sha256_of_files
 from qzhou_eval.errors import BadInput
+from qzhou_eval.generation import generation
 
 TYPES = ("Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS")
 MINIATURE_DATA = Path(__file__).parent / "smoke" / "data"
@@ -15,7 +16,10 @@ MINIATURE_DATA = Path(__file__).parent / "smoke" / "data"
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a benchmark; ``path`` and ``revision`` are its data set's on the hub."""
+    """One task of a benchmark; ``path`` and ``revision`` are its data set's on the hub.
+
+    ``card_revision`` and ``card_metric`` are those of mteb 1.38.30, where they differ.
+    """
 
     name: str
     benchmark: str
@@ -24,6 +28,8 @@ class Task:
     revision: str
     splits: tuple[str, ...]
     metric: str
+    card_revision: str | None = None
+    card_metric: str | None = None
 
 
 @cache
@@ -70,7 +76,8 @@ class DataSource:
 
 
 def locate(task: Task, data_dir: Path | None) -> DataSource:
-    """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub.
+    """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub at the revision that
+    the installed mteb pins.
 
     A local folder's revision is ``local-<digest of its files>``: results never claim the hub's
     revision for local data, and edited files are seen.
@@ -81,7 +88,7 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     if task.benchmark == "mini":
         data_dir = MINIATURE_DATA
     if data_dir is None:
-        return DataSource(None, task.revision)
+        return DataSource(None, task.revision if generation() == "current" else task.card_revision or task.revision)
     folder = data_dir / task.path
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
     if not files:

@@ -44,12 +44,13 @@ def _start() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["TQDM_DISABLE"] = "1"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     import torch
 
     torch.set_num_threads(1)
-    from qzhou_eval.mteb_tasks import quiet
+    from qzhou_eval.adapter.reading import quiet
 
     logging.basicConfig(level=logging.WARNING)
     quiet()

@@ -11,15 +11,14 @@ from mteb.cache import ResultCache
 from mteb.models import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
+from qzhou_eval.adapter import current
 from qzhou_eval.averages import task_score
-from qzhou_eval.evaluate import EvaluateJob, evaluate, model_meta
-from qzhou_eval.mteb_tasks import load_task
+from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.plan import plan_task
 from qzhou_eval.profile import load_profile
 from qzhou_eval.results import Variant
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import MINIATURE_DATA, all_tasks, locate
-from qzhou_eval.texts import record
 
 MINI = [task for task in all_tasks().values() if task.benchmark == "mini"]
 PROFILE = load_profile("qzhou-zh-mini")
@@ -57,6 +56,10 @@ class PlainEncoder:
 
     def similarity_pairwise(self, one, two):
         return pairwise_cos_sim(one, two)
+
+
+def record(task, source):
+    return current.calls(current.load(task, source), task, source)
 
 
 def variant(dim: int) -> Variant:
@@ -108,7 +111,7 @@ def test_the_task_table_is_mtebs_own():
 @pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
 def test_recorded_texts_are_those_that_mteb_asks_for(task):
     encoder = PlainEncoder(WIDTH)
-    mteb.evaluate(encoder, load_task(task, locate(task, None)), cache=None, co2_tracker=False)
+    mteb.evaluate(encoder, current.load(task, locate(task, None)), cache=None, co2_tracker=False)
     recorded = [(call.side, call.texts) for call in record(task, locate(task, None))]
     if task.type in ("Retrieval", "Reranking"):  # the shortcut past the search asks for documents first
         recorded, encoder.asked = sorted(recorded), sorted(encoder.asked)
@@ -123,7 +126,7 @@ def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
     scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
     for one in variants:
         expected = mteb.evaluate(
-            PlainEncoder(one.dim), load_task(task, source), cache=None, co2_tracker=False
+            PlainEncoder(one.dim), current.load(task, source), cache=None, co2_tracker=False
         ).task_results[0]
         found = json.loads((tmp_path / one.folder / f"{task.name}.json").read_text())
         for split in task.splits:
@@ -153,7 +156,7 @@ def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
     assert scores[8] != scores[WIDTH]
     cache = ResultCache(tmp_path)
     for one in variants:
-        meta = model_meta(one)
+        meta = current.model_meta(one)
         assert cache.get_task_result_path("MiniSTS", meta) == tmp_path / one.folder / "MiniSTS.json"
         assert cache.load_task_result("MiniSTS", meta).get_score() == pytest.approx(scores[one.dim], abs=1e-6)
     loaded = cache.load_results(models=["test/stored"], tasks=["MiniSTS"], load_experiments="match_name")

@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def command() -> int:
         args = _parser().parse_args(argv)
+        args.argv = sys.argv[1:] if argv is None else argv
         set_up_logging(quiet=getattr(args, "quiet", False))
         return args.command(args)
 

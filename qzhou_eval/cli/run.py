@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qzhou_eval.cli.flags import add_score_profile, boolean, existing_folder, layers
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
+from qzhou_eval.generation import ensure
 
 
 def add(verbs) -> None:
@@ -39,6 +40,12 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     how.add_argument("--tp_layers", type=layers, metavar="1-7", help="0-based, both ends included")
     how.add_argument("--max_length", type=int, metavar="N", help="tokens, template included")
     how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
+    how.add_argument(
+        "--mteb",
+        choices=("current", "card"),
+        default="current",
+        help="score with mteb 2.26.24 or with the card's own 1.38.30, from the same store (default: current)",
+    )
     where = parser.add_argument_group("data and output")
     where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
     where.add_argument("--output_dir", type=Path, metavar="D", help="default: results/<model name>")
@@ -61,6 +68,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
 
 
 def _prepared(args: argparse.Namespace):
+    ensure(args.mteb, args.argv)
     from qzhou_eval.config import RunConfig, prepare
     from qzhou_eval.model.settings import EncoderOptions
 

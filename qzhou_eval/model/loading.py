@@ -32,7 +32,9 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     _readable(checkpoint)
     config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
     kind = config.get("model_type")
-    options = dict(dtype=dtype, use_safetensors=True, output_loading_info=True)
+    _rotary_base_is_read(checkpoint, config, transformers.__version__)
+    precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the card's own
+    options = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
     options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -53,6 +55,16 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
         )
     _account_for_tensors(checkpoint, info)
     return model.to(device).eval()
+
+
+def _rotary_base_is_read(checkpoint: Checkpoint, config: dict, version: str) -> None:
+    """Refuse what transformers 4 would load silently wrong: the rotary base where transformers 5 writes it."""
+    written = config.get("rope_parameters", {}).get("rope_theta")
+    if version.startswith("4.") and written not in (None, config.get("rope_theta", 10000), 10000.0):
+        raise BadInput(
+            f"{checkpoint.decoder}: saved by transformers 5, and transformers {version} would not read its rotary "
+            "base; encode with --mteb current, then evaluate with --mteb card"
+        )
 
 
 def _readable(checkpoint: Checkpoint) -> None:

@@ -182,6 +182,8 @@ def save(model: SentenceTransformer, folder: Path) -> None:
     model[0].__class__ = Transformer
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), create_model_card=False)
+    settings = folder / "tokenizer_config.json"  # the name that transformers 4 knows too
+    settings.write_text(settings.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
 
 
 def main() -> None:

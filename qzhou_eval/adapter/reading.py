@@ -1,43 +1,18 @@
-"""mteb's own task objects, pointed at their data and loaded. The only place that constructs one."""
+"""Around mteb and datasets: an Arrow cache for each data content, readable errors, and quiet."""
 
 import logging
 import warnings
 from contextlib import contextmanager
 
 import datasets
-import mteb
-from mteb.abstasks import AbsTask
 
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import BadInput
 from qzhou_eval.tasks import DataSource, Task, fetch_command
 
 
-def load_task(task: Task, source: DataSource) -> AbsTask:
-    """A fresh task object with its data loaded, so that mteb neither unloads nor reloads it.
-
-    Raises:
-        BadInput: mteb cannot read the data.
-    """
-    mteb_task = _new(task)
-    if source.folder is not None:
-        where = {"path": str(source.folder), "revision": source.revision}
-        mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
-    with _own_arrow_cache(source), readable_errors(task, source):
-        mteb_task.load_data()
-    return mteb_task
-
-
-def _new(task: Task) -> AbsTask:
-    if task.benchmark == "mini":
-        from qzhou_eval.smoke import tasks as miniature
-
-        return getattr(miniature, task.name)()
-    return mteb.get_task(task.name, eval_splits=list(task.splits))
-
-
 @contextmanager
-def _own_arrow_cache(source: DataSource):
+def own_arrow_cache(source: DataSource):
     """Give local data an Arrow cache of its own, by content.
 
     ``datasets`` keys its cache by a folder's last name and README header: two data roots with the
@@ -47,7 +22,7 @@ def _own_arrow_cache(source: DataSource):
         yield
         return
     before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = cache_home() / "datasets" / source.revision
+    datasets.config.HF_DATASETS_CACHE = cache_home() / "datasets" / datasets.__version__ / source.revision
     try:
         yield
     finally:
@@ -72,10 +47,22 @@ def readable_errors(task: Task, source: DataSource):
         raise BadInput(f"{task.name}: mteb cannot use the data in {where}: {type(error).__name__}: {reason}") from error
 
 
+def text_list(texts: list, where: str) -> list[str]:
+    """``texts`` as they are.
+
+    Raises:
+        BadInput: one of them is not a string.
+    """
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise BadInput(f"{where}: the text column holds something that is not text, at row {row}")
+    return list(texts)
+
+
 def quiet() -> None:
     """Silence mteb's and datasets' progress and their notes on superseded tasks (the benchmark uses those)."""
     datasets.disable_progress_bars()
     for name in ("mteb", "datasets", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="mteb")
-    warnings.filterwarnings("ignore", module="sklearn")
+    for module in ("mteb", "sklearn"):
+        warnings.filterwarnings("ignore", module=module)

@@ -1,16 +1,23 @@
-"""mteb's encoder protocol over stored vectors. A missing vector is an error, never a silent re-encode."""
+"""Stored vectors of one task's texts. A missing vector is an error, never a silent re-encode. Imports no mteb."""
+
+import hashlib
+from dataclasses import dataclass
 
 import numpy as np
-from mteb.models import ModelMeta
-from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.profile import Profile
 from qzhou_eval.prompts import instruction_for, render
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import Task
-from qzhou_eval.texts import texts_of
-from qzhou_eval.vectors import cut_and_normalize
+
+
+@dataclass(frozen=True)
+class EncodeCall:
+    """One call of an encoder: the side (``query``, ``document``, None for symmetric tasks) and its texts."""
+
+    side: str | None
+    texts: list[str]
 
 
 class TaskVectors:
@@ -50,22 +57,17 @@ class TaskVectors:
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}
 
 
-class StoreEncoder:
-    """What mteb evaluates: the vectors of one task at one dimension."""
+class Recorded:
+    """Keeps what was asked for, in place of :class:`TaskVectors`; answers with vectors of each text's digest.
 
-    def __init__(self, vectors: TaskVectors, meta: ModelMeta, *, dim: int, normalize: bool) -> None:
-        self.mteb_model_meta = meta
-        self._vectors = vectors
-        self._dim = dim
-        self._normalize = normalize
+    Which texts a task asks for, and in which order, does not depend on the vectors.
+    """
 
-    def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
-        texts = texts_of(inputs, f"{task_metadata.name}, split {hf_split}")
-        vectors = self._vectors.of(texts, getattr(prompt_type, "value", None))
-        return cut_and_normalize(vectors, self._dim, normalize=self._normalize)
+    def __init__(self) -> None:
+        self.calls: list[EncodeCall] = []
 
-    def similarity(self, one, two):
-        return cos_sim(one, two)
-
-    def similarity_pairwise(self, one, two):
-        return pairwise_cos_sim(one, two)
+    def of(self, texts: list[str], side: str | None) -> np.ndarray:
+        """float32 (n, 2)."""
+        self.calls.append(EncodeCall(side, list(texts)))
+        digests = b"".join(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8] for text in texts)
+        return np.frombuffer(digests, np.int32).reshape(len(texts), 2).astype(np.float32) / 2**31

@@ -1,0 +1,18 @@
+"""Between us and mteb: one face for each generation, and what both share. The rest does not know which one runs.
+
+A face is a module with four functions: ``load`` (a task and its data), ``calls`` (the texts that mteb will ask
+for), ``score`` (a task from stored vectors, at one variant) and ``meta`` (what ``model_meta.json`` says).
+"""
+
+from qzhou_eval.generation import generation
+
+
+def face():
+    """The face of the installed mteb."""
+    if generation() == "card":
+        from qzhou_eval.adapter import card
+
+        return card
+    from qzhou_eval.adapter import current
+
+    return current

@@ -1,0 +1,127 @@
+"""The face of mteb 1.38.30, which the card's scores were made with: its tasks, its encoder protocol, its files.
+
+Retrieval and reranking rows of a local folder come from :mod:`.card_data`: this mteb cannot read the layout of 2.x.
+From the hub each task comes at the revision that this mteb pins.
+"""
+
+import random
+import time
+
+import mteb
+import numpy as np
+import torch
+from mteb.abstasks import AbsTask
+from mteb.load_results.task_results import TaskResult
+from mteb.model_meta import ModelMeta
+
+from qzhou_eval.adapter.card_data import reranking_rows, retrieval_rows
+from qzhou_eval.adapter.reading import own_arrow_cache, readable_errors, text_list
+from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
+from qzhou_eval.errors import BadInput
+from qzhou_eval.results import Variant
+from qzhou_eval.tasks import DataSource, Task
+from qzhou_eval.vectors import cut_and_normalize
+
+ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False, "convert_to_tensor": False}
+
+
+def load(task: Task, source: DataSource) -> AbsTask:
+    """A fresh task object with its data loaded.
+
+    Raises:
+        BadInput: mteb cannot read the data, or a task of the miniature, which has no classes of this mteb.
+    """
+    if task.benchmark == "mini":
+        raise BadInput(f"{task.name}: the miniature runs under --mteb current only")
+    mteb_task = mteb.get_task(task.name, eval_splits=list(task.splits))
+    if source.folder is not None:
+        where = {"path": str(source.folder), "revision": source.revision}
+        mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
+    with own_arrow_cache(source), readable_errors(task, source):
+        if source.folder is not None and task.type == "Retrieval":
+            rows = [retrieval_rows(source.folder, split) for split in task.splits]
+            mteb_task.corpus, mteb_task.queries, mteb_task.relevant_docs = (
+                dict(zip(task.splits, kind, strict=True)) for kind in zip(*rows, strict=True)
+            )
+            mteb_task.data_loaded = True
+        elif source.folder is not None and task.type == "Reranking":
+            mteb_task.dataset = {split: reranking_rows(source.folder, split) for split in task.splits}
+            mteb_task.data_loaded = True
+        else:
+            mteb_task.load_data()
+    return mteb_task
+
+
+def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
+    """Every encode call of ``task``, over all its splits.
+
+    Raises:
+        BadInput: a text is not a string, or mteb cannot use the data.
+    """
+    recorded = Recorded()
+    _evaluate(mteb_task, task, source, _Encoder(recorded, dim=2, normalize=False))
+    return recorded.calls
+
+
+def score(mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variant: Variant) -> TaskResult:
+    """Score ``task`` at one variant.
+
+    Raises:
+        BadInput: a prompt is not in the store, or mteb cannot use the data.
+    """
+    start = time.monotonic()
+    by_split = _evaluate(mteb_task, task, source, _Encoder(vectors, dim=variant.dim, normalize=variant.normalize))
+    return TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start)
+
+
+def _evaluate(mteb_task: AbsTask, task: Task, source: DataSource, encoder: "_Encoder") -> dict:
+    """Scores by split. Each split starts from the task's seed, as a task that is run alone does.
+
+    This mteb seeds once, when the task is made; in a longer run of it, a classification task behind a clustering
+    task draws other samples. 2.x seeds each task on its own, and so do we.
+    """
+    by_split = {}
+    for split in task.splits:
+        random.seed(mteb_task.seed)
+        np.random.seed(mteb_task.seed)
+        torch.manual_seed(mteb_task.seed)
+        with readable_errors(task, source):
+            by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=dict(ENCODE_OPTIONS))
+    return by_split
+
+
+def meta(variant: Variant) -> dict:
+    """The content of ``model_meta.json``: this mteb's fields, and 2.x's ``experiment_kwargs``."""
+    fields = ModelMeta(
+        name=variant.model,
+        revision=variant.revision,
+        release_date=None,
+        languages=["zho-Hans"],
+        n_parameters=None,
+        memory_usage_mb=None,
+        max_tokens=variant.max_length,
+        embed_dim=variant.dim,
+        license=None,
+        open_weights=None,
+        public_training_code=None,
+        public_training_data=None,
+        framework=["PyTorch"],
+        similarity_fn_name="cosine",
+        use_instructions=variant.use_instruction,
+        training_datasets=None,
+    ).to_dict()
+    return fields | {"experiment_kwargs": dict(variant.experiment) or None}
+
+
+class _Encoder:
+    """This mteb's encoder protocol over stored vectors, cut to one dimension; similarity is its default, cosine."""
+
+    def __init__(self, vectors: TaskVectors | Recorded, *, dim: int, normalize: bool) -> None:
+        self._vectors = vectors
+        self._dim = dim
+        self._normalize = normalize
+
+    def encode(self, sentences, *, task_name, prompt_type=None, **kwargs):
+        side = {"query": "query", "passage": "document"}.get(getattr(prompt_type, "value", None))
+        vectors = self._vectors.of(text_list(sentences, task_name), side)
+        return cut_and_normalize(vectors, self._dim, normalize=self._normalize)

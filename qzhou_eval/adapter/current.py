@@ -1,0 +1,132 @@
+"""The face of mteb 2.26.24: its task objects, its encoder protocol, its result files."""
+
+import time
+from datetime import UTC, datetime
+
+import mteb
+from mteb.abstasks import AbsTask
+from mteb.models import ModelMeta
+from mteb.models.model_meta import ScoringFunction
+from mteb.models.search_wrappers import SearchEncoderWrapper
+from mteb.results import TaskResult
+from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+
+from qzhou_eval.adapter.reading import own_arrow_cache, readable_errors, text_list
+from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
+from qzhou_eval.results import Variant
+from qzhou_eval.tasks import DataSource, Task
+from qzhou_eval.vectors import cut_and_normalize
+
+ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
+
+
+def load(task: Task, source: DataSource) -> AbsTask:
+    """A fresh task object with its data loaded, so that mteb neither unloads nor reloads it.
+
+    Raises:
+        BadInput: mteb cannot read the data.
+    """
+    mteb_task = _new(task)
+    if source.folder is not None:
+        where = {"path": str(source.folder), "revision": source.revision}
+        mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
+    with own_arrow_cache(source), readable_errors(task, source):
+        mteb_task.load_data()
+    return mteb_task
+
+
+def _new(task: Task) -> AbsTask:
+    if task.benchmark == "mini":
+        from qzhou_eval.smoke import tasks as miniature
+
+        return getattr(miniature, task.name)()
+    return mteb.get_task(task.name, eval_splits=list(task.splits))
+
+
+def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
+    """Every encode call of ``task``, over all its splits; recording needs no search, so none is done.
+
+    Raises:
+        BadInput: a text is not a string, or mteb cannot use the data.
+    """
+    recorded = Recorded()
+    model = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
+    if task.type in ("Retrieval", "Reranking"):
+        model = SearchEncoderWrapper(model, index_backend=_NoSearch())
+    with readable_errors(task, source):
+        for split in task.splits:
+            mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
+    return recorded.calls
+
+
+def score(mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variant: Variant) -> TaskResult:
+    """Score ``task`` at one variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
+
+    Raises:
+        BadInput: a prompt is not in the store, or mteb cannot use the data.
+    """
+    encoder = _Encoder(vectors, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
+    start = time.monotonic()
+    with readable_errors(task, source):
+        by_split = {
+            split: mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS) for split in mteb_task.eval_splits
+        }
+        return TaskResult.from_task_results(
+            mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
+        )
+
+
+def meta(variant: Variant) -> dict:
+    """The content of ``model_meta.json``."""
+    return model_meta(variant).to_dict()
+
+
+def model_meta(variant: Variant) -> ModelMeta:
+    """mteb's ``ModelMeta`` of the model at one variant."""
+    return ModelMeta.create_empty(
+        overwrites=dict(
+            name=variant.model,
+            revision=variant.revision,
+            languages=["zho-Hans"],
+            max_tokens=variant.max_length,
+            embed_dim=variant.dim,
+            framework=["PyTorch", "Transformers"],
+            similarity_fn_name=ScoringFunction.COSINE,
+            use_instructions=variant.use_instruction,
+            experiment_kwargs=dict(variant.experiment) or None,
+        )
+    )
+
+
+class _Encoder:
+    """mteb's encoder protocol over stored vectors, cut to one dimension."""
+
+    def __init__(self, vectors: TaskVectors | Recorded, meta: ModelMeta, *, dim: int, normalize: bool) -> None:
+        self.mteb_model_meta = meta
+        self._vectors = vectors
+        self._dim = dim
+        self._normalize = normalize
+
+    def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
+        texts = text_list([t for batch in inputs for t in batch["text"]], f"{task_metadata.name}, split {hf_split}")
+        vectors = self._vectors.of(texts, getattr(prompt_type, "value", None))
+        return cut_and_normalize(vectors, self._dim, normalize=self._normalize)
+
+    def similarity(self, one, two):
+        return cos_sim(one, two)
+
+    def similarity_pairwise(self, one, two):
+        return pairwise_cos_sim(one, two)
+
+
+class _NoSearch:
+    """mteb's search backend that finds each query's first document."""
+
+    def add_documents(self, embeddings, idxs):
+        pass
+
+    def search(self, embeddings, top_k, similarity_fn, top_ranked=None, query_idx_to_id=None):
+        return [[1.0]] * len(embeddings), [[0]] * len(embeddings)
+
+    def clear(self):
+        pass
