@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB, generation
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
@@ -38,6 +39,8 @@ class RunConfig:
 class Run:
     """A run made ready: nothing is left to look up, nothing has been computed or written yet.
 
+    ``provenance`` is what the manifest notes of model, profile and code.
+
     ``open_tokenizer`` gives a callable from prompts to
     :class:`~qzhou_eval.model.tokens.Tokenized`; ``open_encoder`` an object with ``stream`` like
     :class:`~qzhou_eval.model.embedder.Embedder`. Both are called only when there is work for them.
@@ -49,6 +52,7 @@ class Run:
     use_instruction: bool
     variants: list[Variant]
     identity: dict
+    provenance: dict
     output_dir: Path
     store_dir: Path
     eval_workers: int | None
@@ -88,12 +92,30 @@ def prepare(config: RunConfig) -> Run:
         use_instruction=config.use_instruction,
         variants=_variants(config, checkpoint, profile, settings),
         identity=settings.identity(checkpoint, profile),
+        provenance=_provenance(checkpoint, profile, settings),
         output_dir=output_dir,
         store_dir=store_dir,
         eval_workers=config.eval_workers,
         open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
         open_encoder=partial(_open_encoder, checkpoint, profile, settings),
     )
+
+
+def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:
+    """What the manifest says of model, profile and code, besides what decides a vector."""
+    layers = settings.token_prepending
+    return {
+        "model": {
+            "name": checkpoint.name,
+            "revision": checkpoint.revision,
+            "weights_sha256": checkpoint.weights_digest,
+            "tokenizer_sha256": checkpoint.tokenizer_digest,
+            "remote_code": checkpoint.revision if settings.trust_remote_code else None,
+        },
+        "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
+        "token_prepending": layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included",
+        "code": code_revision(),
+    }
 
 
 def _open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):

@@ -45,7 +45,7 @@ def encode(prompts: list[str], store: Store, open_tokenizer, open_encoder, ident
     missing = [i for i, key in enumerate(keys) if key not in store]
     if missing:
         encoder = open_encoder()
-        store.create(identity)
+        store.create(identity, encoder.made_with)
         waiting = _Waiting(store)
         for rows, vectors in encoder.stream([tokenized[i] for i in missing]):
             if not torch.isfinite(vectors).all():

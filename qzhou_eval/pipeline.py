@@ -11,10 +11,10 @@ from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import version
 
 from qzhou_eval.config import Run
 from qzhou_eval.encode import EncodeCounts, EncodeError, encode
+from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.plan import TaskPlan, plan_task
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 STAGES = ("encode", "evaluate")
 PLANS_AHEAD = 3
-ENCODING_LIBRARIES = ("torch", "transformers", "tokenizers")
+MTEB_SEED = 42  # of every task, in both generations
 
 
 @dataclass
@@ -79,20 +79,27 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
         except BadInput as error:
             outcome.fail(task, error)
             continue
-        counts = {"texts": plan.texts, "samples": plan.samples}
+        counts = {"texts": plan.texts, "samples": plan.samples, "instruction": _instruction(run, task)}
         if "encode" in stages:
             try:
                 done = encode(plan.prompts, store, open_tokenizer, open_encoder, run.identity)
             except EncodeError as error:
                 outcome.fail(task, error)
                 continue
-            counts |= asdict(done) | {"versions": {name: version(name) for name in ENCODING_LIBRARIES}}
+            counts |= asdict(done)
             log.info("[%d/%d] %s", number, len(todo), _encoded_line(plan, done))
+        counts["encoded_with"] = store.made_with()
         if "evaluate" in stages:
             scoring.append(_score(run, pool, task, todo[task.name], counts=counts, outcome=outcome))
     for noted in scoring:
         noted.result()
     return outcome
+
+
+def _instruction(run: Run, task: Task) -> dict | None:
+    """The task's instruction and who gets it, as the manifest notes it."""
+    prompt = run.profile.tasks.get(task.name) if run.use_instruction else None
+    return prompt and prompt.model_dump()
 
 
 def _plans(run: Run, pool: Executor, tasks: list[Task]) -> Iterator[tuple[Task, Future]]:
@@ -142,7 +149,8 @@ def _note(run: Run, task: Task, variants: list[Variant], future: Future, *, coun
         outcome.fail(task, error)
         return
     record = record_for(task, run.sources[task.name].revision)
-    Manifest(run.output_dir).add(variants, task.name, record, counts)
+    counts |= {"scored_with": versions(SCORING_LIBRARIES), "seed": MTEB_SEED}
+    Manifest(run.output_dir).add(variants, task.name, record, counts, run.provenance)
     outcome.finished += len(variants)
     shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in future.result().items())
     log.info("%s, %s by dimension  %s", task.name, task.metric, shown)

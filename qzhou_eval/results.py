@@ -77,7 +77,7 @@ def record_for(task, data_revision: str) -> Record:
 
 
 class Manifest:
-    """``manifest.json``: variants by folder, and per task its :class:`Record` and counts."""
+    """``manifest.json``: variants by folder with where they come from, and per task its :class:`Record` and counts."""
 
     def __init__(self, output_dir: Path) -> None:
         self.folder = output_dir
@@ -107,7 +107,7 @@ class Manifest:
         """Whether there was a result of this name, of whatever it was made."""
         return task in self.content["variants"].get(variant.folder, {}).get("tasks", {})
 
-    def add(self, variants: list[Variant], task: str, record: Record, counts: dict) -> None:
+    def add(self, variants: list[Variant], task: str, record: Record, counts: dict, provenance: dict) -> None:
         """Note finished results and save. What other runs noted meanwhile is kept.
 
         Results of a folder's earlier variant (another fingerprint) are moved to ``superseded/``, so that no
@@ -119,7 +119,7 @@ class Manifest:
             if entry and entry["variant"] != _plain(variant):
                 self._supersede(variant.folder, [name for name in entry["tasks"] if name != task])
                 entry.clear()
-            entry |= {"variant": _plain(variant), "tasks": entry.get("tasks", {})}
+            entry |= {"variant": _plain(variant), "provenance": provenance, "tasks": entry.get("tasks", {})}
             digest = _sha256(self.folder / variant.folder / f"{task}.json")
             entry["tasks"][task] = {"record": _plain(record), "sha256": digest, **counts}
         write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")

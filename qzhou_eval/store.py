@@ -39,17 +39,26 @@ class Store:
         self._seen: set[str] = set()
         self._place: dict[bytes, tuple[int, int]] = {}
 
-    def create(self, identity: dict) -> None:
-        """Make the folder and note what its fingerprint stands for.
+    def create(self, identity: dict, made_with: dict) -> None:
+        """Make the folder; note what its fingerprint stands for, and what machine and libraries add to it.
 
         Raises:
             BadInput: the folder cannot be written.
         """
+        before = [one for one in self.made_with() if one != made_with]
+        content = {"identity": identity, "made_with": [*before, made_with]}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / "settings.json", json.dumps(identity, indent=2, ensure_ascii=False) + "\n")
+            write_text(self.folder / "settings.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
             raise BadInput(f"--store_dir {self.folder.parent}: cannot write there ({error.strerror})") from None
+
+    def made_with(self) -> list[dict]:
+        """Every machine and set of libraries that wrote here, as noted by :meth:`create`."""
+        try:
+            return json.loads((self.folder / "settings.json").read_text("utf-8"))["made_with"]
+        except (OSError, ValueError, KeyError):
+            return []
 
     def refresh(self, *, verify: bool = True) -> None:
         """Index the shards that are new since the last look.

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 # What each part may import at module level, besides the standard library and itself.
 LAYERS = [
     {"errors", "paths", "files"},
-    {"generation"},
+    {"generation", "environment"},
     {"vectors"},
     {"digests"},
     {"profile", "tasks"},

@@ -20,7 +20,7 @@ def put(output, one, task, score):
     path = output / one.folder / f"{task.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"scores": {task.splits[0]: [{"main_score": score}]}}))
-    Manifest(output).add([one], task.name, record_for(task, "local-1"), {})
+    Manifest(output).add([one], task.name, record_for(task, "local-1"), {}, {})
     return path
 
 

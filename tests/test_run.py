@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 
+import mteb
 import pytest
+import sklearn
+import torch
 from safetensors.torch import load_file
 
 from qzhou_eval import cli
@@ -17,6 +20,7 @@ from qzhou_eval.profile import load_profile
 from qzhou_eval.tasks import MINIATURE_DATA
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
+RESULTS = "results/**/Mini*.json"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,38 @@ def test_results_carry_their_own_data_revision_and_both_sides_prompts(first):
     samples = next(iter(manifest(first)["variants"].values()))["tasks"]["MiniRetrieval"]["samples"]
     assert samples["query"].startswith("This sentence: <|im_start|>“Instruct: Given a Chinese question")
     assert "Instruct" not in samples["document"]
+
+
+def test_the_manifest_says_what_every_result_was_made_with(first, tiny):
+    for entry in manifest(first)["variants"].values():
+        model = entry["provenance"]["model"]
+        assert model["name"] == "local/tiny"
+        assert model["weights_sha256"] != model["tokenizer_sha256"]
+        assert len(model["weights_sha256"]) == len(model["tokenizer_sha256"]) == 64
+        assert model["remote_code"] is None
+        assert entry["provenance"]["profile"]["digest"] == load_profile("qzhou-zh-mini").digest
+        assert entry["provenance"]["token_prepending"].startswith("inputs of layers[1] to layers[7]")
+        assert entry["provenance"]["code"].keys() == {"version", "commit", "changed"}
+        for task in entry["tasks"].values():
+            (encoded,) = task["encoded_with"]
+            assert encoded["attention"] == "sdpa"
+            assert encoded["device"] == "cpu"
+            assert encoded["versions"]["torch"] == torch.__version__
+            assert encoded["hardware"]["cores"] >= 1
+            assert task["scored_with"]["scikit-learn"] == sklearn.__version__
+            assert task["seed"] == mteb.get_task("STSB").seed
+            assert task["cut"] == 0 and task["tokens"] > 0
+            assert task["record"]["data"].startswith("local-")
+
+
+def test_the_same_inputs_give_bitwise_the_same_vectors_and_scores(tiny, first, tmp_path):
+    assert cli.main(command(tiny, tmp_path, "--dim", "16", "64", "all")) == 0
+    names = {path.name for path in first.glob("store/*/*.safetensors")}  # a shard's name is its content's digest
+    assert {path.name for path in tmp_path.glob("store/*/*.safetensors")} == names
+    scores = {path.relative_to(first): json.loads(path.read_text())["scores"] for path in first.glob(RESULTS)}
+    assert len(scores) == 6
+    for path, expected in scores.items():
+        assert json.loads((tmp_path / path).read_text())["scores"] == expected
 
 
 def test_a_second_run_computes_nothing(tiny, first, caplog):

@@ -17,7 +17,7 @@ def keys(*names: str) -> list[bytes]:
 @pytest.fixture
 def store(tmp_path):
     store = Store(tmp_path, FINGERPRINT)
-    store.create({"why": "test"})
+    store.create({"why": "test"}, {"machine": "one"})
     return store
 
 
@@ -36,6 +36,13 @@ def test_vectors_come_back_exactly_in_the_order_asked(tmp_path, store, dtype):
         found = opened.get(keys("e", "a", "c", "a"))
         assert found.dtype == torch.float32
         assert torch.equal(found, vectors[[4, 0, 2, 0]].float())
+
+
+def test_every_machine_that_wrote_is_noted_once(tmp_path, store):
+    for machine in ("one", "two", "one"):
+        store.create({"why": "test"}, {"machine": machine})
+    assert reopened(tmp_path).made_with() == [{"machine": "two"}, {"machine": "one"}]
+    assert Store(tmp_path, "ee" * 32).made_with() == []
 
 
 def test_a_missing_key_is_an_error(store):

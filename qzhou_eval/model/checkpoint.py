@@ -46,6 +46,18 @@ class Checkpoint:
         files = [p for f in folders for p in f.iterdir() if p.suffix in kinds and p.name not in ours]
         return sha256_of_files(sorted(files), self.folder)
 
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 (hex) of the weight files, the projection's too."""
+        folders = {self.decoder, self.projection or self.decoder}
+        return sha256_of_files(sorted(p for f in folders for p in f.glob("*.safetensors")), self.folder)
+
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 (hex) of the tokenizer's files."""
+        kinds = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
+        return sha256_of_files(sorted({p for kind in kinds for p in self.decoder.glob(kind)}), self.folder)
+
     @property
     def revision(self) -> str:
         return self.commit or f"local-{self.digest[:12]}"

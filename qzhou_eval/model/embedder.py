@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from qzhou_eval import prompts as prompt_rules
+from qzhou_eval.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.loading import load_decoder, load_projection
@@ -85,6 +86,17 @@ class Embedder:
     def width(self) -> int:
         """Size of the full vector."""
         return self.checkpoint.width
+
+    @property
+    def made_with(self) -> dict:
+        """What vectors owe to this machine rather than to the settings: precision's companions, for the manifest."""
+        return {
+            "device": self.settings.device,
+            "attention": self.model.config._attn_implementation,
+            "batch_plan": f"longest first, padded left, up to {self.settings.batch_tokens} tokens with padding",
+            "hardware": hardware(),
+            "versions": versions(ENCODING_LIBRARIES),
+        }
 
     def encode(
         self,

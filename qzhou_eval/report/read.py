@@ -83,7 +83,7 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
                 _warn_if_unlike(folder / place, task, noted["record"], made_with.setdefault(key[:2], noted["record"]))
                 if not manifest.intact(place, task):
                     raise BadInput(f"{folder / place / task}.json: missing or changed; run the evaluation again")
-                score = task_score(task, _main_scores(folder / place / f"{task}.json"), score_profile)
+                score = task_score(task, main_scores(folder / place / f"{task}.json"), score_profile)
                 points = None if score is None else 100 * score
                 scores[key] = Score(setting, variant["dim"], variant["width"], task, points)
     if not scores:
@@ -99,7 +99,7 @@ def _warn_if_unlike(place: Path, task: str, record: dict, first: dict) -> None:
             log.warning("%s: %s was scored with %s %s, others with %s", place, task, name, record[name], first[name])
 
 
-def _main_scores(path: Path) -> dict[str, float]:
+def main_scores(path: Path) -> dict[str, float]:
     """Main score by split, from mteb's TaskResult JSON."""
     try:
         content = json.loads(path.read_text("utf-8"))

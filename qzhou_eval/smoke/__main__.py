@@ -69,6 +69,7 @@ def ngram_run(like: Run) -> Run:
         use_instruction=False,
         variants=[variant],
         identity=identity,
+        provenance={"model": identity, "code": like.provenance["code"]},
         open_tokenizer=CharNgram,
         open_encoder=CharNgram,
     )

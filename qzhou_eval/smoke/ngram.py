@@ -7,9 +7,11 @@ components and, by its bit 16, the sign.
 import zlib
 from array import array
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 
+from qzhou_eval.environment import versions
 from qzhou_eval.model.tokens import Tokenized
 
 WIDTH = 256
@@ -30,6 +32,8 @@ def vector(text: str) -> torch.Tensor:
 
 class CharNgram:
     """Tokenizer and encoder in one, as :class:`qzhou_eval.config.Run` wants them; a token is a character."""
+
+    made_with: ClassVar = {"versions": versions(("torch",))}
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
         return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
