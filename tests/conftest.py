@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from layouts import new_layout
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import AutoTokenizer
 
+from qzhou_eval import cli
 from qzhou_eval.smoke.__main__ import CHECKPOINT
 
 
@@ -90,3 +92,24 @@ def tiny(tmp_path_factory, tokenizer) -> Path:
     ]
     SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def official(tmp_path_factory) -> Path:
+    """The miniature's rows in the benchmark's own layout: a data folder for one task of each type."""
+    return new_layout(tmp_path_factory.mktemp("official"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, tiny, official) -> Path:
+    """A finished run in the published precision at three dimensions; to be read, or copied before it is changed."""
+    output = tmp_path_factory.mktemp("finished") / "out"
+    assert cli.main(run_command(tiny, official, output)) == 0
+    return output
+
+
+def run_command(model: Path, data: Path, output: Path, *more: str) -> list[str]:
+    """A short run on ``data``, as one types it; ``more`` comes last and may say otherwise."""
+    where = ["--data_dir", str(data), "--output_dir", str(output), "--device", "cpu", "--eval_workers", "1"]
+    what = ["--tasks", "STSB", "T2Reranking", "--dim", "16", "64", "96", "--dtype", "bfloat16"]
+    return ["run", "--model_name_or_path", str(model), *where, *what, *more]

@@ -24,6 +24,7 @@ LAYERS = [
     {"plan", "encode", "workers"},
     {"evaluate"},
     {"pipeline", "dry_run", "show", "report"},
+    {"compare", "export"},
     {"cli"},
     {"smoke"},
 ]

@@ -1,0 +1,29 @@
+"""``compare``: results against published scores or another run."""
+
+import argparse
+from pathlib import Path
+
+from qzhou_eval.cli.flags import add_score_profile
+
+
+def add(verbs) -> None:
+    """Add the command to the parser."""
+    about = "What differs between two runs, then their scores side by side: OK, CLOSE or OFF."
+    verb = verbs.add_parser("compare", help="results against published scores or another run", description=about)
+    verb.add_argument("results", type=Path, metavar="RESULTS", help="output folder of a run")
+    verb.add_argument(
+        "--to",
+        default="published",
+        metavar="published[:MODEL]|DIR|FILE",
+        help="published scores (of this model, or of MODEL), another output folder, or a file in the form of "
+        "results/published/published_scores.json (default: %(default)s)",
+    )
+    verb.add_argument("--allow-mismatch", action="store_true", help="compare what does not compare, and mark it")
+    add_score_profile(verb)
+    verb.set_defaults(command=_compare)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from qzhou_eval.compare.write import compare
+
+    return compare(args.results, args.to, args.score_profile, allow_mismatch=args.allow_mismatch)

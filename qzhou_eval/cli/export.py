@@ -1,0 +1,24 @@
+"""``export``: results in the form that mteb's ``submit-results`` and the results repository accept."""
+
+import argparse
+from pathlib import Path
+
+
+def add(verbs) -> None:
+    """Add the command to the parser."""
+    about = "Write results in the form that mteb's submit-results and the results repository accept."
+    verb = verbs.add_parser("export", help="results in the results repository's form", description=about)
+    verb.add_argument("results", type=Path, metavar="RESULTS", help="output folder of a run")
+    verb.add_argument("--to", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--model_name", metavar="ORG/NAME", help="of a model that was run from a folder")
+    verb.add_argument("--model_revision", metavar="COMMIT", help="of a model that was run from a folder")
+    verb.add_argument("--mteb", choices=("current", "card"), default="current", help="whose results (default: current)")
+    verb.set_defaults(command=_export)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from qzhou_eval.export import export
+
+    written = export(args.results, args.to, args.model_name, args.model_revision, args.mteb)
+    print(f"{len(written)} results written below {args.to / 'results'}")
+    return 0

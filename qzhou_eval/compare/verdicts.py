@@ -1,0 +1,78 @@
+"""Differences of scores against tolerances: OK, CLOSE or OFF. Pure arithmetic on scores x 100."""
+
+import math
+from dataclasses import dataclass
+
+from qzhou_eval.averages import COLUMNS, table_row
+from qzhou_eval.compare.differences import common_tasks
+from qzhou_eval.compare.sides import Side
+from qzhou_eval.tasks import TYPES, all_tasks
+
+# Points by which two honest runs of one model may differ; docs/fidelity.md has the measurement behind them.
+TOLERANCE = {
+    "Classification": 0.3,
+    "Clustering": 1.0,
+    "PairClassification": 0.1,
+    "Reranking": 0.1,
+    "Retrieval": 0.1,
+    "STS": 0.1,
+}
+REASONS = (
+    "tolerance: 0.1 is the results repository's 0.001; classification (0.3) and clustering (1.0) move more under "
+    "bfloat16-sized noise; a mean's follows from its tasks'. CLOSE is up to three times the tolerance."
+)
+CLOSE = 3
+ROUNDING = 0.01  # published tables have two decimals
+
+
+@dataclass(frozen=True)
+class Row:
+    """One compared number."""
+
+    name: str
+    ours: float | None
+    theirs: float | None
+    tolerance: float
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus theirs; None if one is missing."""
+        return None if self.ours is None or self.theirs is None else self.ours - self.theirs
+
+    @property
+    def verdict(self) -> str | None:
+        """OK, CLOSE or OFF; None if there is nothing to compare."""
+        if self.difference is None:
+            return None
+        size = round(abs(self.difference), 6)
+        return "OK" if size <= self.tolerance else "CLOSE" if size <= CLOSE * self.tolerance else "OFF"
+
+
+def task_rows(ours: Side, theirs: Side) -> list[Row]:
+    """A row for each task that both sides have."""
+    return [
+        Row(name, ours.tasks[name].score, theirs.tasks[name].score, TOLERANCE[all_tasks()[name].type])
+        for name in common_tasks(ours, theirs)
+    ]
+
+
+def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None]) -> list[Row]:
+    """Type means and overall means (the card's eight columns) of two table rows."""
+    return [Row(column, ours[column], theirs[column], column_tolerance(column)) for column in COLUMNS]
+
+
+def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
+    """A side's eight columns."""
+    return table_row({name: task.score for name, task in side.tasks.items()}, benchmark)
+
+
+def column_tolerance(column: str) -> float:
+    """The tolerance of a mean: its tasks' tolerances as independent errors, and a table's rounding."""
+    tasks = [task for task in all_tasks().values() if task.benchmark == "cmteb"]
+    if column in TYPES:
+        weights = {t.name: 1 / sum(o.type == column for o in tasks) if t.type == column else 0.0 for t in tasks}
+    elif column == "Mean(Task)":
+        weights = {t.name: 1 / len(tasks) for t in tasks}
+    else:
+        weights = {t.name: 1 / len(TYPES) / sum(o.type == t.type for o in tasks) for t in tasks}
+    return math.sqrt(sum((weights[t.name] * TOLERANCE[t.type]) ** 2 for t in tasks)) + ROUNDING
