@@ -252,12 +252,14 @@ def test_the_published_run_against_published_scores_and_the_cards_tables(publish
     for name in PROFILE.tasks:
         (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ")]
         assert line.split()[-1] == "OK"
-    assert "against the card's table 1, row QZhou-Embedding-Zh" in out
-    assert "dim 1792, against the card's table 3, row 1792" in out
-    assert "against the card's table 2, row TP" in out
-    wide, narrow = out.split("dim 1024, against the card's table 3, row 1024")
-    assert "OFF" not in wide.replace("0 OFF", "")
-    assert "OFF" in narrow  # the full width's scores are not those of 1024: Classification is 0.17 above
+    tables = {line.split("  ")[0]: line.split() for line in out.splitlines() if line.startswith("table ")}
+    assert tables.keys() == {"table 1, QZhou-Embedding-Zh", "table 2, TP", "table 3, 1792", "table 3, 1024"}
+    for row, cells in tables.items():
+        assert cells[-1] == ("OFF" if row == "table 3, 1024" else "OK"), row
+    ours, theirs = CARD["table_1"]["rows"][NAME], CARD["table_3"]["rows"]["1024"]
+    differences_by_hand = [round(one - two, 2) for one, two in zip(ours, theirs, strict=True)]
+    found = [float(cell.rstrip("~!")) for cell in tables["table 3, 1024"] if cell[0] in "+-"]
+    assert found == pytest.approx(differences_by_hand, abs=0.011)
     assert code == EXIT_CHECK_FAILED
 
 

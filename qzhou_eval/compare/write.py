@@ -15,6 +15,8 @@ from qzhou_eval.tasks import all_tasks
 
 MARK = "*"
 VERDICTS = ("OK", "CLOSE", "OFF")
+SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
+CARD_MODEL = "QZhou-Embedding-Zh"
 
 
 def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool) -> int:
@@ -111,7 +113,7 @@ def _print_scores(ours: Side, theirs: Side, marked: set[str]) -> list[str | None
     rows = [_line(row, row.name in marked) for row in tasks]
     rows += [_line(row, bool(marked)) for row in means if row.difference is not None]
     print()
-    print(tabulate(rows, ["task", "ours", "theirs", "difference", "tolerance", "verdict"], floatfmt=".2f"))
+    print(tabulate(rows, ["task", "ours", "theirs", "difference", "tolerance", "verdict"], floatfmt="z.2f"))
     if marked:
         print(f"{MARK} what differs makes this row not comparable")
     return [row.verdict for row in [*tasks, *means]]
@@ -134,27 +136,40 @@ def _print_dimensions(pairs: list[tuple[Side, Side]], marked: set[str]) -> list[
 
 
 def _print_tables(sides: list[Side], *, allow_mismatch: bool) -> list[str | None]:
-    """Hold complete rows against the card's tables 1, 3 and 2, where the model is the card's."""
+    """Hold complete rows of the card's model against its tables 1, 3 and 2: differences, a row each."""
     card = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
-    verdicts: list[str | None] = []
+    lines, verdicts = [], []
     for ours in sides:
-        if ours.model != "QZhou-Embedding-Zh" or side_row(ours, "cmteb")["Mean(TaskType)"] is None:
+        row = side_row(ours, "cmteb")
+        if ours.model != CARD_MODEL or row["Mean(TaskType)"] is None:
             continue
-        off = dict(ours.setting).get("token_prepending") == "off"
-        wanted = [("table_3", str(ours.dim))] if not off else []
-        if ours.dim == ours.width:
-            wanted = [("table_2", "Original")] if off else [("table_1", ours.model), *wanted, ("table_2", "TP")]
-        for table, name in wanted:
-            if name not in card[table]["rows"] or (off and not allow_mismatch):
-                continue
-            theirs = dict(zip(card["columns"], card[table]["rows"][name], strict=True))
-            rows = mean_rows(side_row(ours, "cmteb"), theirs)
-            note = f" {MARK} (the card's Original is another training, not this one without TP)" if off else ""
-            print(f"\n{ours.label}, dim {ours.dim}, against the card's {table.replace('_', ' ')}, row {name}{note}")
-            shown = [[row.name, row.ours, row.theirs, row.difference, row.tolerance, row.verdict] for row in rows]
-            print(tabulate(shown, ["mean", "ours", "card", "difference", "tolerance", "verdict"], floatfmt=".2f"))
-            verdicts += [row.verdict for row in rows]
+        for table, name in _card_rows(ours, allow_mismatch=allow_mismatch):
+            if name in card[table]["rows"]:
+                means = mean_rows(row, dict(zip(card["columns"], card[table]["rows"][name], strict=True)))
+                found = [mean.verdict for mean in means]
+                cells = [f"{mean.difference:+z.2f}{SIGNS[mean.verdict]}" for mean in means]
+                title = f"{table.replace('_', ' ')}, {name}{MARK if name == 'Original' else ''}"
+                lines.append([title, ours.dim, *cells, max(found, key=VERDICTS.index)])
+                verdicts += found
+    if lines:
+        print("\nOurs minus the card's tables (~ CLOSE, ! OFF)\n")
+        print(
+            tabulate(
+                lines, ["row", "dim", *COLUMNS, "verdict"], stralign="right", colalign=("left",), disable_numparse=True
+            )
+        )
+        if any(MARK in line[0] for line in lines):
+            print(f"{MARK} the card's Original is another training, not this model without token prepending")
     return verdicts
+
+
+def _card_rows(ours: Side, *, allow_mismatch: bool) -> list[tuple[str, str]]:
+    """The tables' rows that a result stands for, as (table, row)."""
+    full = ours.dim == ours.width
+    if dict(ours.setting).get("token_prepending") == "off":
+        return [("table_2", "Original")] if full and allow_mismatch else []
+    rows = [("table_3", str(ours.dim))]
+    return [("table_1", ours.model), ("table_2", "TP"), *rows] if full else rows
 
 
 def _line(row: Row, marked: bool) -> list:
