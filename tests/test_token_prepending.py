@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import DECODERS, make_decoder
+from torch.nn.functional import normalize
 
 from qzhou_eval.model.token_prepending import decoder_layers, token_prepending
 
@@ -76,6 +77,7 @@ def test_equals_the_reference_in_left_padded_batches(family, span):
     found = run(model, batch, positions, first_layer=span[0], last_layer=span[1])
     with torch.no_grad():
         expected = torch.stack([reference(model, s, PLACEHOLDER, *span)[-1] for s in sequences])
+    assert (normalize(found) - normalize(expected)).abs().max() < 1e-6
     assert (found - expected).abs().max() < 1e-5
 
 
@@ -116,13 +118,85 @@ def test_1_to_7_touches_the_inputs_of_layers_1_to_7_and_of_no_other():
 def test_no_trace_is_left_also_after_an_exception():
     model = make_decoder("Qwen3")
     _, batch, positions = padded_batch(model.config.vocab_size)
+    kind, attributes = type(decoder_layers(model)[1]), set(decoder_layers(model)[1].__dict__)
     with torch.no_grad():
         before = model(**batch).last_hidden_state
         with pytest.raises(KeyError), token_prepending(model, **positions):
             raise KeyError
         after = model(**batch).last_hidden_state
     assert torch.equal(before, after)
-    assert all(not layer._forward_pre_hooks for layer in decoder_layers(model))
+    for layer in decoder_layers(model):
+        assert type(layer) is kind
+        assert layer.__dict__.keys() == attributes
+        assert not layer._forward_pre_hooks
+
+
+def test_blocks_do_not_nest_and_the_outer_one_survives_the_attempt():
+    model = make_decoder("Qwen3")
+    _, batch, positions = padded_batch(model.config.vocab_size)
+    expected = run(model, batch, positions)
+    with torch.no_grad(), token_prepending(model, **positions):
+        with pytest.raises(ValueError, match="already at work"), token_prepending(model, **positions, last_layer=3):
+            pass
+        assert torch.equal(model(**batch, use_cache=False).last_hidden_state[:, -1], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("first", ["plain", "prepended"])
+def test_works_under_torch_compile_whichever_pass_is_compiled_first(backend, first):
+    """Compiled code must notice that the block began, that positions changed, and that it ended."""
+    model = make_decoder("Qwen3")
+    _, batch, positions = padded_batch(model.config.vocab_size)
+    moved = positions | {"placeholder_positions": positions["placeholder_positions"] - 1}
+    with torch.no_grad():
+        plain = model(**batch, use_cache=False).last_hidden_state[:, -1]
+        expected = [run(model, batch, where) for where in (positions, moved)]
+        torch._dynamo.reset()
+        compiled = torch.compile(model, backend=backend)
+        if first == "plain":
+            assert torch.allclose(compiled(**batch, use_cache=False).last_hidden_state[:, -1], plain, atol=1e-5)
+        for _ in range(2):
+            for where, wanted in zip((positions, moved), expected, strict=True):
+                assert (run(compiled, batch, where) - wanted).abs().max() < 1e-5
+            found = compiled(**batch, use_cache=False).last_hidden_state[:, -1]
+            assert (found - plain).abs().max() < 1e-5
+            narrow = run(compiled, batch, positions, first_layer=1, last_layer=6)
+            assert (narrow - run(model, batch, positions, first_layer=1, last_layer=6)).abs().max() < 1e-5
+            assert (narrow - expected[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", ["Qwen3", "Llama"])
+def test_position_ids_of_left_padded_batches_may_be_counted_either_way(family):
+    """Rotary positions are relative: counted from the first token or from the padding, a vector stays the same."""
+    model = make_decoder(family)
+    sequences, batch, positions = padded_batch(model.config.vocab_size)
+    with torch.no_grad():
+        alone = [
+            run(model, {"input_ids": s[None]}, {k: torch.tensor([at]) for k, at in _places(len(s)).items()})[0]
+            for s in sequences
+        ]
+    from_token = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+    from_padding = torch.arange(from_token.shape[1]).expand_as(from_token)
+    for position_ids in (from_token, from_padding):
+        found = run(model, batch | {"position_ids": position_ids}, positions)
+        assert (normalize(found) - normalize(torch.stack(alone))).abs().max() < 1e-5
+
+
+def _places(length: int) -> dict[str, int]:
+    return {"placeholder_positions": PLACEHOLDER, "last_positions": length - 1}
+
+
+def test_the_residual_stream_is_replaced_before_the_layers_input_norm():
+    """What the first layer in range normalises is already the last token's state, and what it adds to, too."""
+    model = make_decoder("Qwen3")
+    _, batch, positions = padded_batch(model.config.vocab_size)
+    rows, seen = torch.arange(len(LENGTHS)), {}
+    layer = decoder_layers(model)[1]
+    layer.input_layernorm.register_forward_pre_hook(lambda _m, args: seen.update(normed=args[0].clone()))
+    run(model, batch, positions, first_layer=1, last_layer=1)
+    at = [(rows, positions[name]) for name in ("placeholder_positions", "last_positions")]
+    assert torch.equal(seen["normed"][at[0]], seen["normed"][at[1]])
 
 
 def test_works_under_autograd_and_leaves_the_input_alone():

@@ -12,6 +12,7 @@ exclusively, so the same two numbers there mean layers 1 to 6.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import nn
@@ -54,7 +55,10 @@ def token_prepending(
     first_layer: int = 1,
     last_layer: int = 7,
 ) -> Iterator[None]:
-    """Within the block, every forward pass of ``model`` uses token prepending.
+    """Within the block, every forward pass of ``model`` uses token prepending; after it, the model is as before.
+
+    Works under ``torch.no_grad``, autograd and ``torch.compile`` (a model compiled before the block too). Not for
+    two threads that share one model.
 
     Args:
         model: any Hugging Face decoder, with or without its LM head.
@@ -65,27 +69,47 @@ def token_prepending(
         last_layer: last decoder layer whose input is changed, inclusive.
 
     Raises:
-        ValueError: the layer range does not fit the model, or the positions are not two integer
-            tensors of one shape (batch,).
+        ValueError: the layer range does not fit the model, the positions are not two integer tensors of one
+            shape (batch,), or the block is inside another one of the same model.
     """
     layers = decoder_layers(model)
     check_range(first_layer, last_layer, len(layers))
     _check_positions(placeholder_positions, last_positions)
     rows = torch.arange(len(last_positions), device=last_positions.device)
-
-    def replace(_module, args, kwargs):
-        hidden = args[0] if args else kwargs["hidden_states"]
-        hidden = hidden.index_put((rows, placeholder_positions), hidden[rows, last_positions])
-        return ((hidden, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": hidden})
-
-    handles = []
+    changed = []
     try:
         for layer in layers[first_layer : last_layer + 1]:
-            handles.append(layer.register_forward_pre_hook(replace, with_kwargs=True))
+            if isinstance(layer, _Prepending):
+                raise ValueError("token prepending is already at work in this model")
+            layer._token_prepending = (rows, placeholder_positions, last_positions)
+            changed.append((layer, type(layer)))
+            layer.__class__ = _prepending(type(layer))
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for layer, own_class in changed:
+            layer.__class__ = own_class
+            del layer._token_prepending
+
+
+class _Prepending:
+    """In front of a decoder layer's class: replaces the placeholder's row, then calls the layer.
+
+    A class rather than a hook: compiled code guards the type of a module, and would silently run past a hook
+    that was set after it was compiled.
+    """
+
+    def __call__(self, *args, **kwargs):
+        rows, placeholder, last = self._token_prepending
+        hidden = args[0] if args else kwargs["hidden_states"]
+        hidden = hidden.index_put((rows, placeholder), hidden[rows, last])
+        if args:
+            return super().__call__(hidden, *args[1:], **kwargs)
+        return super().__call__(**kwargs | {"hidden_states": hidden})
+
+
+@cache
+def _prepending(layer_class: type) -> type:
+    return type(layer_class.__name__, (_Prepending, layer_class), {})
 
 
 def _check_positions(placeholder: torch.Tensor, last: torch.Tensor) -> None:
