@@ -86,6 +86,22 @@ def test_bfloat16_stays_close_and_keeps_float32_at_the_end(tiny):
     assert np.allclose(np.linalg.norm(rough, axis=1), 1, atol=1e-6)
 
 
+def test_a_prompt_without_a_token_gets_the_zero_vector(tiny):
+    model = embedder(tiny, profile="plain")
+    alone, beside = model.encode([""]), model.encode(["a", ""])
+    assert not alone.any() and not beside[1].any()
+    assert np.abs(beside[0] - model.encode(["a"])[0]).max() < 1e-6
+
+
+def test_another_reading_shares_the_weights(tiny):
+    model = embedder(tiny)
+    for span in ((1, 6), None):
+        other = model.with_token_prepending(span)
+        assert other.model is model.model
+        assert np.array_equal(other.encode(TEXTS), embedder(tiny, token_prepending=span or "off").encode(TEXTS))
+    assert model.settings.token_prepending == (1, 7)
+
+
 def test_a_bare_decoder_with_its_language_model_head_works(tmp_path, tiny, tokenizer):
     """A plain language model: no projection, the head is not used."""
     torch.manual_seed(0)
