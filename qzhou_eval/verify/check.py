@@ -1,0 +1,180 @@
+"""``verify``: is it the same model, sent the same input? Our side, the other side, and a verdict."""
+
+import json
+import logging
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import tabulate
+
+from qzhou_eval.config import check_writable
+from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
+from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.profile import load_profile
+from qzhou_eval.verify import facts
+from qzhou_eval.verify.ours import Input, prepare, state
+from qzhou_eval.verify.peer import Reply, ask
+from qzhou_eval.verify.probe import TEXTS
+from qzhou_eval.verify.readings import Row, Span, distance, name_of
+from qzhou_eval.verify.statement import PRECISIONS, OtherSide, Statement, read_file, write_file
+from qzhou_eval.verify.verdict import verdict
+
+log = logging.getLogger(__name__)
+
+REMOTE, PLAIN = "remote", "sentence-transformers"
+Vectors = dict[str, dict[Span, np.ndarray]]
+
+
+def verify(
+    model_name_or_path: str, *, revision: str | None, profile: str, against: str | None, save: Path | None, device: str
+) -> int:
+    """Print what our side is, how it compares with the other one, and a verdict; return the exit code.
+
+    Args:
+        against: ``"remote"`` (the checkpoint's own code, run in another process), ``"sentence-transformers"``
+            (the same without its code), a probe file's path, or None to state our side alone.
+        save: where to write our side's probe file.
+
+    Raises:
+        BadInput: something given cannot be read or written, or does not fit model, profile or machine.
+    """
+    rules = load_profile(profile)
+    checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=against == REMOTE)
+    other = None
+    if against not in (None, REMOTE, PLAIN):
+        other = read_file(Path(against), prompts=len(TEXTS), width=checkpoint.width)
+    if save is not None:
+        if save.is_dir():
+            raise BadInput(f"--save {save}: is a folder; give a file's name")
+        check_writable("--save", save.parent)
+    sent = prepare(checkpoint, rules, device)
+    replies = _replies(sent, remote_code=against == REMOTE) if against in (REMOTE, PLAIN) else {}
+    ours, vectors = state(sent)
+    if replies:
+        other = _peer(against, ours, replies)
+    if save is not None:
+        write_file(save, ours, {p: found[ours.token_prepending] for p, found in vectors.items()})
+    return _report(sent, ours, vectors, other)
+
+
+def _replies(sent: Input, *, remote_code: bool) -> dict[str, Reply]:
+    """What sentence-transformers makes of the same prompts, before our model takes memory.
+
+    A prompt without a token (the empty one, in profiles without a template) is not sent: it cannot be run there.
+    """
+    folder = sent.checkpoint.folder
+    if not (folder / "modules.json").is_file():
+        raise BadInput(
+            f"{folder}: no modules.json: sentence-transformers does not know its pooling; compare with a file"
+        )
+    if remote_code:
+        log.warning(
+            "running the checkpoint's own code %s, revision %s", _code(sent.checkpoint), sent.checkpoint.revision
+        )
+    replies = {}
+    for precision in PRECISIONS:
+        log.info("the other side in %s", precision)
+        replies[precision] = ask(
+            folder,
+            [prompt for prompt, ids in zip(sent.prompts, sent.ids, strict=True) if ids],
+            dtype=precision,
+            device=sent.settings.device,
+            max_length=sent.settings.max_length,
+            remote_code=remote_code,
+        )
+    return replies
+
+
+def _code(checkpoint: Checkpoint) -> str:
+    """The class that the checkpoint brings for its decoder."""
+    config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
+    code = config.get("auto_map", {}).get("AutoModel")
+    if code is None:
+        raise BadInput(
+            f"--against remote: {checkpoint.decoder / 'config.json'} names no code of its own (auto_map, AutoModel); "
+            f"use --against {PLAIN}, or a file that --save wrote"
+        )
+    return code
+
+
+def _peer(against: str, ours: Statement, replies: dict[str, Reply]) -> OtherSide:
+    """The process was sent our prompts and read our files; its ids, parameter count and vectors are its own."""
+    origin = {
+        REMOTE: "the checkpoint's own code, through sentence-transformers",
+        PLAIN: "a plain sentence-transformers load, which runs without token prepending",
+    }
+    sent = [row for row, ids in enumerate(ours.ids) if ids]
+    reply = replies[PRECISIONS[0]]
+    ids = dict(zip(sent, reply.ids, strict=True))
+    update = {"ids": [ids.get(row, []) for row in range(len(ours.ids))], "parameters": reply.parameters}
+    vectors = {}
+    for precision, found in replies.items():
+        vectors[precision] = np.zeros((len(ours.ids), found.vectors.shape[1]), np.float32)
+        vectors[precision][sent] = found.vectors
+    return OtherSide(origin[against], ours.model_copy(update=update), vectors, same_files=True)
+
+
+def _report(sent: Input, ours: Statement, vectors: Vectors, other: OtherSide | None) -> int:
+    """Print everything in its order."""
+    own = name_of(ours.token_prepending)
+    print(f"this side:  {ours.model}, revision {ours.revision}, profile {ours.profile}, {own}")
+    if other is not None:
+        print(f"other side: {other.origin}{_other_libraries(ours, other.statement)}")
+    lines = [
+        facts.parameters(ours, other, sent.profile.published_parameters(ours.model)),
+        facts.tensors(ours, other),
+        facts.prompts(ours, other),
+        facts.token_ids(ours, other, cut=sent.cut, decode=sent.decode),
+    ]
+    mark = {True: "OK", False: "DIFFERS", None: "stated"}
+    shown = [[line.name, mark[line.same], line.text] for line in lines]
+    print(f"\n{tabulate.tabulate(shown, tablefmt='plain', disable_numparse=True)}\n")
+    rows = _distances(ours, vectors, other)
+    well, words = verdict(lines, rows, own, compared=other is not None)
+    print(f"verdict: {words}")
+    return 0 if well else EXIT_CHECK_FAILED
+
+
+def _other_libraries(ours: Statement, theirs: Statement) -> str:
+    found = [f"{name} {there}" for name, there in theirs.libraries.items() if ours.libraries.get(name) != there]
+    return f", with {', '.join(found)}" if found else ""
+
+
+def _distances(ours: Statement, vectors: Vectors, other: OtherSide | None) -> list[Row]:
+    """Print and return the table: our readings against the other side, or against each other."""
+    theirs = ours if other is None else other.statement
+    same = [row for row, ids in enumerate(ours.ids) if ids and ids == theirs.ids[row]]
+    if not same:
+        print("embeddings: not compared, no prompt has the same token ids on both sides\n")
+        return []
+    rows = []
+    for precision, found in vectors.items():
+        if other is None:
+            for one, two in combinations(found, 2):
+                name = f"{name_of(one)} and {name_of(two)}"
+                rows.append(distance(precision, name, found[one][same], found[two][same]))
+        else:
+            there = other.vectors[precision][same]
+            rows += [distance(precision, name_of(span), found[span][same], there) for span in found]
+    _print_table(rows, len(same), len(ours.ids), fits=other is not None)
+    return rows
+
+
+def _print_table(rows: list[Row], same: int, total: int, *, fits: bool) -> None:
+    if not rows:
+        return
+    print(
+        f"embeddings on {same} of {total} prompts" + (", those with the same tokens" if fits else ": our own readings")
+    )
+    headers = ["precision", "reading", "max difference", "min cosine"] + ["fits"] * fits
+    cells = [[r.precision, r.reading, f"{r.difference:.1e}", f"{r.cosine:.7f}"] for r in rows]
+    if fits:
+        cells = [[*cell, _fits(row)] for cell, row in zip(cells, rows, strict=True)]
+    align = ["left", "left", "right", "right", "left"][: len(headers)]
+    print(f"{tabulate.tabulate(cells, headers, tablefmt='simple', colalign=align, disable_numparse=True)}\n")
+
+
+def _fits(row: Row) -> str:
+    """bfloat16 is too coarse to pick a reading: near is all that it can say."""
+    return ("yes" if row.precision == "float32" else "near") if row.fits else "no"
