@@ -17,12 +17,16 @@ from qzhou_eval.verify.ours import Input, prepare, state
 from qzhou_eval.verify.peer import Reply, ask
 from qzhou_eval.verify.probe import TEXTS
 from qzhou_eval.verify.readings import Row, Span, distance, name_of
-from qzhou_eval.verify.statement import PRECISIONS, OtherSide, Statement, read_file, write_file
+from qzhou_eval.verify.statement import OtherSide, Statement, read_file, write_file
 from qzhou_eval.verify.verdict import verdict
 
 log = logging.getLogger(__name__)
 
-REMOTE, PLAIN = "remote", "sentence-transformers"
+REMOTE = "remote"
+ORIGINS = {
+    REMOTE: "the checkpoint's own code, through sentence-transformers",
+    "sentence-transformers": "a plain sentence-transformers load, which runs without token prepending",
+}
 Vectors = dict[str, dict[Span, np.ndarray]]
 
 
@@ -42,23 +46,23 @@ def verify(
     rules = load_profile(profile)
     checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=against == REMOTE)
     other = None
-    if against not in (None, REMOTE, PLAIN):
+    if against is not None and against not in ORIGINS:
         other = read_file(Path(against), prompts=len(TEXTS), width=checkpoint.width)
     if save is not None:
         if save.is_dir():
             raise BadInput(f"--save {save}: is a folder; give a file's name")
         check_writable("--save", save.parent)
     sent = prepare(checkpoint, rules, device)
-    replies = _replies(sent, remote_code=against == REMOTE) if against in (REMOTE, PLAIN) else {}
+    reply = _ask(sent, remote_code=against == REMOTE) if against in ORIGINS else None
     ours, vectors = state(sent)
-    if replies:
-        other = _peer(against, ours, replies)
+    if reply is not None:
+        other = _peer(ORIGINS[against], ours, reply)
     if save is not None:
         write_file(save, ours, {p: found[ours.token_prepending] for p, found in vectors.items()})
     return _report(sent, ours, vectors, other)
 
 
-def _replies(sent: Input, *, remote_code: bool) -> dict[str, Reply]:
+def _ask(sent: Input, *, remote_code: bool) -> Reply:
     """What sentence-transformers makes of the same prompts, before our model takes memory.
 
     A prompt without a token (the empty one, in profiles without a template) is not sent: it cannot be run there.
@@ -72,18 +76,10 @@ def _replies(sent: Input, *, remote_code: bool) -> dict[str, Reply]:
         log.warning(
             "running the checkpoint's own code %s, revision %s", _code(sent.checkpoint), sent.checkpoint.revision
         )
-    replies = {}
-    for precision in PRECISIONS:
-        log.info("the other side in %s", precision)
-        replies[precision] = ask(
-            folder,
-            [prompt for prompt, ids in zip(sent.prompts, sent.ids, strict=True) if ids],
-            dtype=precision,
-            device=sent.settings.device,
-            max_length=sent.settings.max_length,
-            remote_code=remote_code,
-        )
-    return replies
+    log.info("the other side, in both precisions")
+    prompts = [prompt for prompt, ids in zip(sent.prompts, sent.ids, strict=True) if ids]
+    settings = sent.settings
+    return ask(folder, prompts, device=settings.device, max_length=settings.max_length, remote_code=remote_code)
 
 
 def _code(checkpoint: Checkpoint) -> str:
@@ -93,26 +89,21 @@ def _code(checkpoint: Checkpoint) -> str:
     if code is None:
         raise BadInput(
             f"--against remote: {checkpoint.decoder / 'config.json'} names no code of its own (auto_map, AutoModel); "
-            f"use --against {PLAIN}, or a file that --save wrote"
+            "use --against sentence-transformers, or a file that --save wrote"
         )
     return code
 
 
-def _peer(against: str, ours: Statement, replies: dict[str, Reply]) -> OtherSide:
+def _peer(origin: str, ours: Statement, reply: Reply) -> OtherSide:
     """The process was sent our prompts and read our files; its ids, parameter count and vectors are its own."""
-    origin = {
-        REMOTE: "the checkpoint's own code, through sentence-transformers",
-        PLAIN: "a plain sentence-transformers load, which runs without token prepending",
-    }
     sent = [row for row, ids in enumerate(ours.ids) if ids]
-    reply = replies[PRECISIONS[0]]
     ids = dict(zip(sent, reply.ids, strict=True))
     update = {"ids": [ids.get(row, []) for row in range(len(ours.ids))], "parameters": reply.parameters}
     vectors = {}
-    for precision, found in replies.items():
-        vectors[precision] = np.zeros((len(ours.ids), found.vectors.shape[1]), np.float32)
-        vectors[precision][sent] = found.vectors
-    return OtherSide(origin[against], ours.model_copy(update=update), vectors, same_files=True)
+    for precision, found in reply.vectors.items():
+        vectors[precision] = np.zeros((len(ours.ids), found.shape[1]), np.float32)
+        vectors[precision][sent] = found
+    return OtherSide(origin, ours.model_copy(update=update), vectors, same_files=True)
 
 
 def _report(sent: Input, ours: Statement, vectors: Vectors, other: OtherSide | None) -> int:
