@@ -46,8 +46,8 @@ def saved(tiny, tmp_path_factory):
 def against_saved(tiny, saved, tmp_path, capsys):
     """Compare a model, and the profile with changes, with the unbroken file: a check that fails; what it prints."""
 
-    def compare(model=tiny, **changes) -> str:
-        assert verify(model, quick_profile(tmp_path, **changes), "--against", saved) == EXIT_CHECK_FAILED
+    def compare(model=tiny, file=saved, **changes) -> str:
+        assert verify(model, quick_profile(tmp_path, **changes), "--against", file) == EXIT_CHECK_FAILED
         return capsys.readouterr().out
 
     return compare
@@ -108,6 +108,17 @@ def test_without_another_side_ours_is_stated(tiny, tmp_path, capsys):
     assert verdict(out) == "verdict: stated: nothing was compared; --against names another side"
 
 
+def test_a_profile_without_token_prepending_has_one_reading(tiny, tmp_path, capsys):
+    """Its empty text has no token: no side can embed that."""
+    profile = quick_profile(tmp_path, extends="plain")
+    assert verify(tiny, profile, "--save", tmp_path / "probe") == 0
+    assert "precision" not in capsys.readouterr().out
+    assert verify(tiny, profile, "--against", tmp_path / "probe") == 0
+    out = capsys.readouterr().out
+    assert "embeddings on 39 of 40 prompts" in out
+    assert fitting(out) == ["off"]
+
+
 def test_the_same_model_and_profile_are_ok(tiny, saved, tmp_path, capsys):
     assert verify(tiny, quick_profile(tmp_path), "--against", saved) == 0
     out = capsys.readouterr().out
@@ -157,8 +168,14 @@ def test_the_same_model_and_profile_are_ok(tiny, saved, tmp_path, capsys):
             ["float32      TP 2-5 "],
             "the weights are the same, but the reading that fits is TP 1-7; the profile's is TP 2-5",
         ),
+        (
+            {"token_prepending": [1, 6], "empty_text": "null"},
+            {"prompts", "token ids"},
+            ["embeddings on 39 of 40 prompts"],
+            "DIFFERS: prompts (text), token ids; the reading that fits is TP 1-7; the profile's is TP 1-6",
+        ),
     ],
-    ids=["closing quote", "beginning", "instruction", "empty text", "limit", "TP 1-6", "TP 2-5"],
+    ids=["closing quote", "beginning", "instruction", "empty text", "limit", "TP 1-6", "TP 2-5", "two at once"],
 )
 def test_a_change_of_the_profile_is_named(against_saved, change, differing, shown, words):
     out = against_saved(**change)
@@ -200,16 +217,19 @@ def test_another_tokenizer_is_named(against_saved, copy):
     assert verdict(out) == "verdict: DIFFERS: token ids"
 
 
-def test_vectors_of_something_else_are_named_where_all_before_them_is_the_same(tiny, saved, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("precision", "words"),
+    [("float32", "embeddings (no reading fits; "), ("bfloat16", "embeddings in bfloat16")],
+)
+def test_other_vectors_are_named_where_all_before_them_is_the_same(against_saved, saved, tmp_path, precision, words):
     vectors = load_file(saved)
     with safe_open(saved, framework="np") as file:
         metadata = file.metadata()
-    vectors["vectors_float32"][7, 5] += 0.1
+    vectors[f"vectors_{precision}"][7] *= -1
     save_file(vectors, tmp_path / "other", metadata)
-    assert verify(tiny, quick_profile(tmp_path), "--against", tmp_path / "other") == EXIT_CHECK_FAILED
-    out = capsys.readouterr().out
+    out = against_saved(file=tmp_path / "other")
     assert marks(out) == OK
-    assert verdict(out) == "verdict: DIFFERS: embeddings (no reading fits; TP 1-7 is closest)"
+    assert verdict(out).startswith(f"verdict: DIFFERS: {words}")
 
 
 def test_readings_that_cannot_be_told_apart_are_both_named(copy, tmp_path, capsys):

@@ -2,23 +2,19 @@
 
 import json
 import logging
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import tabulate
 
 from qzhou_eval.config import check_writable
-from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
+from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.profile import load_profile
-from qzhou_eval.verify import facts
 from qzhou_eval.verify.ours import Input, prepare, state
 from qzhou_eval.verify.peer import Reply, ask
 from qzhou_eval.verify.probe import TEXTS
-from qzhou_eval.verify.readings import Row, Span, distance, name_of
+from qzhou_eval.verify.report import report
 from qzhou_eval.verify.statement import OtherSide, Statement, read_file, write_file
-from qzhou_eval.verify.verdict import verdict
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +23,6 @@ ORIGINS = {
     REMOTE: "the checkpoint's own code, through sentence-transformers",
     "sentence-transformers": "a plain sentence-transformers load, which runs without token prepending",
 }
-Vectors = dict[str, dict[Span, np.ndarray]]
 
 
 def verify(
@@ -59,7 +54,7 @@ def verify(
         other = _peer(ORIGINS[against], ours, reply)
     if save is not None:
         write_file(save, ours, {p: found[ours.token_prepending] for p, found in vectors.items()})
-    return _report(sent, ours, vectors, other)
+    return report(sent, ours, vectors, other)
 
 
 def _ask(sent: Input, *, remote_code: bool) -> Reply:
@@ -104,68 +99,3 @@ def _peer(origin: str, ours: Statement, reply: Reply) -> OtherSide:
         vectors[precision] = np.zeros((len(ours.ids), found.shape[1]), np.float32)
         vectors[precision][sent] = found
     return OtherSide(origin, ours.model_copy(update=update), vectors, same_files=True)
-
-
-def _report(sent: Input, ours: Statement, vectors: Vectors, other: OtherSide | None) -> int:
-    """Print everything in its order."""
-    own = name_of(ours.token_prepending)
-    print(f"this side:  {ours.model}, revision {ours.revision}, profile {ours.profile}, {own}")
-    if other is not None:
-        print(f"other side: {other.origin}{_other_libraries(ours, other.statement)}")
-    lines = [
-        facts.parameters(ours, other, sent.profile.published_parameters(ours.model)),
-        facts.tensors(ours, other),
-        facts.prompts(ours, other),
-        facts.token_ids(ours, other, cut=sent.cut, decode=sent.decode),
-    ]
-    mark = {True: "OK", False: "DIFFERS", None: "stated"}
-    shown = [[line.name, mark[line.same], line.text] for line in lines]
-    print(f"\n{tabulate.tabulate(shown, tablefmt='plain', disable_numparse=True)}\n")
-    rows = _distances(ours, vectors, other)
-    well, words = verdict(lines, rows, own, compared=other is not None)
-    print(f"verdict: {words}")
-    return 0 if well else EXIT_CHECK_FAILED
-
-
-def _other_libraries(ours: Statement, theirs: Statement) -> str:
-    found = [f"{name} {there}" for name, there in theirs.libraries.items() if ours.libraries.get(name) != there]
-    return f", with {', '.join(found)}" if found else ""
-
-
-def _distances(ours: Statement, vectors: Vectors, other: OtherSide | None) -> list[Row]:
-    """Print and return the table: our readings against the other side, or against each other."""
-    theirs = ours if other is None else other.statement
-    same = [row for row, ids in enumerate(ours.ids) if ids and ids == theirs.ids[row]]
-    if not same:
-        print("embeddings: not compared, no prompt has the same token ids on both sides\n")
-        return []
-    rows = []
-    for precision, found in vectors.items():
-        if other is None:
-            for one, two in combinations(found, 2):
-                name = f"{name_of(one)} and {name_of(two)}"
-                rows.append(distance(precision, name, found[one][same], found[two][same]))
-        else:
-            there = other.vectors[precision][same]
-            rows += [distance(precision, name_of(span), found[span][same], there) for span in found]
-    _print_table(rows, len(same), len(ours.ids), fits=other is not None)
-    return rows
-
-
-def _print_table(rows: list[Row], same: int, total: int, *, fits: bool) -> None:
-    if not rows:
-        return
-    print(
-        f"embeddings on {same} of {total} prompts" + (", those with the same tokens" if fits else ": our own readings")
-    )
-    headers = ["precision", "reading", "max difference", "min cosine"] + ["fits"] * fits
-    cells = [[r.precision, r.reading, f"{r.difference:.1e}", f"{r.cosine:.7f}"] for r in rows]
-    if fits:
-        cells = [[*cell, _fits(row)] for cell, row in zip(cells, rows, strict=True)]
-    align = ["left", "left", "right", "right", "left"][: len(headers)]
-    print(f"{tabulate.tabulate(cells, headers, tablefmt='simple', colalign=align, disable_numparse=True)}\n")
-
-
-def _fits(row: Row) -> str:
-    """bfloat16 is too coarse to pick a reading: near is all that it can say."""
-    return ("yes" if row.precision == "float32" else "near") if row.fits else "no"

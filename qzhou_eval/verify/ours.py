@@ -14,7 +14,7 @@ from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_s
 from qzhou_eval.model.tokens import PromptTokenizer
 from qzhou_eval.profile import Profile
 from qzhou_eval.verify.probe import probe
-from qzhou_eval.verify.readings import Span
+from qzhou_eval.verify.readings import Span, Vectors
 from qzhou_eval.verify.statement import PRECISIONS, Statement
 from qzhou_eval.verify.tensors import stored_tensors
 
@@ -65,8 +65,8 @@ def prepare(checkpoint: Checkpoint, profile: Profile, device: str) -> Input:
     )
 
 
-def state(sent: Input) -> tuple[Statement, dict[str, dict[Span, np.ndarray]]]:
-    """Hash the tensors and compute the vectors: for each precision and reading float32 (n, width), not normalised.
+def state(sent: Input) -> tuple[Statement, Vectors]:
+    """Hash the tensors and compute the vectors of both precisions and all readings.
 
     One precision is loaded at a time, and all readings share it.
     """

@@ -45,7 +45,8 @@ def ask(folder: Path, prompts: list[str], *, device: str, max_length: int, remot
         command = [sys.executable, "-m", "qzhou_eval.verify.peer", str(job_file), str(reply_file)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            last_words = done.stderr.strip().splitlines()[-1:]
+            reason = "killed (out of memory?)" if done.returncode < 0 else "".join(last_words)
             raise BadInput(f"{folder}: loading it through sentence-transformers failed: {reason}")
         with safe_open(reply_file, framework="np") as file:
             said = json.loads(file.metadata()["reply"])
