@@ -202,7 +202,7 @@ def test_a_tensor_that_is_one_percent_off_is_named(against_saved, copy, file, te
     scale_tensor(copy / file, tensor, 1.01)
     out = against_saved(copy)
     assert marks(out) == OK | {"tensors": "DIFFERS"}
-    assert f" differ: {shown}; {shown}: F32 [96, 64] " in out
+    assert f"1 of 103 differ: {shown} (F32 [96, 64] " in out
     assert fitting(out) == []
     assert verdict(out) == f"verdict: DIFFERS: tensors ({shown})"
 

@@ -41,16 +41,15 @@ def tensors(ours: Statement, other: OtherSide | None) -> Line:
     names = [name for name in sorted(ours.tensors | theirs) if ours.tensors.get(name) != theirs.get(name)]
     if not names:
         return Line("tensors", True, f"{text}: names, shapes, dtypes and bytes")
-    first = names[0]
-    how = f"{_brief(ours.tensors.get(first))} here, {_brief(theirs.get(first))} there"
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    text = f"{len(names)} of {len(ours.tensors)} differ: {shown}; {first}: {how}"
-    return Line("tensors", False, text, f"tensors ({shown})")
+    first = f"{_brief(ours.tensors.get(names[0]))} here, {_brief(theirs.get(names[0]))} there"
+    shown = [f"{names[0]} ({first})", *names[1:3], *["..."][: len(names) > 3]]
+    text = f"{len(names)} of {len(ours.tensors)} differ: {', '.join(shown)}"
+    return Line("tensors", False, text, f"tensors ({', '.join([names[0], *shown[1:]])})")
 
 
 def prompts(ours: Statement, other: OtherSide | None) -> Line:
     """Compare the rendered prompts; the first that differs is shown with the piece that does."""
-    text = f"{len(ours.prompts)} prompts, digest {_digest(ours.prompts)}"
+    text = f"{len(ours.prompts)} prompts, digest {_digest([''.join(pieces) for pieces in ours.prompts])}"
     if other is None:
         return Line("prompts", None, text)
     theirs = other.statement.prompts

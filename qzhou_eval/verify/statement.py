@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import publish, temporary_in
+from qzhou_eval.verify.readings import name_of
 
 PRECISIONS = ("float32", "bfloat16")
 _KEY = "qzhou-eval probe"
@@ -78,5 +79,6 @@ def read_file(path: Path, *, prompts: int, width: int) -> OtherSide:
     for found in vectors.values():
         if found.ndim != 2 or found.shape[1] != width:
             raise BadInput(f"--against {path}: vectors of shape {found.shape}, but this model's width is {width}")
-    origin = f"{path} ({statement.model}, revision {statement.revision}, profile {statement.profile})"
+    who = f"{statement.model}, revision {statement.revision}, profile {statement.profile}"
+    origin = f"{path} ({who}, {name_of(statement.token_prepending)})"
     return OtherSide(origin, statement, {name: found.astype(np.float32) for name, found in vectors.items()})
