@@ -93,6 +93,12 @@ class Profile(_Strict):
         """The template behind the text."""
         return self.template.split("{text}")[1]
 
+    def published_parameters(self, model: str) -> int | None:
+        """The parameter count to be checked, if ``model`` (``org/name``) is the profile's own."""
+        if self.model is None or Path(model).name != Path(self.model.name).name:
+            return None
+        return self.model.parameters
+
     @property
     def filed_as(self) -> str:
         """The name that results are filed under: a profile that is not as shipped carries its digest."""

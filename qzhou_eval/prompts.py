@@ -34,8 +34,13 @@ def render(profile: Profile, text: str, instruction: str | None = None) -> str:
     Only the exactly empty text is replaced by ``empty_text``. Braces and special tokens in
     ``text`` or ``instruction`` are plain input.
     """
+    return "".join(pieces(profile, text, instruction))
+
+
+def pieces(profile: Profile, text: str, instruction: str | None = None) -> tuple[str, str, str, str]:
+    """What :func:`render` joins: the template's beginning, the instruction line, the text, the template's end."""
     line = ""
     if instruction is not None:
         before, after = profile.instruction.split("{instruction}")
         line = before + instruction + after
-    return profile.prefix + line + (text or profile.empty_text) + profile.suffix
+    return profile.prefix, line, text or profile.empty_text, profile.suffix

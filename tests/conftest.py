@@ -29,6 +29,7 @@ def own_cache(tmp_path_factory):
     """Nothing outside the tests' own folders is read or written; no hub is asked."""
     os.environ["QZHOU_EVAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_MODULES_CACHE"] = str(tmp_path_factory.mktemp("modules"))  # where other processes copy remote code
 
 
 @pytest.fixture(scope="session")

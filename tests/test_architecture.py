@@ -23,7 +23,7 @@ LAYERS = [
     {"adapter"},
     {"plan", "encode", "workers"},
     {"evaluate"},
-    {"pipeline", "dry_run", "show", "report"},
+    {"pipeline", "dry_run", "show", "report", "verify"},
     {"compare", "export"},
     {"cli"},
     {"smoke"},
@@ -60,6 +60,10 @@ def test_imports_point_backwards():
     ("command", "absent"),
     [
         ("import qzhou_eval.model.embedder", ["mteb", "datasets", "sklearn"]),
+        (
+            "import qzhou_eval.verify.check, qzhou_eval.verify.peer",
+            ["mteb", "datasets", "sklearn", "sentence_transformers"],
+        ),
         ("import qzhou_eval.report.write", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),

@@ -53,6 +53,8 @@ RUN = ["run", "--model_name_or_path", "model", "--output_dir", "out", "--device"
 STSB = [*RUN, "--tasks", "STSB"]
 MINI = [*RUN, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
 
+VERIFY = ["verify", "--model_name_or_path", "model"]
+
 INVOCATIONS = [
     ([*RUN, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
     ([*RUN, "--tasks"], "no task to run"),
@@ -98,6 +100,14 @@ INVOCATIONS = [
     (["rum"], "invalid choice: 'rum'"),
     (["report", "empty-data"], "no results there"),
     (["report", "damaged"], "damaged"),
+    ([*VERIFY, "--against", "nowhere"], "nowhere: no such file; give remote, sentence-transformers or a file"),
+    ([*VERIFY, "--against", "a-file"], "a-file: damaged, or not a file that --save wrote"),
+    ([*VERIFY, "--against", "model/model.safetensors"], "not a file that --save wrote"),
+    ([*VERIFY, "--against", "remote"], "names no code of its own"),
+    ([*VERIFY, "--save", "a-file/probe"], "--save a-file: a-file is a file, not a folder"),
+    ([*VERIFY, "--save", "empty-data"], "--save empty-data: is a folder"),
+    ([*VERIFY, "--device", "tpu"], "--device tpu"),
+    (["verify", "--model_name_or_path", "no-placeholder"], "no token <|im_start|>"),
     (["prompts", "show", "AFQMD"], "did you mean AFQMC?"),
 ]
 

@@ -1,11 +1,13 @@
 """The Embedder against peers: sentence-transformers without TP, a hand-made forward pass with TP."""
 
-import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
+import transformers
+from checkpoints import edit_json, with_remote_code
 from conftest import make_decoder
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
@@ -86,6 +88,22 @@ def test_bfloat16_stays_close_and_keeps_float32_at_the_end(tiny):
     assert np.allclose(np.linalg.norm(rough, axis=1), 1, atol=1e-6)
 
 
+def test_a_prompt_without_a_token_gets_the_zero_vector(tiny):
+    model = embedder(tiny, profile="plain")
+    alone, beside = model.encode([""]), model.encode(["a", ""])
+    assert not alone.any() and not beside[1].any()
+    assert np.abs(beside[0] - model.encode(["a"])[0]).max() < 1e-6
+
+
+def test_another_reading_shares_the_weights(tiny):
+    model = embedder(tiny)
+    for span in ((1, 6), None):
+        other = model.with_token_prepending(span)
+        assert other.model is model.model
+        assert np.array_equal(other.encode(TEXTS), embedder(tiny, token_prepending=span or "off").encode(TEXTS))
+    assert model.settings.token_prepending == (1, 7)
+
+
 def test_a_bare_decoder_with_its_language_model_head_works(tmp_path, tiny, tokenizer):
     """A plain language model: no projection, the head is not used."""
     torch.manual_seed(0)
@@ -102,20 +120,51 @@ def test_a_bare_decoder_with_its_language_model_head_works(tmp_path, tiny, token
     assert np.abs(found[0] - expected.numpy()).max() < 1e-5
 
 
-def test_stock_classes_are_used_also_after_a_load_with_remote_code(tiny, monkeypatch):
-    """transformers maps a config class to the remote class for the whole process; ours must not follow."""
-    import transformers
-
-    class Impostor(transformers.Qwen3Model):
-        pass
-
-    before = embedder(tiny).encode(TEXTS)
+@pytest.fixture
+def remote(tiny, tokenizer, tmp_path, monkeypatch):
+    """A function: the model with code of its own for token prepending; what loading it changes is undone."""
     mapping = transformers.models.auto.modeling_auto.MODEL_MAPPING
-    monkeypatch.setitem(mapping._extra_content, transformers.Qwen3Config, Impostor)
-    assert transformers.AutoModel.from_pretrained(tiny).__class__ is Impostor
-    model = embedder(tiny)
-    assert type(model.model) is transformers.Qwen3Model
-    assert np.array_equal(model.encode(TEXTS), before)
+    monkeypatch.setattr(mapping, "_extra_content", dict(mapping._extra_content))
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    placeholder = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    return lambda last_layer: with_remote_code(
+        tiny, tmp_path / f"remote-{last_layer}", placeholder=placeholder, last_layer=last_layer
+    )
+
+
+def test_stock_classes_are_used_also_after_a_load_with_remote_code(tiny, remote):
+    """Code may register its class for the stock config, for the whole process; ours must not follow."""
+    folder = remote(7)
+    with (folder / "modeling_prepending.py").open("a") as code:
+        code.write("\n\nimport transformers\n\n")
+        code.write("transformers.AutoModel.register(transformers.Qwen3Config, PrependingQwen3, exist_ok=True)\n")
+    before = embedder(tiny, token_prepending="off").encode(TEXTS)
+    loaded = type(transformers.AutoModel.from_pretrained(folder, trust_remote_code=True))
+    assert loaded.__name__ == "PrependingQwen3"
+    assert type(transformers.AutoModel.from_pretrained(tiny)) is loaded  # transformers is fooled
+    for checkpoint in (folder, tiny):
+        model = embedder(checkpoint, token_prepending="off")
+        assert type(model.model) is transformers.Qwen3Model
+        assert np.array_equal(model.encode(TEXTS), before)
+
+
+def test_with_trust_remote_code_the_checkpoints_code_runs(tiny, remote):
+    folder = remote(7)
+    own_code = embedder(folder, token_prepending="off", trust_remote_code=True)
+    assert type(own_code.model).__name__ == "PrependingQwen3"
+    assert np.abs(own_code.encode(TEXTS) - embedder(tiny).encode(TEXTS)).max() < 1e-5
+
+
+def test_token_prepending_comes_on_top_of_remote_code_and_twice_is_once(tiny, remote):
+    """The same replacement in front of the same layer changes nothing; of other layers it adds to the code's own."""
+    to_7, to_6 = remote(7), remote(6)
+    alone = embedder(to_7, token_prepending="off", trust_remote_code=True).encode(TEXTS)
+    assert np.array_equal(embedder(to_7, trust_remote_code=True).encode(TEXTS), alone)
+    assert np.array_equal(embedder(to_7, token_prepending=(2, 3), trust_remote_code=True).encode(TEXTS), alone)
+    shorter = embedder(to_6, token_prepending="off", trust_remote_code=True).encode(TEXTS)
+    assert np.abs(shorter - embedder(tiny, token_prepending=(1, 6)).encode(TEXTS)).max() < 1e-5
+    assert np.abs(embedder(to_6, trust_remote_code=True).encode(TEXTS) - alone).max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -133,10 +182,6 @@ def test_every_tensor_is_accounted_for(tmp_path, tiny, break_it, message):
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(BadInput, match=message):
         embedder(folder)
-
-
-def edit_json(path, **fields):
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 @pytest.mark.parametrize(

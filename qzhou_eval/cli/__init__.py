@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
-from qzhou_eval.cli import compare, export, prompts, report, run
+from qzhou_eval.cli import compare, export, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED, BadInput
 
@@ -74,6 +74,6 @@ def _parser() -> Parser:
         description="Evaluate text-embedding models on CMTEB: every dimension from one encoding pass.",
     )
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (run, report, compare, export, prompts):
+    for group in (run, report, compare, verify, export, prompts):
         group.add(verbs)
     return parser

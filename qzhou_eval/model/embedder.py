@@ -3,6 +3,8 @@
 import logging
 from array import array
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -63,6 +65,9 @@ class Embedder:
             dtype: ``"auto"`` is bfloat16 on a GPU and float32 on a CPU.
             max_length: in tokens, template included; None is the profile's limit (1024 for qzhou-zh).
             truncate: ``"whole"`` cuts the rendered prompt, as published; ``"text"`` cuts the text.
+            trust_remote_code: run the code that the checkpoint brings, if it brings any. Token prepending comes
+                on top of what that code does: on the same layers it changes nothing, on others it adds to them,
+                and ``token_prepending="off"`` runs the code alone.
             batch_tokens: tokens per forward pass, padding included; None suits the device.
 
         Raises:
@@ -98,6 +103,23 @@ class Embedder:
             "versions": versions(ENCODING_LIBRARIES),
         }
 
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, decoder and projection."""
+        modules = [self.model] if self.projection is None else [self.model, self.projection]
+        return sum(p.numel() for module in modules for p in module.parameters())
+
+    def with_token_prepending(self, span: tuple[int, int] | None) -> "Embedder":
+        """The same loaded weights with token prepending on another range of layers, or None for off.
+
+        Raises:
+            BadInput: no placeholder token.
+        """
+        other = copy(self)
+        other.settings = replace(self.settings, token_prepending=span)
+        other._placeholder = self.tokenize.placeholder() if span else None
+        return other
+
     def encode(
         self,
         texts: list[str],
@@ -131,19 +153,20 @@ class Embedder:
     def stream(self, tokenized: list[Tokenized]) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Yield (rows, vectors) per batch, longest prompts first; vectors (b, width) in the model's dtype, on CPU.
 
-        A batch holds prompts of similar length, at most ``batch_tokens`` tokens with their padding.
+        A batch holds prompts of similar length, at most ``batch_tokens`` tokens with their padding. A prompt
+        without a single token has no last one: its vector is zero.
         """
         order = sorted(range(len(tokenized)), key=lambda i: -len(tokenized[i].ids))
         start = 0
         while start < len(order):
-            longest = len(tokenized[order[start]].ids)
+            longest = max(1, len(tokenized[order[start]].ids))
             rows = order[start : start + max(1, self.settings.batch_tokens // longest)]
             yield rows, self._forward([tokenized[i].ids for i in rows])
             start += len(rows)
 
     @torch.inference_mode()
     def _forward(self, sequences: list[array]) -> torch.Tensor:
-        width = max(map(len, sequences))
+        width = max(1, *map(len, sequences))
         ids = torch.zeros(len(sequences), width, dtype=torch.long)
         mask = torch.zeros(len(sequences), width, dtype=torch.long)
         for row, sequence in enumerate(sequences):
@@ -158,6 +181,7 @@ class Embedder:
         batch = {name: tensor.to(self.settings.device) for name, tensor in batch.items()}
         hidden = self._decode(batch, ids, width - lengths)[:, -1]
         vectors = hidden if self.projection is None else self.projection(hidden)
+        vectors[(lengths == 0).to(vectors.device)] = 0
         return vectors.cpu()
 
     def _decode(self, batch: dict, ids: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
@@ -182,10 +206,9 @@ class Embedder:
 
     def _check_parameters(self) -> None:
         """Hold the parameter count against the profile's, if this is the profile's model."""
-        modules = [self.model] if self.projection is None else [self.model, self.projection]
-        count = sum(p.numel() for module in modules for p in module.parameters())
-        named = self.profile.model
-        if named is None or self.checkpoint.name.split("/")[-1] != named.name.split("/")[-1]:
-            log.info("%s: %s parameters", self.checkpoint.name, f"{count:,}")
-        elif count != named.parameters:
-            raise BadInput(f"{self.checkpoint.folder}: {count:,} parameters, but {named.name} has {named.parameters:,}")
+        published = self.profile.published_parameters(self.checkpoint.name)
+        if published is None:
+            log.info("%s: %s parameters", self.checkpoint.name, f"{self.parameters:,}")
+        elif self.parameters != published:
+            named = f"{self.profile.model.name} has {published:,}"
+            raise BadInput(f"{self.checkpoint.folder}: {self.parameters:,} parameters, but {named}")

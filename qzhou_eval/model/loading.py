@@ -19,8 +19,8 @@ _HEADS = ("lm_head.", "score.")
 def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool) -> nn.Module:
     """Load the decoder without its language-model head.
 
-    The stock class is looked up by model type, not through ``AutoModel``: after a load with remote
-    code, transformers maps the type to the remote class for the whole process.
+    The stock class is looked up by model type, not through ``AutoModel``: remote code that was loaded
+    before may have registered its class for the stock configuration, for the whole process.
 
     Raises:
         BadInput: unknown architecture, or tensors missing, unexpected or of another shape.

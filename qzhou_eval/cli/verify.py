@@ -1,0 +1,38 @@
+"""``verify``: is it the same model, sent the same input?"""
+
+import argparse
+from pathlib import Path
+
+
+def add(verbs) -> None:
+    """Add the command to the parser."""
+    verb = verbs.add_parser(
+        "verify",
+        help="is it the same model, sent the same input?",
+        description="State parameters, tensors, prompts, token ids and embeddings of a fixed probe, and compare them.",
+    )
+    verb.add_argument("--model_name_or_path", required=True, metavar="M", help="folder or hub id")
+    verb.add_argument("--revision", help="the hub's branch, tag or commit")
+    verb.add_argument("--profile", default="qzhou-zh", help="name or YAML file (default: %(default)s)")
+    verb.add_argument(
+        "--against",
+        metavar="OTHER",
+        help="remote (runs the checkpoint's own code, in another process), sentence-transformers (the same without "
+        "that code), or a file that --save wrote; without it our side is only stated",
+    )
+    verb.add_argument("--save", type=Path, metavar="FILE", help="write our side, to compare with elsewhere")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    verb.set_defaults(command=_verify)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from qzhou_eval.verify.check import verify
+
+    return verify(
+        args.model_name_or_path,
+        revision=args.revision,
+        profile=args.profile,
+        against=args.against,
+        save=args.save,
+        device=args.device,
+    )
