@@ -104,6 +104,7 @@ def prepare(config: RunConfig) -> Run:
 def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:
     """What the manifest says of model, profile and code, besides what decides a vector."""
     layers = settings.token_prepending
+    reading = layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included"
     return {
         "model": {
             "name": checkpoint.name,
@@ -113,7 +114,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "remote_code": checkpoint.revision if settings.trust_remote_code else None,
         },
         "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
-        "token_prepending": layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included",
+        "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,
         "code": code_revision(),
     }
 
@@ -183,7 +184,7 @@ def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, setti
         experiment["profile"] = profile.filed_as
     if settings.trust_remote_code:
         experiment["remote_code"] = "on"
-    if settings.token_prepending != profile.token_prepending:
+    elif settings.token_prepending != profile.token_prepending:
         layers = settings.token_prepending
         experiment["token_prepending"] = f"{layers[0]}-{layers[1]}" if layers else "off"
     if settings.max_length != profile.max_length:

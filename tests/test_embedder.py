@@ -149,22 +149,27 @@ def test_stock_classes_are_used_also_after_a_load_with_remote_code(tiny, remote)
         assert np.array_equal(model.encode(TEXTS), before)
 
 
-def test_with_trust_remote_code_the_checkpoints_code_runs(tiny, remote):
-    folder = remote(7)
-    own_code = embedder(folder, token_prepending="off", trust_remote_code=True)
+@pytest.mark.parametrize("last", [6, 7])
+def test_with_trust_remote_code_the_checkpoints_code_runs_and_ours_stays_off(tiny, remote, last):
+    """Its token prepending alone: ours on top of it would quietly make 1-6 into 1-7."""
+    own_code = embedder(remote(last), trust_remote_code=True)
     assert type(own_code.model).__name__ == "PrependingQwen3"
-    assert np.abs(own_code.encode(TEXTS) - embedder(tiny).encode(TEXTS)).max() < 1e-5
+    assert own_code.settings.token_prepending is None
+    expected = embedder(tiny, token_prepending=(1, last)).encode(TEXTS)
+    assert np.abs(own_code.encode(TEXTS) - expected).max() < 1e-5
 
 
-def test_token_prepending_comes_on_top_of_remote_code_and_twice_is_once(tiny, remote):
-    """The same replacement in front of the same layer changes nothing; of other layers it adds to the code's own."""
-    to_7, to_6 = remote(7), remote(6)
-    alone = embedder(to_7, token_prepending="off", trust_remote_code=True).encode(TEXTS)
-    assert np.array_equal(embedder(to_7, trust_remote_code=True).encode(TEXTS), alone)
-    assert np.array_equal(embedder(to_7, token_prepending=(2, 3), trust_remote_code=True).encode(TEXTS), alone)
-    shorter = embedder(to_6, token_prepending="off", trust_remote_code=True).encode(TEXTS)
-    assert np.abs(shorter - embedder(tiny, token_prepending=(1, 6)).encode(TEXTS)).max() < 1e-5
-    assert np.abs(embedder(to_6, trust_remote_code=True).encode(TEXTS) - alone).max() < 1e-5
+def test_token_prepending_of_ours_is_refused_where_the_checkpoints_code_runs(remote):
+    folder = remote(6)
+    for asked in ("on", "off", (1, 6)):
+        with pytest.raises(BadInput, match="own code decides on token prepending"):
+            embedder(folder, token_prepending=asked, trust_remote_code=True)
+
+
+def test_trust_without_code_changes_nothing(tiny):
+    trusting = embedder(tiny, trust_remote_code=True)
+    assert trusting.settings == embedder(tiny).settings
+    assert type(trusting.model) is transformers.Qwen3Model
 
 
 @pytest.mark.parametrize(

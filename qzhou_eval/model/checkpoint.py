@@ -27,6 +27,7 @@ class Checkpoint:
         projection: the Dense module's folder, or None.
         layers: number of decoder layers.
         width: size of the full vector.
+        own_code: the class that the checkpoint brings for its decoder (``auto_map``), or None.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class Checkpoint:
     projection: Path | None
     layers: int
     width: int
+    own_code: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -97,7 +99,8 @@ def find_checkpoint(
         width = _read_json(projection / "config.json", what="broken Dense module").get("out_features")
         if not isinstance(width, int):
             raise BadInput(f"{projection / 'config.json'}: no out_features; is this a Dense module?")
-    return Checkpoint(folder, name, commit, decoder, projection, layers, width)
+    own_code = config.get("auto_map", {}).get("AutoModel")
+    return Checkpoint(folder, name, commit, decoder, projection, layers, width, own_code)
 
 
 def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:

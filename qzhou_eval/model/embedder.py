@@ -65,10 +65,8 @@ class Embedder:
             dtype: ``"auto"`` is bfloat16 on a GPU and float32 on a CPU.
             max_length: in tokens, template included; None is the profile's limit (1024 for qzhou-zh).
             truncate: ``"whole"`` cuts the rendered prompt, as published; ``"text"`` cuts the text.
-            trust_remote_code: run the code that the checkpoint brings, if it brings any. Token prepending comes
-                on top of what that code does: on the same layers it changes nothing, on others it adds to them,
-                and ``token_prepending="off"`` runs the code alone.
-            batch_tokens: tokens per forward pass, padding included; None suits the device.
+            trust_remote_code: run the code that the checkpoint brings, if it brings any. It then decides on token
+                prepending; ours stays off, and asking for it is an error.
 
         Raises:
             BadInput: no such model, tensors missing or unexpected, no placeholder token, or a

@@ -38,7 +38,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    if trust_remote_code and "auto_map" in config:
+    if trust_remote_code:
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
         model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
     elif kind in MODEL_MAPPING_NAMES:

@@ -75,13 +75,19 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
     max_length = profile.max_length if options.max_length is None else options.max_length
     if max_length < 1:
         raise BadInput(f"--max_length {max_length}: must be at least 1")
+    remote_code = options.trust_remote_code and checkpoint.own_code is not None
+    if remote_code and options.token_prepending != "auto":
+        raise BadInput(
+            "--trust_remote_code: the checkpoint's own code decides on token prepending; "
+            "drop --token_prepending and --tp_layers"
+        )
     return EncoderSettings(
-        token_prepending=_layer_range(options.token_prepending, profile, checkpoint),
+        token_prepending=None if remote_code else _layer_range(options.token_prepending, profile, checkpoint),
         max_length=max_length,
         truncate=options.truncate,
         dtype=dtype,
         device=device,
-        trust_remote_code=options.trust_remote_code,
+        trust_remote_code=remote_code,
         batch_tokens=options.batch_tokens or (16384 if on_gpu else 4096),
     )
 

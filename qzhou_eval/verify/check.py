@@ -1,6 +1,5 @@
 """``verify``: is it the same model, sent the same input? Our side, the other side, and a verdict."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -79,14 +78,12 @@ def _ask(sent: Input, *, remote_code: bool) -> Reply:
 
 def _code(checkpoint: Checkpoint) -> str:
     """The class that the checkpoint brings for its decoder."""
-    config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
-    code = config.get("auto_map", {}).get("AutoModel")
-    if code is None:
+    if checkpoint.own_code is None:
         raise BadInput(
             f"--against remote: {checkpoint.decoder / 'config.json'} names no code of its own (auto_map, AutoModel); "
             "use --against sentence-transformers, or a file that --save wrote"
         )
-    return code
+    return checkpoint.own_code
 
 
 def _peer(origin: str, ours: Statement, reply: Reply) -> OtherSide:
