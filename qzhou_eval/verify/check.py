@@ -53,6 +53,7 @@ def verify(
         other = _peer(ORIGINS[against], ours, reply)
     if save is not None:
         write_file(save, ours, {p: found[ours.token_prepending] for p, found in vectors.items()})
+        log.info("written: %s", save)
     return report(sent, ours, vectors, other)
 
 
