@@ -111,7 +111,8 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "revision": checkpoint.revision,
             "weights_sha256": checkpoint.weights_digest,
             "tokenizer_sha256": checkpoint.tokenizer_digest,
-            "remote_code": checkpoint.revision if settings.trust_remote_code else None,
+            "remote_code": settings.trust_remote_code
+            and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },
         "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
         "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,

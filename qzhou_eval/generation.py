@@ -3,12 +3,15 @@
 One interpreter holds one mteb, so a command asked for the other generation goes on in the other environment.
 """
 
+import logging
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+
+log = logging.getLogger(__name__)
 
 CARD_MTEB = "1.38.30"
 _CHECKOUT = Path(__file__).resolve().parents[1]
@@ -39,4 +42,5 @@ def ensure(wanted: str, argv: list[str]) -> None:
     python = _PYTHON[wanted]
     if not python.exists() or python.parent.parent == Path(sys.prefix):
         raise BadInput(f"--mteb {wanted}: that mteb is not installed here; set it up with {_SETUP[wanted]}")
+    log.info("--mteb %s: going on with %s", wanted, python)
     os.execv(python, [str(python), "-m", "qzhou_eval.cli", *argv])

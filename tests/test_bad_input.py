@@ -108,6 +108,13 @@ INVOCATIONS = [
     ([*VERIFY, "--save", "empty-data"], "--save empty-data: is a folder"),
     ([*VERIFY, "--device", "tpu"], "--device tpu"),
     (["verify", "--model_name_or_path", "no-placeholder"], "no token <|im_start|>"),
+    (["compare", "empty-data"], "no results there"),
+    (["compare", "damaged"], "manifest.json: damaged"),
+    (["compare"], "RESULTS"),
+    (["export", "empty-data", "--to", "out"], "no results there"),
+    (["export", "damaged", "--to", "out"], "manifest.json: damaged"),
+    (["export", "damaged"], "--to"),
+    ([*MINI, "--mteb", "old"], "invalid choice: 'old'"),
     (["prompts", "show", "AFQMD"], "did you mean AFQMC?"),
 ]
 

@@ -14,6 +14,8 @@ from sentence_transformers import SentenceTransformer
 
 from qzhou_eval import Embedder
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.checkpoint import find_checkpoint
+from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.token_prepending import token_prepending
 from qzhou_eval.profile import load_profile
 from qzhou_eval.prompts import render
@@ -164,6 +166,31 @@ def test_token_prepending_of_ours_is_refused_where_the_checkpoints_code_runs(rem
     for asked in ("on", "off", (1, 6)):
         with pytest.raises(BadInput, match="own code decides on token prepending"):
             embedder(folder, token_prepending=asked, trust_remote_code=True)
+
+
+def test_code_counts_in_the_fingerprint_only_where_it_runs(tiny, remote):
+    """A later look at the checkpoint's code must not make every stored vector stale."""
+
+    def fingerprint(folder, **options):
+        checkpoint = find_checkpoint(str(folder))
+        return resolve_settings(checkpoint, PROFILE, EncoderOptions(device="cpu", **options)).fingerprint(
+            checkpoint, PROFILE
+        )
+
+    folder = remote(7)
+    before = [fingerprint(folder), fingerprint(folder, trust_remote_code=True)]
+    with (folder / "modeling_prepending.py").open("a") as code:
+        code.write("# changed\n")
+    after = [fingerprint(folder), fingerprint(folder, trust_remote_code=True)]
+    assert after[0] == before[0]
+    assert len({*before, after[1]}) == 3
+
+
+def test_code_of_another_repository_is_refused(remote):
+    folder = remote(7)
+    edit_json(folder / "config.json", auto_map={"AutoModel": "org/other--modeling.X"})
+    with pytest.raises(BadInput, match="code of another repository"):
+        embedder(folder, trust_remote_code=True)
 
 
 def test_trust_without_code_changes_nothing(tiny):

@@ -76,7 +76,7 @@ def test_the_manifest_says_what_every_result_was_made_with(first, tiny):
         assert model["name"] == "local/tiny"
         assert model["weights_sha256"] != model["tokenizer_sha256"]
         assert len(model["weights_sha256"]) == len(model["tokenizer_sha256"]) == 64
-        assert model["remote_code"] is None
+        assert model["remote_code"] is False
         assert entry["provenance"]["profile"]["digest"] == load_profile("qzhou-zh-mini").digest
         assert entry["provenance"]["token_prepending"].startswith("inputs of layers[1] to layers[7]")
         assert entry["provenance"]["code"].keys() == {"version", "commit", "changed"}

@@ -76,7 +76,7 @@ def _folder_pairs(sides: list[Side], to: str, score_profile: str) -> list[tuple[
     if not Path(to).is_dir():
         raise BadInput(f"--to {to}: give published, published:MODEL, a folder of results, or a file of scores")
     others = from_folder(Path(to), score_profile)
-    single = len({s.setting for s in others}) == 1 and len({s.setting for s in sides}) == 1
+    single = all(len({(s.model, s.setting) for s in found}) == 1 for found in (sides, others))
     pairs = []
     for side in sides:
         same = [o for o in others if o.dim == side.dim and (o.model, o.setting) == (side.model, side.setting)]

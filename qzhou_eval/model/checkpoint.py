@@ -41,12 +41,17 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of weights, projection, configuration and tokenizer."""
+        """SHA-256 (hex) of weights, projection, configuration and tokenizer; code has its own."""
         folders = {self.decoder, self.projection or self.decoder}
-        kinds = {".safetensors", ".json", ".txt", ".model", ".jinja", ".py"}
+        kinds = {".safetensors", ".json", ".txt", ".model", ".jinja"}
         ours = {"modules.json", "config_sentence_transformers.json", "generation_config.json"}
         files = [p for f in folders for p in f.iterdir() if p.suffix in kinds and p.name not in ours]
         return sha256_of_files(sorted(files), self.folder)
+
+    @cached_property
+    def code_digest(self) -> str:
+        """SHA-256 (hex) of the code that the checkpoint brings; it counts only where that code runs."""
+        return sha256_of_files(sorted(self.decoder.glob("*.py")), self.folder)
 
     @cached_property
     def weights_digest(self) -> str:
