@@ -150,6 +150,20 @@ def test_what_the_record_says_of_the_libraries_and_the_data_is_held_against_the_
     assert code == (cli.EXIT_BAD_INPUT if refused else 0)
 
 
+def test_the_encoders_libraries_and_device_are_stated(finished, tmp_path, capsys):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    content = json.loads((copy / "manifest.json").read_text())
+    for entry in content["variants"].values():
+        for task in entry["tasks"].values():
+            (made_with,) = task["encoded_with"]
+            made_with["versions"]["transformers"] = "4.51.1"
+            made_with["device"] = "cuda"
+    (copy / "manifest.json").write_text(json.dumps(content))
+    code, out, err = compared(capsys, finished, "--to", copy)
+    assert (code, err) == (0, "")
+    assert differing(out) == {"transformers", "device"}
+
+
 def replicated(model: str = NAME, shift: dict[str, float] | None = None) -> Side:
     """A run as it would be that replicates a model's published scores on the hub's data, with a shift per task."""
     theirs = from_published(None, model, "card")
@@ -278,12 +292,22 @@ def test_one_task_that_is_off_is_named_and_fails(published_run, finished, tmp_pa
 
 def test_bad_input_is_one_line(finished, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "no-scores.json").write_text('{"models": 3}')
+    for name, content in {
+        "no-models": '{"models": 3}',
+        "no-scores": '{"models": [{"model": "a/b"}]}',
+        "no-splits": '{"models": [{"model": "a/b", "scores": {"STSB": 0.5}}]}',
+        "words": '{"models": [{"model": "a/b", "scores": {"STSB": {"test": "high"}}}]}',
+        "no-json": "{",
+    }.items():
+        (tmp_path / f"{name}.json").write_text(content)
     for argv, message in (
         ([tmp_path / "empty"], "no results there"),
         ([finished, "--to", tmp_path / "nowhere"], "give published, published:MODEL, a folder of results, or a file"),
         ([finished, "--to", tmp_path / "empty"], "no results there"),
-        ([finished, "--to", tmp_path / "no-scores.json"], "not a file of published scores"),
+        *(
+            ([finished, "--to", tmp_path / f"{name}.json"], "not a file of published scores")
+            for name in ("no-models", "no-scores", "no-splits", "words", "no-json")
+        ),
         ([finished, "--to", "published:Nothing"], "no scores of Nothing"),
         ([finished], "no scores of tiny"),
     ):
@@ -297,7 +321,8 @@ def test_a_file_in_the_published_form_is_another_side(finished, tmp_path, capsys
     wide = next(side for side in sides if side.dim == side.width)
     scores = {name: {"test": one.score / 100, "dev": one.score / 100} for name, one in wide.tasks.items()}
     path = tmp_path / "scores.json"
-    path.write_text(json.dumps({"models": [{"model": "org/tiny", "revision": "1", "scores": scores}]}))
+    path.write_text(json.dumps({"models": [{"model": "org/other", "revision": "1", "scores": scores}]}))
     code, out, _ = compared(capsys, finished, "--to", path)
     assert code == 0
+    assert differing(out) == {"model", "model revision"}
     assert "verdict: 2 OK, 0 CLOSE, 0 OFF" in out

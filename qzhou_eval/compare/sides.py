@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
+from qzhou_eval.environment import ENCODING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.paths import data_folder
@@ -40,7 +41,8 @@ class TaskSide:
 
     Attributes:
         score: main score, 0 to 100; None if a counted split is missing.
-        facts: mteb, scikit-learn, data, metric, splits, instruction; a missing or None one is not known.
+        facts: mteb, scikit-learn, data, metric, splits, instruction, and what encoded it; a missing or None one is
+            not known.
     """
 
     score: float | None
@@ -106,7 +108,18 @@ def _task_facts(noted: dict) -> dict[str, object]:
         "metric": record["metric"],
         "splits": ", ".join(record["splits"]),
         "instruction": _shown(noted["instruction"]) if "instruction" in noted else None,
-    }
+    } | _encoding_facts(noted.get("encoded_with", []))
+
+
+def _encoding_facts(made_with: list[dict]) -> dict[str, object]:
+    """What the vectors owe to machine and libraries; several values where several machines wrote to the store."""
+
+    def values(found: list[str | None]) -> str | None:
+        return " and ".join(sorted({value for value in found if value})) or None
+
+    versions = [one.get("versions", {}) for one in made_with]
+    facts = {name: values([one.get(name) for one in versions]) for name in ENCODING_LIBRARIES}
+    return facts | {name: values([one.get(name) for one in made_with]) for name in ("attention", "device")}
 
 
 def _at(entry: dict, keys: tuple[str, ...]) -> object:
@@ -120,29 +133,41 @@ def _at(entry: dict, keys: tuple[str, ...]) -> object:
 
 
 def from_published(file: Path | None, model: str, score_profile: str) -> Side:
-    """A model's published scores, from the project's own table or from a file of the same form.
+    """A model's published scores: from the project's own table, or from a file of the same form.
+
+    A file that holds one model alone is taken whatever that model is called.
 
     Raises:
         BadInput: not such a file, or the model is not in it.
     """
+    name, entry = _published_entry(file, model)
+    profile, versions = _profile_of(name), entry.get("mteb_versions") or []
+    tasks = {}
+    for task in all_tasks():
+        score = task_score(task, entry["scores"].get(task, {}), score_profile)
+        if score is not None:
+            tasks[task] = TaskSide(100 * score, _published_facts(task, versions, profile))
+    facts = {"model": name, "model revision": entry.get("revision")} | _protocol_facts(profile)
+    return Side(str(file or "published"), (), 0, 0, facts, tasks)
+
+
+def _published_entry(file: Path | None, model: str) -> tuple[str, dict]:
     path = file or data_folder("results/published") / "published_scores.json"
     try:
         entries = {entry["model"]: entry for entry in json.loads(path.read_text("utf-8"))["models"]}
-        found = [name for name in entries if model in (name, name.split("/")[-1])]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for entry in entries.values():
+            for splits in entry["scores"].values():
+                sum(splits.values())  # numbers by split, or this is another kind of file
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"--to {path}: not a file of published scores ({error!r})") from None
+    found = [name for name in entries if model in (name, name.split("/")[-1])]
+    if file is not None and len(entries) == 1:
+        found = list(entries)
     if len(found) != 1:
         known = ", ".join(sorted(name.split("/")[-1] for name in entries))
-        raise BadInput(f"--to published: no scores of {model}; name one as published:NAME, of {known}")
-    entry, profile = entries[found[0]], _profile_of(found[0])
-    versions = entry.get("mteb_versions") or []
-    tasks = {}
-    for task, splits in entry["scores"].items():
-        score = task_score(task, splits, score_profile) if task in all_tasks() else None
-        if score is not None:
-            tasks[task] = TaskSide(100 * score, _published_facts(task, versions, profile))
-    facts = {"model": found[0], "model revision": entry.get("revision")} | _protocol_facts(profile)
-    return Side("published", (), 0, 0, facts, tasks)
+        hint = f"it holds {known}" if file else f"name one as published:NAME, of {known}"
+        raise BadInput(f"--to {path if file else 'published'}: no scores of {model}; {hint}")
+    return found[0], entries[found[0]]
 
 
 def _published_facts(name: str, versions: list[str], profile: Profile | None) -> dict[str, object]:
@@ -150,7 +175,7 @@ def _published_facts(name: str, versions: list[str], profile: Profile | None) ->
     if versions == [CARD_MTEB]:
         task = all_tasks()[name]
         facts |= {"data": task.card_revision or task.revision, "metric": task.card_metric or task.metric}
-    if profile is not None:
+    if profile is not None and name in profile.tasks:
         facts["instruction"] = _shown(profile.tasks[name].model_dump())
     return facts
 
