@@ -65,6 +65,7 @@ def test_imports_point_backwards():
             ["mteb", "datasets", "sklearn", "sentence_transformers"],
         ),
         ("import qzhou_eval.report.write", ["mteb", "torch", "transformers", "datasets"]),
+        ("import qzhou_eval.compare.write, qzhou_eval.export", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
         ("import qzhou_eval.cli; qzhou_eval.cli._parser()", ["mteb", "torch", "pandas", "pydantic"]),
