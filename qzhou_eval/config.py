@@ -39,7 +39,7 @@ class RunConfig:
 class Run:
     """A run made ready: nothing is left to look up, nothing has been computed or written yet.
 
-    ``provenance`` is what the manifest notes of model, profile and code.
+    ``provenance`` is what the manifest notes of model and profile, ``code`` of this project's own revision.
 
     ``open_tokenizer`` gives a callable from prompts to
     :class:`~qzhou_eval.model.tokens.Tokenized`; ``open_encoder`` an object with ``stream`` like
@@ -53,6 +53,7 @@ class Run:
     variants: list[Variant]
     identity: dict
     provenance: dict
+    code: dict
     output_dir: Path
     store_dir: Path
     eval_workers: int | None
@@ -93,6 +94,7 @@ def prepare(config: RunConfig) -> Run:
         variants=_variants(config, checkpoint, profile, settings),
         identity=settings.identity(checkpoint, profile),
         provenance=_provenance(checkpoint, profile, settings),
+        code=code_revision(),
         output_dir=output_dir,
         store_dir=store_dir,
         eval_workers=config.eval_workers,
@@ -102,7 +104,7 @@ def prepare(config: RunConfig) -> Run:
 
 
 def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:
-    """What the manifest says of model, profile and code, besides what decides a vector."""
+    """What the manifest says of model and profile, besides what decides a vector."""
     layers = settings.token_prepending
     reading = layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included"
     return {
@@ -116,7 +118,6 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
         },
         "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
         "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,
-        "code": code_revision(),
     }
 
 

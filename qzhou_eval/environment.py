@@ -3,9 +3,11 @@
 import os
 import platform
 import subprocess
-import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
 
 ENCODING_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")
 SCORING_LIBRARIES = ("mteb", "scikit-learn", "numpy", "scipy", "pytrec_eval-terrier", "datasets", "torch")
@@ -23,32 +25,31 @@ def versions(libraries: tuple[str, ...]) -> dict[str, str]:
 
 
 def code_revision() -> dict[str, str | bool | None]:
-    """This project's version and, in a git checkout, its commit and whether files differ from it."""
-    commit, changed = None, None
+    """This project's version and, in its own git checkout, the commit and whether files differ from it."""
+    found: dict[str, str | bool | None] = {"version": None, "commit": None, "changed": None}
+    with suppress(PackageNotFoundError):
+        found["version"] = version("qzhou-eval")
     try:
-        commit = _git("rev-parse", "HEAD")
-        changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.CalledProcessError):
-        pass  # not a checkout, or no git
-    try:
-        own = version("qzhou-eval")
-    except PackageNotFoundError:
-        own = None
-    return {"version": own, "commit": commit, "changed": changed}
+        if Path(_git("rev-parse", "--show-toplevel")) == _PACKAGE.parent and _git("ls-files", __file__):
+            found["commit"] = _git("rev-parse", "HEAD")
+            found["changed"] = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        pass  # not a checkout, no git, or a file system too slow to tell
+    return found
 
 
 def _git(*argv: str) -> str:
-    package = Path(__file__).resolve().parent
-    done = subprocess.run(["git", *argv], cwd=package, capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(["git", *argv], cwd=_PACKAGE, capture_output=True, text=True, check=True, timeout=30)
     return done.stdout.strip()
 
 
-def hardware() -> dict[str, str | int | None]:
-    """Processor, cores and, where torch has been imported and sees them, GPUs."""
+def hardware(device: str) -> dict[str, str | int | None]:
+    """Processor and cores, and for a ``cuda`` device its name."""
     found = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        found |= {"gpu": torch.cuda.get_device_name(0), "gpus": torch.cuda.device_count(), "cuda": torch.version.cuda}
+    if device.startswith("cuda"):
+        import torch
+
+        found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
     return found
 
 

@@ -9,16 +9,19 @@ DIR is a cache root for mteb, and what its ``submit-results`` copies. Imports no
 import json
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import write_text
 from qzhou_eval.generation import CARD_MTEB
-from qzhou_eval.results import Manifest, Variant
+from qzhou_eval.noted import Noted, read_noted
+from qzhou_eval.results import Variant
 
 log = logging.getLogger(__name__)
 
+META = "model_meta.json"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -35,52 +38,52 @@ def export(results: Path, to: Path, model_name: str | None, model_revision: str 
         The result files written.
 
     Raises:
-        BadInput: no results, one of them changed, or no hub name and commit for the model.
+        BadInput: no results, one of them changed, several models, no hub name and commit for the model, or another
+            content already there.
     """
-    if not (results / "manifest.json").is_file():
-        raise BadInput(f"{results}: no results there (no manifest.json)")
-    manifest = Manifest(results)
-    entries = {place: e for place, e in manifest.content["variants"].items() if _generation(e) == mteb}
-    if not entries:
+    found = list(read_noted(results))
+    wanted = [noted for noted in found if _generation(noted) == mteb]
+    if not wanted:
         raise BadInput(f"{results}: no results of --mteb {mteb} there")
-    if left_out := len(manifest.content["variants"]) - len(entries):
-        log.warning("%d folders of results of the other mteb are left out; --mteb chooses", left_out)
-    copies: dict[Path, str] = {}
-    for place, entry in entries.items():
-        variant = _as_on_the_hub(_variant(entry["variant"]), model_name, model_revision)
-        folder = to / variant.folder
-        if folder / "model_meta.json" in copies:
-            raise BadInput(f"{results}: several models would become {variant.model} at {variant.revision}")
-        copies[folder / "model_meta.json"] = _meta(results / place, variant)
-        for task in entry["tasks"]:
-            if not manifest.intact(place, task):
-                raise BadInput(f"{results / place / task}.json: missing or changed; run the evaluation again")
-            copies[folder / f"{task}.json"] = (results / place / f"{task}.json").read_text("utf-8")
-    if any(t["record"]["data"].startswith("local-") for e in entries.values() for t in e["tasks"].values()):
+    if len(wanted) < len(found):
+        log.warning("%d folders of results of the other mteb are left out; --mteb chooses", len(found) - len(wanted))
+    models = sorted({f"{noted.variant.model}@{noted.variant.revision}" for noted in wanted})
+    if len(models) > 1:
+        raise BadInput(f"{results}: several models ({', '.join(models)}); export takes the results of one")
+    copies = {path: text for noted in wanted for path, text in _copies(noted, to, model_name, model_revision)}
+    _refuse_to_overwrite(copies)
+    if any(task["record"]["data"].startswith("local-") for noted in wanted for task in noted.tasks.values()):
         log.warning("some results were scored on local data: their dataset_revision says so")
     for path, text in copies.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
-    return [path for path in copies if path.name != "model_meta.json"]
+    return [path for path in copies if path.name != META]
 
 
-def _generation(entry: dict) -> str:
-    return "card" if ["mteb", CARD_MTEB] in entry["variant"]["experiment"] else "current"
+def _generation(noted: Noted) -> str:
+    return "card" if ("mteb", CARD_MTEB) in noted.variant.experiment else "current"
 
 
-def _meta(folder: Path, variant: Variant) -> str:
-    """The folder's ``model_meta.json`` under the hub's name."""
-    meta = json.loads((folder / "model_meta.json").read_text("utf-8"))
+def _copies(noted: Noted, to: Path, name: str | None, revision: str | None) -> Iterator[tuple[Path, str]]:
+    """The files of one variant, as (path, content)."""
+    variant = _as_on_the_hub(noted.variant, name, revision)
+    folder = to / variant.folder
+    try:
+        meta = dict(json.loads((noted.place / META).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise BadInput(f"{noted.place / META}: missing or damaged; run the evaluation again") from None
     meta |= {"name": variant.model, "revision": variant.revision}
     meta["experiment_kwargs"] = dict(variant.experiment) or None
-    return json.dumps(meta, indent=4, ensure_ascii=False)
-
-
-def _variant(fields: dict) -> Variant:
-    return Variant(**fields | {"experiment": tuple((key, value) for key, value in fields["experiment"])})
+    yield folder / META, json.dumps(meta, indent=4, ensure_ascii=False)
+    for task in noted.tasks:
+        yield folder / f"{task}.json", noted.path(task).read_text("utf-8")
 
 
 def _as_on_the_hub(variant: Variant, name: str | None, revision: str | None) -> Variant:
+    given = {"--model_name": (name, variant.model), "--model_revision": (revision, variant.revision)}
+    for flag, (wanted, own) in given.items():
+        if wanted and wanted != own and not variant.model.startswith("local/"):
+            raise BadInput(f"{flag} {wanted}: these are results of {variant.model} at {variant.revision}")
     experiment = tuple((key, value) for key, value in variant.experiment if key != "mteb")
     named = replace(variant, model=name or variant.model, revision=revision or variant.revision, experiment=experiment)
     if not _NAME.fullmatch(named.model) or named.model.startswith("local/"):
@@ -88,3 +91,9 @@ def _as_on_the_hub(variant: Variant, name: str | None, revision: str | None) -> 
     if not _COMMIT.fullmatch(named.revision):
         raise BadInput(f"{named.model}: {named.revision} is no commit of the hub; give --model_revision COMMIT")
     return named
+
+
+def _refuse_to_overwrite(copies: dict[Path, str]) -> None:
+    for path, text in copies.items():
+        if path.exists() and path.read_text("utf-8") != text:
+            raise BadInput(f"{path}: there already, with other content; export into another folder")

@@ -17,15 +17,22 @@ CARD_MTEB = "1.38.30"
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _PYTHON = {"current": _CHECKOUT / ".venv/bin/python", "card": _CHECKOUT / ".venv-card/bin/python"}
 _SETUP = {
-    "current": "./run_benchmark_cmteb.sh, or pip install -r requirements.txt",
-    "card": "./run_benchmark_cmteb.sh --mteb card ..., or pip install -r requirements-card.txt in an environment "
-    "of its own",
+    "current": "./run_benchmark_cmteb.sh in a checkout, or install its requirements.txt",
+    "card": "./run_benchmark_cmteb.sh --mteb card ... in a checkout, or install its requirements-card.txt in an "
+    "environment of its own",
 }
 
 
 def generation() -> str:
-    """``card`` if the installed mteb is 1.x, else ``current``."""
-    return "card" if version("mteb").startswith("1.") else "current"
+    """``card`` if the installed mteb is the card's, else ``current``.
+
+    Raises:
+        BadInput: another 1.x, whose scores would be neither's.
+    """
+    found = version("mteb")
+    if found.startswith("1.") and found != CARD_MTEB:
+        raise BadInput(f"mteb {found} is installed: neither the card's {CARD_MTEB} nor a current 2.x")
+    return "card" if found == CARD_MTEB else "current"
 
 
 def ensure(wanted: str, argv: list[str]) -> None:

@@ -149,11 +149,11 @@ def _note(run: Run, task: Task, variants: list[Variant], future: Future, *, coun
         outcome.fail(task, error)
         return
     record = record_for(task, run.sources[task.name].revision)
-    counts |= {"scored_with": versions(SCORING_LIBRARIES), "seed": MTEB_SEED}
+    counts |= {"scored_with": versions(SCORING_LIBRARIES), "seed": MTEB_SEED, "code": run.code}
     Manifest(run.output_dir).add(variants, task.name, record, counts, run.provenance)
     outcome.finished += len(variants)
     shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in future.result().items())
-    log.info("%s, %s by dimension  %s", task.name, task.metric, shown)
+    log.info("%s, %s by dimension  %s", task.name, record.metric, shown)
 
 
 def _encoded_line(plan: TaskPlan, done: EncodeCounts) -> str:

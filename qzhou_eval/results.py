@@ -90,11 +90,15 @@ class Manifest:
 
     def _read(self) -> dict:
         try:
-            return json.loads(self.path.read_text("utf-8"))
+            content = json.loads(self.path.read_text("utf-8"))
+            for entry in content["variants"].values():
+                for fields in (entry["variant"], *(task["record"] for task in entry["tasks"].values())):
+                    dict(fields)
         except FileNotFoundError:
             return {"format": 1, "variants": {}}
-        except ValueError as error:
-            raise BadInput(f"{self.path}: damaged ({error}); remove it to evaluate again") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"{self.path}: damaged ({error!r}); remove it to evaluate again") from None
+        return content
 
     def keeps(self, variant: Variant, task: str, record: Record) -> bool:
         """Whether the result on disk is the one that was noted, made from exactly this; then it is used again."""

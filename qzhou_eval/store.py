@@ -54,11 +54,13 @@ class Store:
             raise BadInput(f"--store_dir {self.folder.parent}: cannot write there ({error.strerror})") from None
 
     def made_with(self) -> list[dict]:
-        """Every machine and set of libraries that wrote here, as noted by :meth:`create`."""
+        """Every machine and set of libraries that wrote here, as noted by :meth:`create`; {} for one not noted."""
         try:
             return json.loads((self.folder / "settings.json").read_text("utf-8"))["made_with"]
-        except (OSError, ValueError, KeyError):
+        except FileNotFoundError:
             return []
+        except (OSError, ValueError, KeyError, TypeError):
+            return [{}]
 
     def refresh(self, *, verify: bool = True) -> None:
         """Index the shards that are new since the last look.

@@ -19,7 +19,7 @@ LAYERS = [
     {"prompts", "averages"},
     {"model"},
     {"store", "results"},
-    {"config"},
+    {"config", "noted"},
     {"adapter"},
     {"plan", "encode", "workers"},
     {"evaluate"},

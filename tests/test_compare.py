@@ -2,25 +2,21 @@
 
 import json
 import shutil
-from dataclasses import replace
+from copy import deepcopy
 
 import pytest
 import yaml
+from checkpoints import replace_in_every_text, scale_tensor, with_remote_code
 from conftest import run_command
-from safetensors.torch import load_file, save_file
 
 from qzhou_eval import cli
 from qzhou_eval.compare.differences import differences
-from qzhou_eval.compare.sides import Side, TaskSide, from_folder, from_published
-from qzhou_eval.compare.verdicts import TOLERANCE, Row, column_tolerance, mean_rows, side_row
-from qzhou_eval.errors import EXIT_CHECK_FAILED
-from qzhou_eval.paths import data_folder
+from qzhou_eval.compare.sides import from_folder
 from qzhou_eval.profile import load_profile
-from qzhou_eval.results import Manifest, Record, Variant
 from qzhou_eval.tasks import all_tasks
 
-CARD = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
-NAME = "QZhou-Embedding-Zh"
+PROFILE = load_profile("qzhou-zh")
+BAD = cli.EXIT_BAD_INPUT
 
 
 def compared(capsys, *argv) -> tuple[int, str, str]:
@@ -31,298 +27,316 @@ def compared(capsys, *argv) -> tuple[int, str, str]:
 
 
 def differing(out: str) -> set[str]:
-    """The first column of the table of differences."""
+    """The first column of the tables of differences."""
     found, inside = set(), False
     for line in out.splitlines():
         if line.startswith("differs"):
             inside = True
-        elif inside and (not line.strip() or line.startswith("known on one side")):
-            break
+        elif not line.strip() or line.startswith(("known on", "only in", "not compared")):
+            inside = False
         elif inside and not line.startswith("---"):
             found.add(line.split("  ")[0].strip())
     return found
 
 
+def edited(finished, folder, change):
+    """A copy of a finished run whose manifest's entries were changed: what cannot be made to differ here."""
+    copy = shutil.copytree(finished, folder)
+    content = json.loads((copy / "manifest.json").read_text())
+    for entry in content["variants"].values():
+        change(entry)
+    (copy / "manifest.json").write_text(json.dumps(content))
+    return copy
+
+
 def test_the_unbroken_pair_is_ok(finished, tiny, official, tmp_path, capsys):
-    """The same command again, from nothing: no field differs, every score is the same."""
+    """The same command again, from nothing: no fact differs, every score is the same."""
     assert cli.main(run_command(tiny, official, tmp_path / "again")) == 0
     code, out, err = compared(capsys, finished, "--to", tmp_path / "again")
     assert (code, err) == (0, "")
-    assert "no known field differs" in out
+    assert "no known fact differs" in out
     assert "verdict: 6 OK, 0 CLOSE, 0 OFF" in out
 
 
-def changed_profile(tmp_path, **fields):
+def profile(tmp_path, **fields):
     path = tmp_path / "changed.yaml"
     path.write_text(yaml.safe_dump({"name": "qzhou-zh", "extends": "qzhou-zh", "source": "a test", **fields}))
     return ["--profile", str(path)]
 
 
-def changed_weights(tiny, tmp_path):
-    """One tensor, one percent."""
-    copy = shutil.copytree(tiny, tmp_path / "tiny")
-    weights = copy / "model.safetensors"
-    tensors = load_file(weights)
-    name = next(key for key in tensors if "layers.3" in key and "down_proj" in key)
-    tensors[name] = tensors[name] * 1.01
-    save_file(tensors, weights, metadata={"format": "pt"})
-    return copy
-
-
-PROFILE = load_profile("qzhou-zh")
+OTHER = {"STSB": {"instruct": "both", "instruction": "Retrieve similar text"}}
 BREAKS = {
-    "closing quote": (lambda p: changed_profile(p, template=PROFILE.template.removesuffix("“")), "template", True),
-    "instruction": (
-        lambda p: changed_profile(p, tasks={"STSB": {"instruct": "both", "instruction": "Retrieve similar text"}}),
-        "instruction",
-        True,
-    ),
-    "space after Query:": (lambda _: ["--profile", "qzhou-zh-quickstart"], "instruction line", True),
-    "TP range": (lambda _: ["--tp_layers", "1-6"], "token prepending", True),
-    "TP off": (lambda _: ["--token_prepending", "off"], "token prepending", True),
-    "limit": (lambda _: ["--max_length", "48"], "limit", True),
-    "precision": (lambda _: ["--dtype", "float32"], "precision", False),
+    "closing quote": (lambda p: profile(p, template=PROFILE.template.removesuffix("“")), {"template"}),
+    "instruction": (lambda p: profile(p, tasks=OTHER), {"instruction"}),
+    "space after Query:": (lambda _: ["--profile", "qzhou-zh-quickstart"], {"instruction line"}),
+    "empty text": (lambda p: profile(p, empty_text="Nothing"), {"text for the empty one"}),
+    "end token": (lambda p: profile(p, end_token="<|endoftext|>"), {"end token"}),
+    "no instruction": (lambda _: ["--use_instruction", "false"], {"instruction used", "instruction"}),
+    "TP range": (lambda _: ["--tp_layers", "1-6"], {"token prepending"}),
+    "TP off": (lambda _: ["--token_prepending", "off"], {"token prepending"}),
+    "limit": (lambda _: ["--max_length", "48"], {"limit"}),
+    "truncation": (lambda _: ["--truncate", "text"], {"truncation"}),
+    "normalisation": (lambda _: ["--normalize", "false"], {"normalisation"}),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", BREAKS)
-def test_a_broken_setting_is_named_alone(*, broken, finished, tiny, official, tmp_path, capsys):
-    flags, field, refused = BREAKS[broken]
-    assert cli.main(run_command(tiny, official, tmp_path / "broken", *flags(tmp_path))) == 0
+def test_a_broken_setting_is_named_alone_and_refused(*, broken, finished, tiny, official, tmp_path, capsys):
+    flags, facts = BREAKS[broken]
+    argv = run_command(tiny, official, tmp_path / "broken", "--dim", "96", *flags(tmp_path))
+    assert cli.main(argv) == 0
     code, out, err = compared(capsys, tmp_path / "broken", "--to", finished)
-    assert differing(out) == {field}
-    if not refused:
-        assert "OK" in out
-        return
-    assert code == cli.EXIT_BAD_INPUT
-    assert f"not comparable: {field} (" in err
-    assert "verdict" not in out
+    assert (code, differing(out)) == (BAD, facts)
+    assert all(fact in err.split("(")[0] for fact in facts) and err.startswith("error: not comparable: ")
+    assert "verdict:" not in out and "T2Reranking   " not in out  # no score is shown
     code, out, err = compared(capsys, tmp_path / "broken", "--to", finished, "--allow-mismatch")
-    assert code in (0, 1) and err == ""
-    assert "STSB" in out and "not comparable" in out
+    assert (code, err) == (0, "")  # marked rows do not count
     marked = {line.split()[0] for line in out.splitlines() if line.rstrip().endswith("*")}
-    assert marked >= ({"STSB"} if broken == "instruction" else {"STSB", "T2Reranking"})
-    if broken == "instruction":
-        assert "T2Reranking" not in marked  # the other task's instruction is the same
+    assert marked == ({"STSB"} if broken == "instruction" else {"STSB", "T2Reranking"})
+    assert f"verdict: {int(broken == 'instruction')} OK, 0 CLOSE, 0 OFF" in out
 
 
 @pytest.mark.slow
-def test_changed_weights_and_data_are_named(finished, tiny, official, tmp_path, capsys):
-    assert cli.main(run_command(changed_weights(tiny, tmp_path), official, tmp_path / "weights")) == 0
-    code, out, _ = compared(capsys, tmp_path / "weights", "--to", finished)
-    assert differing(out) == {"weights", "model revision"}
-    assert "`verify` names the tensors" in out
-    assert code in (0, 1)
+def test_precision_is_stated_and_compared(finished, tiny, official, tmp_path, capsys):
+    argv = run_command(tiny, official, tmp_path / "float32", "--dim", "96", "--dtype", "float32")
+    assert cli.main(argv) == 0
+    code, out, err = compared(capsys, tmp_path / "float32", "--to", finished)
+    assert (differing(out), err) == ({"precision"}, "")
+    rows = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line.startswith(("STSB", "T2Re"))}
+    assert rows.keys() == {"STSB", "T2Reranking"}
+    assert code == int("OFF" in rows.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", ["one tensor", "tokenizer", "remote code"])
+def test_another_checkpoint_is_named_by_what_differs_in_it(*, broken, finished, tiny, official, tmp_path, capsys):
+    copy = tmp_path / "tiny"
+    flags = ["--dim", "96"]
+    if broken == "remote code":
+        with_remote_code(tiny, copy, placeholder=151644, last_layer=7)
+        code_file = copy / "modeling_prepending.py"
+        code_file.write_text(code_file.read_text().replace("151644", str(_placeholder(tiny))))
+        flags += ["--trust_remote_code"]
+    else:
+        shutil.copytree(tiny, copy)
+    if broken == "one tensor":
+        scale_tensor(copy / "model.safetensors", "layers.3.mlp.down_proj.weight", 1.01)
+    if broken == "tokenizer":
+        replace_in_every_text(copy, "。", "！")
+    assert cli.main(run_command(copy, official, tmp_path / "other", *flags)) == 0
+    _, out, err = compared(capsys, tmp_path / "other", "--to", finished)
+    fact = {"one tensor": "weights"}.get(broken, broken)
+    assert (differing(out), err) == ({fact, "model revision"}, "")
+
+
+def _placeholder(folder) -> int:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(PROFILE.placeholder)
+
+
+@pytest.mark.slow
+def test_changed_data_are_named_with_their_task(finished, tiny, official, tmp_path, capsys):
     data = shutil.copytree(official, tmp_path / "data")
     file = data / all_tasks()["STSB"].path / "data/test.jsonl"
     file.write_text("\n".join(file.read_text("utf-8").splitlines()[:-1]), "utf-8")
     assert cli.main(run_command(tiny, data, tmp_path / "rows", "--dim", "96")) == 0
     code, out, err = compared(capsys, tmp_path / "rows", "--to", finished)
-    assert code == cli.EXIT_BAD_INPUT
-    assert differing(out) == {"data"}
-    assert "STSB" in out and "T2Reranking" not in out
+    assert (code, differing(out)) == (BAD, {"data"})
+    assert "STSB" in out and "T2Reranking" not in out.split("not compared")[0]
     assert "not comparable: data" in err
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "named", "refused"),
+    ("fact", "value", "named", "refused"),
     [
         ("scikit_learn", "1.9.1", "scikit-learn", False),
         ("mteb", "2.30.0", "mteb", False),
         ("splits", ["validation"], "splits", True),
+        ("data", "local-0", "data", True),
         ("metric", "map", "metric", False),
         ("metric", "mrr", "metric", True),
     ],
 )
-def test_what_the_record_says_of_the_libraries_and_the_data_is_held_against_the_other(
-    *, field, value, named, refused, finished, tmp_path, capsys
-):
+def test_what_the_record_says_is_held_against_the_other(*, fact, value, named, refused, finished, tmp_path, capsys):
     """Other versions cannot be installed here; the manifest of a run that had them is written instead."""
-    copy = shutil.copytree(finished, tmp_path / "copy")
-    content = json.loads((copy / "manifest.json").read_text())
-    for entry in content["variants"].values():
-        entry["tasks"]["T2Reranking"]["record"][field] = value
-    (copy / "manifest.json").write_text(json.dumps(content))
+    copy = edited(finished, tmp_path / "copy", lambda e: e["tasks"]["T2Reranking"]["record"].update({fact: value}))
     code, out, err = compared(capsys, finished, "--to", copy)
     assert differing(out) == {named}
     assert ("not comparable" in err) == refused
-    assert code == (cli.EXIT_BAD_INPUT if refused else 0)
+    assert code == (BAD if refused else 0)
 
 
-def test_the_encoders_libraries_and_device_are_stated(finished, tmp_path, capsys):
-    copy = shutil.copytree(finished, tmp_path / "copy")
-    content = json.loads((copy / "manifest.json").read_text())
-    for entry in content["variants"].values():
-        for task in entry["tasks"].values():
-            (made_with,) = task["encoded_with"]
-            made_with["versions"]["transformers"] = "4.51.1"
-            made_with["device"] = "cuda"
-    (copy / "manifest.json").write_text(json.dumps(content))
+def test_a_break_at_a_narrower_dimension_alone_is_seen(finished, tmp_path, capsys):
+    def at_16(entry):
+        if entry["variant"]["dim"] == 16:
+            entry["tasks"]["STSB"]["record"]["data"] = "local-0"
+
+    copy = edited(finished, tmp_path / "copy", at_16)
     code, out, err = compared(capsys, finished, "--to", copy)
-    assert (code, err) == (0, "")
-    assert differing(out) == {"transformers", "device"}
+    assert (code, err, differing(out)) == (0, "", {"data"})
+    assert "at dim 16 also" in out and "not compared at dim 16: data" in out
+    assert "verdict: 4 OK, 0 CLOSE, 0 OFF" in out
 
 
-def replicated(model: str = NAME, shift: dict[str, float] | None = None) -> Side:
-    """A run as it would be that replicates a model's published scores on the hub's data, with a shift per task."""
-    theirs = from_published(None, model, "card")
-    record = {"mteb": "1.38.30", "scikit-learn": "1.7.2"}
-    tasks = {
-        name: TaskSide(one.score + (shift or {}).get(name, 0), record | one.facts) for name, one in theirs.tasks.items()
-    }
-    return replace(theirs, name="ours", dim=1792, width=1792, tasks=tasks)
+IGNORED = {  # what compare need not look at, because of the fact or name in brackets
+    *("variant.model", "variant.revision", "provenance.model.name", "provenance.model.revision"),  # model (revision)
+    *("variant.profile", "variant.profile_digest", "provenance.profile.digest"),  # the profile's fields, instruction
+    *("provenance.profile.name", "provenance.profile.source", "provenance.profile.matryoshka_dims"),  # names
+    *("provenance.profile.dtype", "provenance.profile.max_length", "provenance.profile.token_prepending"),  # variant
+    *("provenance.token_prepending", "variant.fingerprint", "variant.experiment", "variant.dim", "variant.width"),
+    *("task.sha256", "task.record.type", "task.samples.text", "task.samples.query", "task.samples.document"),
+    *("task.texts", "task.prompts", "task.tokens", "task.cut", "task.encoded", "task.encoded_tokens", "task.seconds"),
+    *("task.instruction.instruct", "task.scored_with.python", "task.scored_with.torch", "task.code.version"),
+    *("task.scored_with.mteb", "task.scored_with.scikit-learn"),  # the record's
+    *("task.code.changed", "task.encoded_with"),  # its parts are tested below
+}
 
 
-def test_a_faithful_run_has_no_difference_to_the_published_one():
-    ours, theirs = replicated(), from_published(None, NAME, "card")
-    assert differences(ours, theirs) == []
-    rows = mean_rows(side_row(ours, "cmteb"), dict(zip(CARD["columns"], CARD["table_1"]["rows"][NAME], strict=True)))
-    assert {row.verdict for row in rows} == {"OK"}
-    assert max(abs(row.difference) for row in rows) <= 0.005 + 1e-9
+def leaves(value, path=""):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path
 
 
-def test_the_current_mtebs_way_is_stated_and_comparable():
-    """Re-uploads at other revisions and map_at_1000 are named with their tasks; scores still compare."""
-    ours = replicated()
-    current = {
-        name: TaskSide(one.score, one.facts | {"mteb": "2.26.24", "data": task.revision, "metric": task.metric})
-        for name, one in ours.tasks.items()
-        for task in [all_tasks()[name]]
-    }
-    found = differences(replace(ours, tasks=current), from_published(None, NAME, "card"))
-    assert {d.field for d in found} == {"mteb", "data", "metric"}
-    assert all(d.comparable for d in found)
-    assert sum(len(d.tasks) for d in found if d.field == "data") == 14
-    assert {task for d in found if d.field == "metric" for task in d.tasks} == {
-        name for name, task in all_tasks().items() if task.type == "Reranking" and task.benchmark == "cmteb"
-    }
+def changed(value):
+    kinds = {bool: lambda v: not v, int: lambda v: v + 1, str: lambda v: f"{v} changed"}
+    return kinds.get(type(value), lambda v: "changed")(value)
 
 
-def test_local_data_never_pass_for_the_published():
-    ours = replicated()
-    local = ours.tasks | {"STSB": replace(ours.tasks["STSB"], facts=ours.tasks["STSB"].facts | {"data": "local-1"})}
-    (found,) = differences(replace(ours, tasks=local), from_published(None, NAME, "card"))
-    assert (found.field, found.tasks, found.comparable) == ("data", ("STSB",), False)
+def test_every_fact_of_the_manifest_is_compared_or_is_listed_as_needless(finished):
+    """Each leaf of an entry is changed in turn; unless it is listed above, a difference must appear."""
+    theirs = from_folder(finished, "card")[0]
+    place = f"results/local__tiny/{theirs.revision}"
+    entry = json.loads((finished / "manifest.json").read_text())["variants"][place]
+    found = 0
+    for area in ("variant", "provenance", "task"):
+        root = entry["tasks"]["STSB"] if area == "task" else entry[area]
+        for path in leaves(root):
+            if f"{area}.{path}" in IGNORED:
+                continue
+            assert _differs(finished, theirs, place, area, path.split(".")), f"{area}.{path}"
+            found += 1
+    assert found > 20
+
+
+def _differs(finished, theirs, place, area, keys) -> list:
+    from qzhou_eval.compare.sides import _side
+    from qzhou_eval.noted import Noted
+
+    entry = deepcopy(json.loads((finished / "manifest.json").read_text())["variants"][place])
+    inner = entry["tasks"]["STSB"] if area == "task" else entry[area]
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = changed(inner[keys[-1]])
+    return differences(_side(finished, Noted(finished / place, entry), "card"), theirs)
 
 
 @pytest.mark.parametrize(
-    ("difference", "verdict"), [(0.0, "OK"), (0.1, "OK"), (-0.1, "OK"), (0.11, "CLOSE"), (-0.3, "CLOSE"), (0.31, "OFF")]
+    ("fact", "change"),
+    [
+        ("transformers", lambda made: made["versions"].update(transformers="4.51.1")),
+        ("device", lambda made: made.update(device="cuda")),
+        ("attention", lambda made: made.update(attention="eager")),
+        ("batch_plan", lambda made: made.update(batch_plan="one by one")),
+        ("machine", lambda made: made["hardware"].update(gpu="another")),
+    ],
 )
-def test_verdicts_worked_out_by_hand(difference, verdict):
-    assert Row("STSB", 50 + difference, 50, TOLERANCE["STS"]).verdict == verdict
+def test_what_encoded_is_stated(*, fact, change, finished, tmp_path, capsys):
+    def both(entry):
+        for task in entry["tasks"].values():
+            change(task["encoded_with"][0])
+
+    code, out, err = compared(capsys, finished, "--to", edited(finished, tmp_path / "copy", both))
+    assert (code, err, differing(out)) == (0, "", {fact})
 
 
-def test_a_missing_score_has_no_verdict():
-    assert Row("STSB", None, 50, 0.1).verdict is None
+def test_what_has_no_other_side_is_said(finished, tmp_path, capsys):
+    def without(entry):
+        if entry["variant"]["dim"] != 16:
+            del entry["tasks"]["STSB"]
+
+    copy = edited(finished, tmp_path / "copy", without)
+    content = json.loads((copy / "manifest.json").read_text())
+    content["variants"] = {place: e for place, e in content["variants"].items() if e["variant"]["dim"] != 64}
+    (copy / "manifest.json").write_text(json.dumps(content))
+    code, out, err = compared(capsys, finished, "--to", copy)
+    assert (code, err) == (0, "")
+    assert f"only in {finished}: STSB" in out
+    assert "not compared: tiny, dim 64: only in" in out
+    assert "verdict: 3 OK, 0 CLOSE, 0 OFF" in out
 
 
-def test_a_means_tolerance_follows_from_its_tasks():
-    assert column_tolerance("STS") == pytest.approx(0.1 / 7**0.5 + 0.01)
-    assert column_tolerance("Clustering") == pytest.approx(1 / 4**0.5 + 0.01)
-    variance = 6 * 0.3**2 + 4 * 1.0**2 + (2 + 4 + 8 + 7) * 0.1**2
-    assert column_tolerance("Mean(Task)") == pytest.approx(variance**0.5 / 31 + 0.01)
-
-
-def write_run(folder, finished, dim, scores):
-    """A folder as a run leaves it, with the given main scores by task and split."""
-    entries = json.loads((finished / "manifest.json").read_text())["variants"].values()
-    template = next(entry for entry in entries if entry["variant"]["dim"] == 96)
-    experiment = () if dim == 1792 else (("dim", dim),)
-    changed = {"experiment": experiment, "model": f"local/{NAME}", "token_prepending": (1, 7)}
-    variant = Variant(**template["variant"] | changed | {"dim": dim, "width": 1792})
-    for name, splits in scores.items():
-        task = all_tasks()[name]
-        path = folder / variant.folder / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"scores": {split: [{"main_score": s}] for split, s in splits.items()}}))
-        record = Record(
-            type=task.type,
-            metric=task.card_metric or task.metric,
-            splits=task.splits,
-            data=task.card_revision or task.revision,
-            mteb="1.38.30",
-            scikit_learn="1.7.2",
-        )
-        instruction = PROFILE.tasks[name].model_dump()
-        Manifest(folder).add([variant], name, record, {"instruction": instruction}, template["provenance"])
-
-
-@pytest.fixture(scope="module")
-def published_run(finished, tmp_path_factory):
-    """A folder with QZhou-Embedding-Zh's published scores, as a replication to the last digit would leave it."""
-    folder = tmp_path_factory.mktemp("published")
-    table = json.loads((data_folder("results/published") / "published_scores.json").read_text("utf-8"))
-    scores = next(m["scores"] for m in table["models"] if m["model"].endswith(f"/{NAME}"))
-    write_run(folder, finished, 1792, scores)
-    write_run(folder, finished, 1024, scores)
-    return folder
-
-
-def test_the_published_run_against_published_scores_and_the_cards_tables(published_run, capsys):
-    code, out, err = compared(capsys, published_run, "--to", "published")
-    assert err == ""
-    assert differing(out) == {"model revision"}  # a folder's digest is not the hub's commit
-    for name in PROFILE.tasks:
-        (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ")]
-        assert line.split()[-1] == "OK"
-    tables = {line.split("  ")[0]: line.split() for line in out.splitlines() if line.startswith("table ")}
-    assert tables.keys() == {"table 1, QZhou-Embedding-Zh", "table 2, TP", "table 3, 1792", "table 3, 1024"}
-    for row, cells in tables.items():
-        assert cells[-1] == ("OFF" if row == "table 3, 1024" else "OK"), row
-    ours, theirs = CARD["table_1"]["rows"][NAME], CARD["table_3"]["rows"]["1024"]
-    differences_by_hand = [round(one - two, 2) for one, two in zip(ours, theirs, strict=True)]
-    found = [float(cell.rstrip("~!")) for cell in tables["table 3, 1024"] if cell[0] in "+-"]
-    assert found == pytest.approx(differences_by_hand, abs=0.011)
-    assert code == EXIT_CHECK_FAILED
-
-
-def test_one_task_that_is_off_is_named_and_fails(published_run, finished, tmp_path, capsys):
-    scores = from_published(None, NAME, "card").tasks
-    splits = {
-        name: {split: one.score / 100 - (0.005 if name == "T2Retrieval" else 0) for split in all_tasks()[name].splits}
-        for name, one in scores.items()
-    }
-    write_run(tmp_path, finished, 1792, splits)
-    code, out, _ = compared(capsys, tmp_path)
-    assert code == EXIT_CHECK_FAILED
-    off = {line.split()[0] for line in out.splitlines() if line.rstrip().endswith("OFF") and "verdict" not in line}
-    assert off == {"T2Retrieval"}
+def test_of_two_revisions_the_same_one_is_taken(finished, tmp_path, capsys):
+    copy = shutil.copytree(finished, tmp_path / "two")
+    content = json.loads((copy / "manifest.json").read_text())
+    other = {}
+    for place, entry in content["variants"].items():
+        moved = place.replace(entry["variant"]["revision"], "another")
+        shutil.copytree(copy / place, copy / moved, dirs_exist_ok=True)
+        other[moved] = entry | {"variant": entry["variant"] | {"revision": "another"}}
+    content["variants"] = other | content["variants"]
+    (copy / "manifest.json").write_text(json.dumps(content))
+    code, out, err = compared(capsys, finished, "--to", copy)
+    assert (code, err, differing(out)) == (0, "", set())
+    renamed = edited(finished, tmp_path / "third", lambda e: e["variant"].update(revision="third"))
+    for place in list((renamed / "results/local__tiny").iterdir()):
+        place.rename(place.with_name("third"))
+    content = json.loads((renamed / "manifest.json").read_text())
+    revision = next(iter(content["variants"])).split("/")[2]
+    content["variants"] = {p.replace(revision, "third"): e for p, e in content["variants"].items()}
+    (renamed / "manifest.json").write_text(json.dumps(content))
+    code, _, err = compared(capsys, renamed, "--to", copy)
+    assert code == BAD and "several results could stand against tiny, dim 96" in err
 
 
 def test_bad_input_is_one_line(finished, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    for name, content in {
+    files = {
         "no-models": '{"models": 3}',
         "no-scores": '{"models": [{"model": "a/b"}]}',
         "no-splits": '{"models": [{"model": "a/b", "scores": {"STSB": 0.5}}]}',
         "words": '{"models": [{"model": "a/b", "scores": {"STSB": {"test": "high"}}}]}',
+        "number": '{"models": [{"model": 3, "scores": {}}]}',
+        "versions": '{"models": [{"model": "a/b", "scores": {}, "mteb_versions": 5}]}',
         "no-json": "{",
-    }.items():
+    }
+    for name, content in files.items():
         (tmp_path / f"{name}.json").write_text(content)
     for argv, message in (
         ([tmp_path / "empty"], "no results there"),
         ([finished, "--to", tmp_path / "nowhere"], "give published, published:MODEL, a folder of results, or a file"),
+        ([finished, "--to", ""], "give published, published:MODEL, a folder of results, or a file"),
         ([finished, "--to", tmp_path / "empty"], "no results there"),
-        *(
-            ([finished, "--to", tmp_path / f"{name}.json"], "not a file of published scores")
-            for name in ("no-models", "no-scores", "no-splits", "words", "no-json")
-        ),
+        *(([finished, "--to", tmp_path / f"{name}.json"], "not a file of published scores") for name in files),
         ([finished, "--to", "published:Nothing"], "no scores of Nothing"),
         ([finished], "no scores of tiny"),
     ):
         code, out, err = compared(capsys, *argv)
-        assert (code, out) == (cli.EXIT_BAD_INPUT, "")
+        assert (code, out) == (BAD, ""), argv
         assert message in err and len(err.splitlines()) == 1
 
 
-def test_a_file_in_the_published_form_is_another_side(finished, tmp_path, capsys):
-    sides = from_folder(finished, "card")
-    wide = next(side for side in sides if side.dim == side.width)
-    scores = {name: {"test": one.score / 100, "dev": one.score / 100} for name, one in wide.tasks.items()}
-    path = tmp_path / "scores.json"
-    path.write_text(json.dumps({"models": [{"model": "org/other", "revision": "1", "scores": scores}]}))
-    code, out, _ = compared(capsys, finished, "--to", path)
-    assert code == 0
-    assert differing(out) == {"model", "model revision"}
-    assert "verdict: 2 OK, 0 CLOSE, 0 OFF" in out
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"variants": {"x": {}}}', '{"variants": 3}'])
+@pytest.mark.parametrize("verb", ["compare", "report", "export"])
+def test_a_manifest_of_another_shape_is_named(*, verb, content, tmp_path, capsys):
+    (tmp_path / "manifest.json").write_text(content)
+    assert cli.main([verb, str(tmp_path), *(["--to", "new"] if verb == "export" else [])]) == BAD
+    assert "manifest.json: damaged" in capsys.readouterr().err
+
+
+def test_a_result_without_a_score_is_named(finished, tmp_path, capsys):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    path = next(copy.glob("results/*/*/STSB.json"))
+    path.write_text(json.dumps({"scores": {"test": [{"main_score": None}]}}))
+    content = json.loads((copy / "manifest.json").read_text())
+    from qzhou_eval.results import _sha256
+
+    for place, entry in content["variants"].items():
+        entry["tasks"]["STSB"]["sha256"] = _sha256(copy / place / "STSB.json")
+    (copy / "manifest.json").write_text(json.dumps(content))
+    code, _, err = compared(capsys, copy, "--to", finished)
+    assert code == BAD and "not a whole result file" in err

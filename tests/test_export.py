@@ -1,5 +1,6 @@
 """Exported results are what mteb's own loader, its submit-results and the results repository's checks accept."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 from mteb.cache import ResultCache
 
 from qzhou_eval import cli
+from qzhou_eval.results import Variant
 
 NAME, COMMIT = "Kingsoft-LLM/QZhou-Embedding-Zh", "0321ccb126413d1e49c5ce908e802b63d35f18e2"
 TASKS = ["STSB", "T2Reranking"]
@@ -109,3 +111,82 @@ def test_a_changed_result_is_not_exported(finished, tmp_path, capsys):
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
     assert "missing or changed" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def exporting(results, to, *more) -> int:
+    return cli.main(["export", str(results), "--to", str(to), *more])
+
+
+HUB = ["--model_name", NAME, "--model_revision", COMMIT]
+
+
+def changed_copy(finished, folder, change):
+    """A copy of a run with changed entries in its manifest; the files follow to where the entries now say."""
+    copy = shutil.copytree(finished, folder)
+    content = json.loads((copy / "manifest.json").read_text())
+    variants = {}
+    for place, entry in content["variants"].items():
+        new = change(place, entry) or place
+        if new != place:
+            shutil.copytree(copy / place, copy / new, dirs_exist_ok=True, ignore=shutil.ignore_patterns("experiments"))
+        variants[new] = entry
+    (copy / "manifest.json").write_text(json.dumps(content | {"variants": variants}))
+    return copy
+
+
+def test_two_models_are_never_merged(finished, tmp_path, capsys):
+    def other_name(place, entry):
+        if entry["variant"]["dim"] == 16:
+            entry["variant"]["model"] = "local/other"
+            return place.replace("local__tiny", "local__other")
+
+    mixed = changed_copy(finished, tmp_path / "mixed", other_name)
+    assert exporting(mixed, tmp_path / "new", *HUB) == cli.EXIT_BAD_INPUT
+    assert "several models (local/other@local-" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_hub_models_results_keep_their_name(finished, tmp_path, capsys):
+    def from_the_hub(place, entry):
+        entry["variant"] |= {"model": NAME, "revision": COMMIT}
+        return place.replace("local__tiny", NAME.replace("/", "__")).replace(place.split("/")[2], COMMIT)
+
+    hub = changed_copy(finished, tmp_path / "hub", from_the_hub)
+    assert exporting(hub, tmp_path / "new", "--model_name", "Org/Other") == cli.EXIT_BAD_INPUT
+    assert f"--model_name Org/Other: these are results of {NAME}" in capsys.readouterr().err
+    assert exporting(hub, tmp_path / "new") == 0
+    assert exporting(hub, tmp_path / "new", *HUB) == 0  # the same again is no change
+    assert (tmp_path / "new/results" / NAME.replace("/", "__") / COMMIT / "STSB.json").exists()
+
+
+def test_the_cards_results_are_exported_on_demand_and_never_over_the_current_ones(finished, tmp_path, capsys):
+    def by_the_cards_mteb(place, entry):
+        entry["variant"]["experiment"] = sorted([*entry["variant"]["experiment"], ["mteb", "1.38.30"]])
+        return Variant(**entry["variant"]).folder
+
+    card = changed_copy(finished, tmp_path / "card", by_the_cards_mteb)
+    assert exporting(card, tmp_path / "new", *HUB) == cli.EXIT_BAD_INPUT
+    assert "no results of --mteb current" in capsys.readouterr().err
+    for path in card.glob("results/**/STSB.json"):
+        path.write_text(path.read_text().replace("2.26.24", "1.38.30"))
+    content = json.loads((card / "manifest.json").read_text())
+    for place, entry in content["variants"].items():
+        entry["tasks"]["STSB"]["sha256"] = hashlib.sha256((card / place / "STSB.json").read_bytes()).hexdigest()
+    (card / "manifest.json").write_text(json.dumps(content))
+    assert exporting(card, tmp_path / "new", *HUB, "--mteb", "card") == 0
+    base = tmp_path / "new/results" / NAME.replace("/", "__") / COMMIT
+    assert json.loads((base / "STSB.json").read_text())["mteb_version"] == "1.38.30"
+    assert {p.name for p in (base / "experiments").iterdir()} == {"dim_16", "dim_64"}
+    assert exporting(finished, tmp_path / "new", *HUB) == cli.EXIT_BAD_INPUT
+    assert "STSB.json: there already, with other content" in capsys.readouterr().err
+    assert json.loads((base / "STSB.json").read_text())["mteb_version"] == "1.38.30"
+
+
+def test_a_damaged_model_meta_and_a_file_as_target_are_named(finished, tmp_path, capsys):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    next(copy.glob("results/*/*/model_meta.json")).write_text("{")
+    assert exporting(copy, tmp_path / "new", *HUB) == cli.EXIT_BAD_INPUT
+    assert "model_meta.json: missing or damaged" in capsys.readouterr().err
+    (tmp_path / "file").write_text("x")
+    assert exporting(finished, tmp_path / "file", *HUB) == cli.EXIT_BAD_INPUT
+    assert "is a file, not a folder" in capsys.readouterr().err

@@ -43,6 +43,9 @@ def test_every_machine_that_wrote_is_noted_once(tmp_path, store):
         store.create({"why": "test"}, {"machine": machine})
     assert reopened(tmp_path).made_with() == [{"machine": "two"}, {"machine": "one"}]
     assert Store(tmp_path, "ee" * 32).made_with() == []
+    (store.folder / "settings.json").write_text('{"why": "an older form, which did not note it"}')
+    store.create({"why": "test"}, {"machine": "three"})
+    assert reopened(tmp_path).made_with() == [{}, {"machine": "three"}]
 
 
 def test_a_missing_key_is_an_error(store):

@@ -226,6 +226,15 @@ def test_a_range_beyond_the_model_is_refused(span):
 def test_positions_must_be_integers_of_one_shape():
     model = make_decoder("Qwen2")
     _, batch, positions = padded_batch(model.config.vocab_size)
-    for wrong in (positions["placeholder_positions"][:2], positions["placeholder_positions"].float()):
+    right = positions["placeholder_positions"]
+    for wrong in (right[:2], right.float(), right.bool(), right - 20):
         with pytest.raises(ValueError, match="placeholder_positions"):
             run(model, batch, positions | {"placeholder_positions": wrong})
+
+
+def test_a_batch_of_another_size_is_refused_not_changed_in_part():
+    model = make_decoder("Qwen2")
+    _, batch, positions = padded_batch(model.config.vocab_size)
+    with pytest.raises(ValueError, match="positions for 2 sequences, a batch of 4"):
+        run(model, batch, {name: at[:2] for name, at in positions.items()})
+    assert not any(hasattr(layer, "_token_prepending") for layer in decoder_layers(model))

@@ -15,16 +15,16 @@ def retrieval_rows(folder: Path, split: str) -> tuple[dict, dict, dict]:
     corpus = {}
     for row in _rows(folder, "corpus", split):
         title = {"title": row["title"]} if row.get("title") else {}
-        corpus[row["_id"]] = title | {"text": row["text"]}
-    queries = {row["_id"]: row["text"] for row in _rows(folder, "queries", split)}
+        corpus[str(row["_id"])] = title | {"text": row["text"]}
+    queries = {str(row["_id"]): row["text"] for row in _rows(folder, "queries", split)}
     return corpus, queries, _judgements(folder, split)
 
 
 def reranking_rows(folder: Path, split: str) -> Dataset:
     """A row for each judged query: ``query``, ``positive`` and ``negative``, in the candidates' order."""
-    corpus = {row["_id"]: row["text"] for row in _rows(folder, "corpus", split)}
-    queries = {row["_id"]: row["text"] for row in _rows(folder, "queries", split)}
-    candidates = {row["query-id"]: row["corpus-ids"] for row in _rows(folder, "top_ranked", split)}
+    corpus = {str(row["_id"]): row["text"] for row in _rows(folder, "corpus", split)}
+    queries = {str(row["_id"]): row["text"] for row in _rows(folder, "queries", split)}
+    candidates = {str(r["query-id"]): [*map(str, r["corpus-ids"])] for r in _rows(folder, "top_ranked", split)}
     rows = []
     for query, judged in _judgements(folder, split).items():
         relevant = [one for one in candidates[query] if judged.get(one, 0) > 0]

@@ -17,8 +17,10 @@ def add(verbs) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from qzhou_eval.config import check_writable
     from qzhou_eval.export import export
 
+    check_writable("--to", args.to)
     written = export(args.results, args.to, args.model_name, args.model_revision, args.mteb)
     print(f"{len(written)} results written below {args.to / 'results'}")
     return 0

@@ -3,33 +3,41 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qzhou_eval.compare.sides import Side
+from qzhou_eval.compare.sides import THE_HUBS, Side
 from qzhou_eval.environment import ENCODING_LIBRARIES
 from qzhou_eval.tasks import all_tasks
 
-# What a difference means. Fields that are not here make scores incomparable.
+LAST_DIGITS = ("vectors may differ in their last digits", "scores may differ in their last digits")
+OTHER_CODE = "another revision of this project"
+MINOR = (*LAST_DIGITS, OTHER_CODE)  # worth a line where they differ, not where one side does not say
+
+# What a difference means. Facts that are not here make scores incomparable.
 STATED = {
     "model": "another model",
     "model revision": "not known to be the same weights",
     "weights": "another checkpoint; `verify` names the tensors",
     "tokenizer": "other token ids are possible; `verify` compares them",
+    "remote code": "the checkpoint's own code decides on token prepending; `verify` names its reading",
     "precision": "vectors differ from the third decimal on",
-    "mteb": "rounding, ties, queries without negatives, outer white space: docs/fidelity.md",
-    "scikit-learn": "from 1.9 on, clustering moves by a point or more",
     "metric": "the same measure; map_at_1000 is rounded to five decimals",
     "data": "the same data set, uploaded anew for mteb 2.x",
-    **dict.fromkeys((*ENCODING_LIBRARIES, "attention", "device"), "vectors may differ in their last digits"),
+    "seed": "other training samples and clusters",
+    "mteb": "rounding, ties, queries without negatives, outer white space: docs/fidelity.md",
+    "scikit-learn": "from 1.9 on, clustering moves by a point or more",
+    **dict.fromkeys(("numpy", "scipy", "pytrec_eval-terrier", "datasets"), LAST_DIGITS[1]),
+    **dict.fromkeys((*ENCODING_LIBRARIES, "attention", "device", "machine", "batch_plan"), LAST_DIGITS[0]),
+    "code": OTHER_CODE,
 }
 NOT_COMPARABLE = "not comparable"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One field that differs. ``tasks`` are those it concerns; empty for the whole run."""
+    """One fact that differs. ``tasks`` are those it concerns; empty for the whole run."""
 
-    field: str
-    ours: object
-    theirs: object
+    fact: str
+    ours: str
+    theirs: str
     tasks: tuple[str, ...]
     meaning: str
 
@@ -39,32 +47,49 @@ class Difference:
 
 
 def differences(ours: Side, theirs: Side) -> list[Difference]:
-    """Every field that is known on both sides and differs; tasks with the same difference share an entry."""
+    """Every fact that is known on both sides and differs; tasks with the same difference share an entry."""
     found = [
-        Difference(name, one, two, (), STATED.get(name, NOT_COMPARABLE))
-        for name, one, two in _unlike(ours.facts, theirs.facts)
-        if name != "model" or ours.model != theirs.model
+        Difference(name, str(one), str(two), (), STATED.get(name, NOT_COMPARABLE))
+        for name, one, two in [*_identity(ours, theirs), *_unlike(ours.facts, theirs.facts)]
     ]
     grouped: dict[tuple, list[str]] = {}
     for task in common_tasks(ours, theirs):
         for name, one, two in _unlike(ours.tasks[task].facts, theirs.tasks[task].facts):
-            key = (name, str(one), str(two), _meaning(task, name, one, two))
-            grouped.setdefault(key, []).append(task)
+            if meaning := _meaning(task, name, one, two):
+                grouped.setdefault((name, str(one), str(two), meaning), []).append(task)
     found += [Difference(name, one, two, tuple(tasks), why) for (name, one, two, why), tasks in grouped.items()]
     return found
 
 
-def unknown_fields(ours: Side, theirs: Side) -> list[str]:
-    """Fields that one side alone knows."""
-    task = next(iter(common_tasks(ours, theirs)))
-    one = ours.facts | ours.tasks[task].facts
-    two = theirs.facts | theirs.tasks[task].facts
-    return [name for name in one if (one[name] is None) != (two.get(name) is None)]
+def unknown_facts(ours: Side, theirs: Side) -> list[str]:
+    """Facts that one side alone knows, for one task at least; those of the last digits are left out."""
+    pairs = [(ours.facts, theirs.facts)]
+    pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
+    found = [
+        name
+        for one, two in pairs
+        for name in {**one, **two}
+        if STATED.get(name) not in MINOR and name != "profile" and (one.get(name) is None) != (two.get(name) is None)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def common_tasks(ours: Side, theirs: Side) -> list[str]:
-    """Tasks with a score on both sides, in the benchmark's order."""
+    """Tasks that both sides have, in the benchmark's order."""
     return [name for name in all_tasks() if name in ours.tasks and name in theirs.tasks]
+
+
+def same_model(ours: Side, theirs: Side) -> bool:
+    """By name; a folder has no organisation, so there the last part decides."""
+    local = ours.model.startswith("local/") or theirs.model.startswith("local/")
+    return ours.name == theirs.name if local else ours.model == theirs.model
+
+
+def _identity(ours: Side, theirs: Side) -> Iterator[tuple[str, object, object]]:
+    if not same_model(ours, theirs):
+        yield "model", ours.model, theirs.model
+    if ours.revision != theirs.revision and ours.revision and theirs.revision:
+        yield "model revision", ours.revision, theirs.revision
 
 
 def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tuple[str, object, object]]:
@@ -74,8 +99,11 @@ def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tupl
             yield name, one, two
 
 
-def _meaning(task: str, name: str, one: object, two: object) -> str:
+def _meaning(task: str, name: str, one: object, two: object) -> str | None:
+    """What a task's difference means; None if it is none: data of the hub at a revision that nobody noted."""
     known = all_tasks()[task]
+    if name == "data" and THE_HUBS in (one, two):
+        return NOT_COMPARABLE if any(str(value).startswith("local-") for value in (one, two)) else None
     if name == "data":
         return STATED[name] if {one, two} == {known.revision, known.card_revision} else NOT_COMPARABLE
     if name == "metric":

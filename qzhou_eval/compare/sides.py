@@ -1,27 +1,28 @@
 """What is compared: one model at one setting and dimension, with its scores and everything known of how they came.
 
-A field that is None is not known, and is never held against the other side.
+A fact that is None is not known, and is never held against the other side.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from qzhou_eval.averages import task_score
-from qzhou_eval.environment import ENCODING_LIBRARIES
+from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
+from qzhou_eval.noted import Noted, read_noted
 from qzhou_eval.paths import data_folder
 from qzhou_eval.profile import Profile, load_profile, profile_names
-from qzhou_eval.report.read import main_scores
-from qzhou_eval.results import Manifest
 from qzhou_eval.tasks import all_tasks
 
-RUN_FIELDS = {  # name of a field -> where a manifest's variant or provenance has it
-    "model": ("variant", "model"),  # held against the other without its organisation: a folder's is "local"
-    "model revision": ("variant", "revision"),
+THE_HUBS = "the hub's, at a revision that is not noted"
+
+RUN_FIELDS = {  # fact -> where a manifest's entry has it
     "weights": ("provenance", "model", "weights_sha256"),
     "tokenizer": ("provenance", "model", "tokenizer_sha256"),
+    "remote code": ("provenance", "model", "remote_code"),
     "precision": ("variant", "dtype"),
     "token prepending": ("variant", "token_prepending"),
     "limit": ("variant", "max_length"),
@@ -29,6 +30,7 @@ RUN_FIELDS = {  # name of a field -> where a manifest's variant or provenance ha
     "normalisation": ("variant", "normalize"),
     "instruction used": ("variant", "use_instruction"),
     "template": ("provenance", "profile", "template"),
+    "placeholder": ("provenance", "profile", "placeholder"),
     "instruction line": ("provenance", "profile", "instruction"),
     "text for the empty one": ("provenance", "profile", "empty_text"),
     "end token": ("provenance", "profile", "end_token"),
@@ -41,8 +43,7 @@ class TaskSide:
 
     Attributes:
         score: main score, 0 to 100; None if a counted split is missing.
-        facts: mteb, scikit-learn, data, metric, splits, instruction, and what encoded it; a missing or None one is
-            not known.
+        facts: data, splits, metric, instruction, and what encoded and scored it.
     """
 
     score: float | None
@@ -51,75 +52,98 @@ class TaskSide:
 
 @dataclass(frozen=True)
 class Side:
-    """One model at one setting and dimension. ``setting`` is what differs from the profile's own protocol."""
+    """One model at one setting and dimension.
 
-    name: str
+    ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
+    mteb it was scored with, as results are filed.
+    """
+
+    source: str
+    model: str
+    revision: str | None
     setting: tuple[tuple[str, str | int], ...]
+    generation: str
     dim: int
     width: int
     facts: dict[str, object]
     tasks: dict[str, TaskSide] = field(default_factory=dict)
 
     @property
-    def model(self) -> str:
+    def name(self) -> str:
         """The model's name without its organisation."""
-        return str(self.facts["model"]).split("/")[-1]
+        return self.model.split("/")[-1]
 
     @property
     def label(self) -> str:
-        """Model and setting, for headings."""
-        extra = ", ".join(f"{k} {v}" for k, v in self.setting)
-        return f"{self.model} ({extra})" if extra else self.model
+        """Model, setting and dimension, for headings."""
+        extra = [f"{key} {value}" for key, value in self.setting]
+        extra += [f"mteb {CARD_MTEB}"] if self.generation == "card" else []
+        shown = f"{self.name} ({', '.join(extra)})" if extra else self.name
+        return f"{shown}, dim {self.dim}"
 
 
 def from_folder(folder: Path, score_profile: str) -> list[Side]:
-    """Every model, setting and dimension of an output folder.
+    """Every model, setting and dimension of an output folder, widest first.
 
     Raises:
         BadInput: no results, or a result that is missing or was changed.
     """
-    if not (folder / "manifest.json").is_file():
-        raise BadInput(f"{folder}: no results there (no manifest.json)")
-    manifest = Manifest(folder)
-    sides = []
-    for place, entry in manifest.content["variants"].items():
-        variant = entry["variant"]
-        tasks = {}
-        for task, noted in entry["tasks"].items():
-            path = folder / place / f"{task}.json"
-            if not manifest.intact(place, task):
-                raise BadInput(f"{path}: missing or changed; run the evaluation again")
-            score = task_score(task, main_scores(path), score_profile)
-            tasks[task] = TaskSide(None if score is None else 100 * score, _task_facts(noted))
-        setting = tuple((k, v) for k, v in variant["experiment"] if k != "dim")
-        facts = {name: _at(entry, keys) for name, keys in RUN_FIELDS.items()}
-        sides.append(Side(str(folder), setting, variant["dim"], variant["width"], facts, tasks))
-    if not sides:
-        raise BadInput(f"{folder}: no results there")
-    return sorted(sides, key=lambda side: (side.label, -side.dim))
+    sides = [_side(folder, noted, score_profile) for noted in read_noted(folder)]
+    return sorted(sides, key=lambda side: (side.name, side.setting, side.generation, -side.dim))
 
 
-def _task_facts(noted: dict) -> dict[str, object]:
-    record = noted["record"]
+def _side(folder: Path, noted: Noted, score_profile: str) -> Side:
+    variant = noted.variant
+    tasks = {}
+    for task, made in noted.tasks.items():
+        score = task_score(task, noted.main_scores(task), score_profile)
+        tasks[task] = TaskSide(None if score is None else 100 * score, _task_facts(made))
+    facts = {name: _at(noted.entry, keys) for name, keys in RUN_FIELDS.items()}
+    if facts["template"] is None:
+        facts["profile"] = variant.profile_digest  # noted before the profile's fields were
+    if facts["remote code"]:
+        facts["token prepending"] = None  # the checkpoint's code decides on it
+    return Side(
+        source=str(folder),
+        model=variant.model,
+        revision=variant.revision,
+        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb")),
+        generation="card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
+        dim=variant.dim,
+        width=variant.width,
+        facts=facts,
+        tasks=tasks,
+    )
+
+
+def _task_facts(made: dict) -> dict[str, object]:
+    record = made["record"]
+    scored_with = made.get("scored_with", {})
     return {
+        "data": record["data"],
+        "splits": ", ".join(record["splits"]),
+        "metric": record["metric"],
+        "instruction": _shown(made["instruction"]) if "instruction" in made else None,
+        "seed": made.get("seed"),
         "mteb": record["mteb"],
         "scikit-learn": record["scikit_learn"],
-        "data": record["data"],
-        "metric": record["metric"],
-        "splits": ", ".join(record["splits"]),
-        "instruction": _shown(noted["instruction"]) if "instruction" in noted else None,
-    } | _encoding_facts(noted.get("encoded_with", []))
+        **{name: scored_with.get(name) for name in SCORING_LIBRARIES if name not in ("mteb", "scikit-learn", "torch")},
+        **_encoding_facts(made.get("encoded_with", [])),
+        "code": (made.get("code") or {}).get("commit"),
+    }
 
 
 def _encoding_facts(made_with: list[dict]) -> dict[str, object]:
     """What the vectors owe to machine and libraries; several values where several machines wrote to the store."""
 
-    def values(found: list[str | None]) -> str | None:
-        return " and ".join(sorted({value for value in found if value})) or None
+    def values(found: list[object]) -> str | None:
+        return " and ".join(sorted({str(value) for value in found if value})) or None
 
+    hardware = [one.get("hardware", {}) for one in made_with]
     versions = [one.get("versions", {}) for one in made_with]
-    facts = {name: values([one.get(name) for one in versions]) for name in ENCODING_LIBRARIES}
-    return facts | {name: values([one.get(name) for one in made_with]) for name in ("attention", "device")}
+    facts = {name: values([one.get(name) for one in made_with]) for name in ("attention", "device", "batch_plan")}
+    facts["machine"] = values([one.get("gpu") or one.get("cpu") for one in hardware])
+    return facts | {name: values([one.get(name) for one in versions]) for name in ENCODING_LIBRARIES}
 
 
 def _at(entry: dict, keys: tuple[str, ...]) -> object:
@@ -132,6 +156,21 @@ def _at(entry: dict, keys: tuple[str, ...]) -> object:
     return "none" if entry[last] is None else entry[last]
 
 
+class _Published(BaseModel):
+    """One model in the form of results/published/published_scores.json."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), strict=True)
+
+    model: str
+    revision: str | None = None
+    mteb_versions: list[str] = []
+    scores: dict[str, dict[str, float]]
+
+
+class _PublishedFile(BaseModel):
+    models: list[_Published]
+
+
 def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     """A model's published scores: from the project's own table, or from a file of the same form.
 
@@ -140,26 +179,28 @@ def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     Raises:
         BadInput: not such a file, or the model is not in it.
     """
-    name, entry = _published_entry(file, model)
-    profile, versions = _profile_of(name), entry.get("mteb_versions") or []
+    entry = _published_entry(file, model)
+    profile = _profile_of(entry.model)
     tasks = {}
     for task in all_tasks():
-        score = task_score(task, entry["scores"].get(task, {}), score_profile)
+        score = task_score(task, entry.scores.get(task, {}), score_profile)
         if score is not None:
-            tasks[task] = TaskSide(100 * score, _published_facts(task, versions, profile))
-    facts = {"model": name, "model revision": entry.get("revision")} | _protocol_facts(profile)
-    return Side(str(file or "published"), (), 0, 0, facts, tasks)
+            facts = _published_facts(task, entry.mteb_versions, profile, official=file is None)
+            tasks[task] = TaskSide(100 * score, facts)
+    source = str(file or "published scores")
+    return Side(source, entry.model, entry.revision, (), "", 0, 0, _protocol_facts(profile), tasks)
 
 
-def _published_entry(file: Path | None, model: str) -> tuple[str, dict]:
+def _published_entry(file: Path | None, model: str) -> _Published:
     path = file or data_folder("results/published") / "published_scores.json"
     try:
-        entries = {entry["model"]: entry for entry in json.loads(path.read_text("utf-8"))["models"]}
-        for entry in entries.values():
-            for splits in entry["scores"].values():
-                sum(splits.values())  # numbers by split, or this is another kind of file
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"--to {path}: not a file of published scores ({error!r})") from None
+        entries = {e.model: e for e in _PublishedFile.model_validate_json(path.read_text("utf-8")).models}
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"--to {path}: not a file of published scores ({where}: {first['msg']})") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"--to {path}: not a file of published scores ({error})") from None
     found = [name for name in entries if model in (name, name.split("/")[-1])]
     if file is not None and len(entries) == 1:
         found = list(entries)
@@ -167,14 +208,16 @@ def _published_entry(file: Path | None, model: str) -> tuple[str, dict]:
         known = ", ".join(sorted(name.split("/")[-1] for name in entries))
         hint = f"it holds {known}" if file else f"name one as published:NAME, of {known}"
         raise BadInput(f"--to {path if file else 'published'}: no scores of {model}; {hint}")
-    return found[0], entries[found[0]]
+    return entries[found[0]]
 
 
-def _published_facts(name: str, versions: list[str], profile: Profile | None) -> dict[str, object]:
+def _published_facts(name: str, versions: list[str], profile: Profile | None, *, official: bool) -> dict[str, object]:
+    task = all_tasks()[name]
     facts: dict[str, object] = {"mteb": versions[0] if len(versions) == 1 else None}
+    if official:
+        facts["data"] = (task.card_revision or task.revision) if versions == [CARD_MTEB] else THE_HUBS
     if versions == [CARD_MTEB]:
-        task = all_tasks()[name]
-        facts |= {"data": task.card_revision or task.revision, "metric": task.card_metric or task.metric}
+        facts["metric"] = task.card_metric or task.metric
     if profile is not None and name in profile.tasks:
         facts["instruction"] = _shown(profile.tasks[name].model_dump())
     return facts
@@ -197,6 +240,7 @@ def _protocol_facts(profile: Profile | None) -> dict[str, object]:
         "normalisation": True,
         "instruction used": True,
         "template": profile.template,
+        "placeholder": profile.placeholder or "none",
         "instruction line": profile.instruction or "none",
         "text for the empty one": profile.empty_text,
         "end token": profile.end_token or "none",

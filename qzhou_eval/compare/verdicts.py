@@ -1,6 +1,7 @@
 """Differences of scores against tolerances: OK, CLOSE or OFF. Pure arithmetic on scores x 100."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from qzhou_eval.averages import COLUMNS, table_row
@@ -56,9 +57,10 @@ def task_rows(ours: Side, theirs: Side) -> list[Row]:
     ]
 
 
-def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None]) -> list[Row]:
-    """Type means and overall means (the card's eight columns) of two table rows."""
-    return [Row(column, ours[column], theirs[column], column_tolerance(column)) for column in COLUMNS]
+def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None], benchmark: str) -> list[Row]:
+    """Type means and overall means (the card's eight columns) of two table rows, where both have them."""
+    rows = [Row(column, ours[column], theirs[column], column_tolerance(column, benchmark)) for column in COLUMNS]
+    return [row for row in rows if row.difference is not None]
 
 
 def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
@@ -66,13 +68,14 @@ def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
     return table_row({name: task.score for name, task in side.tasks.items()}, benchmark)
 
 
-def column_tolerance(column: str) -> float:
+def column_tolerance(column: str, benchmark: str) -> float:
     """The tolerance of a mean: its tasks' tolerances as independent errors, and a table's rounding."""
-    tasks = [task for task in all_tasks().values() if task.benchmark == "cmteb"]
-    if column in TYPES:
-        weights = {t.name: 1 / sum(o.type == column for o in tasks) if t.type == column else 0.0 for t in tasks}
-    elif column == "Mean(Task)":
-        weights = {t.name: 1 / len(tasks) for t in tasks}
-    else:
-        weights = {t.name: 1 / len(TYPES) / sum(o.type == t.type for o in tasks) for t in tasks}
-    return math.sqrt(sum((weights[t.name] * TOLERANCE[t.type]) ** 2 for t in tasks)) + ROUNDING
+    tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
+    of_type = Counter(task.type for task in tasks)
+
+    def weight(kind: str) -> float:
+        if column in TYPES:
+            return 1 / of_type[kind] if kind == column else 0.0
+        return 1 / len(tasks) if column == "Mean(Task)" else 1 / (len(TYPES) * of_type[kind])
+
+    return math.sqrt(sum((weight(task.type) * TOLERANCE[task.type]) ** 2 for task in tasks)) + ROUNDING

@@ -104,7 +104,9 @@ def find_checkpoint(
         width = _read_json(projection / "config.json", what="broken Dense module").get("out_features")
         if not isinstance(width, int):
             raise BadInput(f"{projection / 'config.json'}: no out_features; is this a Dense module?")
-    own_code = config.get("auto_map", {}).get("AutoModel")
+    own_code = (config.get("auto_map") or {}).get("AutoModel")
+    if trust_remote_code and own_code and "--" in own_code:
+        raise BadInput(f"{decoder / 'config.json'}: {own_code} is code of another repository, which nothing pins")
     return Checkpoint(folder, name, commit, decoder, projection, layers, width, own_code)
 
 
@@ -126,7 +128,7 @@ def _modules(folder: Path) -> tuple[Path, Path | None]:
     """The decoder's and the projection's folder, from ``modules.json`` if there is one."""
     if not (folder / "modules.json").is_file():
         return folder, None
-    modules = _read_json(folder / "modules.json", what="broken modules.json")
+    modules = _read_json(folder / "modules.json", what="broken modules.json", kind=list)
     kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
     paths = [folder / module["path"] for module in modules]
     if kinds[1:] not in (
@@ -151,10 +153,13 @@ def _check_pooling(folder: Path) -> None:
         raise BadInput(f"{folder / 'config.json'}: pooling {mode}; only last-token pooling is supported")
 
 
-def _read_json(path: Path, *, what: str) -> dict | list:
+def _read_json(path: Path, *, what: str, kind: type = dict) -> dict | list:
     try:
-        return json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{what}: {path.name} is missing in {path.parent}") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{what}: cannot read {path} ({error})") from None
+    if not isinstance(content, kind):
+        raise BadInput(f"{what}: {path} holds no {kind.__name__}")
+    return content

@@ -97,7 +97,7 @@ class Embedder:
             "device": self.settings.device,
             "attention": self.model.config._attn_implementation,
             "batch_plan": f"longest first, padded left, up to {self.settings.batch_tokens} tokens with padding",
-            "hardware": hardware(),
+            "hardware": hardware(self.settings.device),
             "versions": versions(ENCODING_LIBRARIES),
         }
 

@@ -59,7 +59,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
 
 def _rotary_base_is_read(checkpoint: Checkpoint, config: dict, version: str) -> None:
     """Refuse what transformers 4 would load silently wrong: the rotary base where transformers 5 writes it."""
-    written = config.get("rope_parameters", {}).get("rope_theta")
+    written = (config.get("rope_parameters") or {}).get("rope_theta")
     if version.startswith("4.") and written not in (None, config.get("rope_theta", 10000), 10000.0):
         raise BadInput(
             f"{checkpoint.decoder}: saved by transformers 5, and transformers {version} would not read its rotary "

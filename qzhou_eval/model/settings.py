@@ -40,7 +40,7 @@ class EncoderSettings:
         """All that, with the prompt, decides a vector under one version of the libraries (the manifest notes it)."""
         return {
             "checkpoint": checkpoint.digest,
-            "remote_code": checkpoint.code_digest if self.trust_remote_code else None,
+            "remote_code": checkpoint.code_digest if self.trust_remote_code else False,
             "token_prepending": self.token_prepending,
             "placeholder": profile.placeholder if self.token_prepending else None,
             "max_length": self.max_length,
@@ -76,8 +76,6 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
     if max_length < 1:
         raise BadInput(f"--max_length {max_length}: must be at least 1")
     remote_code = options.trust_remote_code and checkpoint.own_code is not None
-    if remote_code and "--" in checkpoint.own_code:
-        raise BadInput(f"--trust_remote_code: {checkpoint.own_code} is code of another repository, which nothing pins")
     if remote_code and options.token_prepending != "auto":
         raise BadInput(
             "--trust_remote_code: the checkpoint's own code decides on token prepending; "

@@ -70,7 +70,8 @@ def token_prepending(
 
     Raises:
         ValueError: the layer range does not fit the model, the positions are not two integer tensors of one
-            shape (batch,), or the block is inside another one of the same model.
+            shape (batch,) without negatives, a batch has another number of rows, or the block is inside another
+            one of the same model.
     """
     layers = decoder_layers(model)
     check_range(first_layer, last_layer, len(layers))
@@ -101,6 +102,8 @@ class _Prepending:
     def __call__(self, *args, **kwargs):
         rows, placeholder, last = self._token_prepending
         hidden = args[0] if args else kwargs["hidden_states"]
+        if hidden.shape[0] != rows.shape[0]:
+            raise ValueError(f"token prepending: positions for {rows.shape[0]} sequences, a batch of {hidden.shape[0]}")
         hidden = hidden.index_put((rows, placeholder), hidden[rows, last])
         if args:
             return super().__call__(hidden, *args[1:], **kwargs)
@@ -114,5 +117,8 @@ def _prepending(layer_class: type) -> type:
 
 def _check_positions(placeholder: torch.Tensor, last: torch.Tensor) -> None:
     for name, positions in (("placeholder_positions", placeholder), ("last_positions", last)):
-        if positions.ndim != 1 or positions.is_floating_point() or positions.shape != last.shape:
+        whole = not (positions.is_floating_point() or positions.dtype == torch.bool)
+        if positions.ndim != 1 or not whole or positions.shape != last.shape:
             raise ValueError(f"{name} must be an integer tensor of shape (batch,)")
+        if (positions < 0).any():
+            raise ValueError(f"{name} must count from the batch's first column: no negative positions")

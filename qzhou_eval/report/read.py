@@ -1,6 +1,5 @@
 """Results on disk -> one row per model, setting, dimension and task. Needs no torch and no mteb."""
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from qzhou_eval.averages import task_score
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results import Manifest
+from qzhou_eval.noted import read_noted
 from qzhou_eval.tasks import all_tasks
 
 log = logging.getLogger(__name__)
@@ -67,27 +66,18 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
     """
     scores: dict[tuple, Score] = {}
     made_with: dict[tuple, tuple] = {}
-    for folder in output_dirs:
-        if not (folder / "manifest.json").is_file():
-            raise BadInput(f"{folder}: no results there (no manifest.json)")
-        manifest = Manifest(folder)
-        for place, entry in manifest.content["variants"].items():
-            variant = entry["variant"]
-            experiment = tuple((k, v) for k, v in variant["experiment"] if k != "dim")
-            tp = variant["token_prepending"]
-            setting = Setting(variant["model"], variant["revision"], experiment, tuple(tp) if tp else None)
-            for task, noted in entry["tasks"].items():
-                key = (setting, variant["dim"], task)
-                if key in scores:
-                    raise BadInput(f"{folder / place}: {task} was already read from another folder")
-                _warn_if_unlike(folder / place, task, noted["record"], made_with.setdefault(key[:2], noted["record"]))
-                if not manifest.intact(place, task):
-                    raise BadInput(f"{folder / place / task}.json: missing or changed; run the evaluation again")
-                score = task_score(task, main_scores(folder / place / f"{task}.json"), score_profile)
-                points = None if score is None else 100 * score
-                scores[key] = Score(setting, variant["dim"], variant["width"], task, points)
-    if not scores:
-        raise BadInput(f"{', '.join(map(str, output_dirs))}: no results there")
+    for noted in (noted for folder in output_dirs for noted in read_noted(folder)):
+        variant = noted.variant
+        experiment = tuple((k, v) for k, v in variant.experiment if k != "dim")
+        setting = Setting(variant.model, variant.revision, experiment, variant.token_prepending)
+        for task, made in noted.tasks.items():
+            key = (setting, variant.dim, task)
+            if key in scores:
+                raise BadInput(f"{noted.place}: {task} was already read from another folder")
+            _warn_if_unlike(noted.place, task, made["record"], made_with.setdefault(key[:2], made["record"]))
+            score = task_score(task, noted.main_scores(task), score_profile)
+            points = None if score is None else 100 * score
+            scores[key] = Score(setting, variant.dim, variant.width, task, points)
     order = {name: i for i, name in enumerate(all_tasks())}
     return sorted(scores.values(), key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))
 
@@ -97,12 +87,3 @@ def _warn_if_unlike(place: Path, task: str, record: dict, first: dict) -> None:
     for name in ("mteb", "scikit_learn"):
         if record[name] != first[name]:
             log.warning("%s: %s was scored with %s %s, others with %s", place, task, name, record[name], first[name])
-
-
-def main_scores(path: Path) -> dict[str, float]:
-    """Main score by split, from mteb's TaskResult JSON."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        return {split: rows[0]["main_score"] for split, rows in content["scores"].items()}
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise BadInput(f"{path}: not a whole result file; run the evaluation again") from None

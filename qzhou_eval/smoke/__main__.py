@@ -69,7 +69,7 @@ def ngram_run(like: Run) -> Run:
         use_instruction=False,
         variants=[variant],
         identity=identity,
-        provenance={"model": identity, "code": like.provenance["code"]},
+        provenance={"model": identity},
         open_tokenizer=CharNgram,
         open_encoder=CharNgram,
     )

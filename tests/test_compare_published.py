@@ -1,0 +1,216 @@
+"""``compare`` against published scores and the card's tables."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from test_compare import BAD, PROFILE, compared, differing
+
+from qzhou_eval.averages import COLUMNS
+from qzhou_eval.compare.differences import differences
+from qzhou_eval.compare.sides import Side, TaskSide, from_folder, from_published
+from qzhou_eval.compare.verdicts import TOLERANCE, Row, column_tolerance, mean_rows, side_row
+from qzhou_eval.errors import EXIT_CHECK_FAILED
+from qzhou_eval.paths import data_folder
+from qzhou_eval.results import Manifest, Record, Variant
+from qzhou_eval.tasks import all_tasks
+
+CARD = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
+NAME = "QZhou-Embedding-Zh"
+PUBLISHED = next(
+    model["scores"]
+    for model in json.loads((data_folder("results/published") / "published_scores.json").read_text("utf-8"))["models"]
+    if model["model"].endswith(f"/{NAME}")
+)
+
+
+def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **variant):
+    """A folder as a run leaves it: the published scores (a shift for a task), on the hub's data unless told."""
+    entries = json.loads((finished / "manifest.json").read_text())["variants"].values()
+    template = next(entry for entry in entries if entry["variant"]["dim"] == 96)
+    experiment = [("dim", dim)] if dim != 1792 else []
+    experiment += [("token_prepending", "off")] if variant.get("token_prepending", 1) is None else []
+    changed = {"experiment": tuple(experiment), "model": f"local/{name}", "dim": dim, "width": 1792}
+    one = Variant(**template["variant"] | {"token_prepending": (1, 7)} | changed | variant)
+    for task_name, splits in PUBLISHED.items():
+        task = all_tasks()[task_name]
+        by = (shift or {}).get(task_name, 0)
+        rows = {split: [{"main_score": splits[split] + by}] for split in task.splits}
+        path = folder / one.folder / f"{task_name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"scores": rows}))
+        record = Record(
+            type=task.type,
+            metric=task.card_metric or task.metric,
+            splits=task.splits,
+            data=data or task.card_revision or task.revision,
+            mteb="1.38.30",
+            scikit_learn="1.7.2",
+        )
+        counts = {"instruction": PROFILE.tasks[task_name].model_dump()}
+        Manifest(folder).add([one], task_name, record, counts, template["provenance"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faithful(finished, tmp_path_factory):
+    """What a replication to the last digit would leave at full width, and the same scores said to be of 1024."""
+    folder = tmp_path_factory.mktemp("faithful")
+    write_run(folder, finished, 1792)
+    return write_run(folder, finished, 1024)
+
+
+def card_lines(out: str) -> dict[str, list[str]]:
+    lines = [line for line in out.splitlines() if line.startswith("table ")]
+    found = {line.split("  ")[0]: line.split() for line in lines}
+    assert len(found) == len(lines)
+    return found
+
+
+def test_a_faithful_run_and_the_cards_tables(faithful, capsys):
+    code, out, err = compared(capsys, faithful)
+    assert err == ""
+    assert differing(out) == {"model revision"}  # a folder's digest is not the hub's commit
+    for name in PROFILE.tasks:
+        (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ")]
+        assert line.split()[-1] == "OK"
+    tables = card_lines(out)
+    assert tables.keys() == {"table 1, QZhou-Embedding-Zh", "table 2, TP", "table 3, 1792", "table 3, 1024"}
+    for row, cells in tables.items():
+        assert cells[-1] == ("OFF" if row == "table 3, 1024" else "OK"), row
+    ours, theirs = CARD["table_1"]["rows"][NAME], CARD["table_3"]["rows"]["1024"]
+    by_hand = [round(one - two, 2) for one, two in zip(ours, theirs, strict=True)]
+    found = [float(cell.rstrip("~!")) for cell in tables["table 3, 1024"] if cell[0] in "+-"]
+    assert found == pytest.approx(by_hand, abs=0.011)
+    assert code == EXIT_CHECK_FAILED
+
+
+def test_scores_of_the_card_reproduce_its_table_within_rounding():
+    """Published task scores, averaged by us, against the card's table 1: at most half of the last digit apart."""
+    theirs = dict(zip(CARD["columns"], CARD["table_1"]["rows"][NAME], strict=True))
+    rows = mean_rows(side_row(from_published(None, NAME, "card"), "cmteb"), theirs, "cmteb")
+    assert [row.name for row in rows] == list(COLUMNS)
+    assert max(abs(row.difference) for row in rows) <= 0.005 + 1e-9
+
+
+def test_one_task_that_is_off_is_named_and_fails(finished, tmp_path, capsys):
+    code, out, _ = compared(capsys, write_run(tmp_path, finished, 1792, shift={"T2Retrieval": -0.005}))
+    assert code == EXIT_CHECK_FAILED
+    off = {line.split()[0] for line in out.splitlines() if line.rstrip().endswith("OFF") and "verdict" not in line}
+    assert off == {"T2Retrieval"}
+
+
+def test_tp_off_beside_a_faithful_run_does_not_hide_it(finished, tmp_path, capsys):
+    write_run(tmp_path, finished, 1792)
+    write_run(tmp_path, finished, 1792, token_prepending=None)
+    code, out, err = compared(capsys, tmp_path)
+    assert (code, err) == (0, "")
+    assert "not compared at dim 1792: token prepending" in out
+    assert card_lines(out).keys() == {"table 1, QZhou-Embedding-Zh", "table 2, TP", "table 3, 1792"}
+    code, out, err = compared(capsys, tmp_path, "--allow-mismatch")
+    assert (code, err) == (0, "")
+    assert card_lines(out)["table 2, Original"][-1] == "*"
+    assert "the card's Original is another training" in out
+
+
+def test_unlike_results_reach_the_cards_tables_only_marked(finished, tmp_path, capsys):
+    write_run(tmp_path, finished, 1792)
+    write_run(tmp_path, finished, 1024, data="local-0")
+    write_run(tmp_path, finished, 512, max_length=512)
+    _, out, _ = compared(capsys, tmp_path)
+    assert card_lines(out).keys() == {"table 1, QZhou-Embedding-Zh", "table 2, TP", "table 3, 1792"}
+    code, out, _ = compared(capsys, tmp_path, "--allow-mismatch")
+    assert code == 0  # marked rows do not count
+    marked = {row: cells[-1] == "*" for row, cells in card_lines(out).items()}
+    assert marked["table 3, 1024"] and marked["table 3, 512"]
+    assert not marked["table 3, 1792"]
+
+
+@pytest.mark.parametrize("model", [NAME, "Qwen3-Embedding-8B", "Conan-embedding-v1"])
+def test_local_data_never_pass_for_the_hubs(finished, tmp_path, capsys, model):
+    write_run(tmp_path, finished, 1792, data="local-0")
+    code, out, err = compared(capsys, tmp_path, "--to", f"published:{model}")
+    assert code == BAD and "not comparable: data" in err
+    assert "data" in differing(out)
+    assert not card_lines(out)
+
+
+def test_another_models_scores_bring_no_table_of_the_cards(faithful, capsys):
+    _, out, _ = compared(capsys, faithful, "--to", "published:Qwen3-Embedding-8B")
+    assert "model" in differing(out)
+    assert not card_lines(out)
+
+
+def test_the_cards_tables_are_counted_the_cards_way(faithful, capsys):
+    _, out, _ = compared(capsys, faithful, "--score_profile", "mteb2")
+    assert not card_lines(out)
+
+
+def test_a_model_without_published_scores_does_not_hide_another(finished, tmp_path, capsys):
+    write_run(tmp_path, finished, 1792)
+    write_run(tmp_path, finished, 1792, name="unpublished")
+    code, out, err = compared(capsys, tmp_path)
+    assert (code, err) == (0, "")
+    assert "not compared: unpublished, dim 1792: --to published: no scores of unpublished" in out
+
+
+def test_a_hub_fork_of_the_same_last_name_is_another_model(faithful):
+    ours = from_folder(faithful, "card")[0]
+    theirs = from_published(None, NAME, "card")
+    assert "model" not in {d.fact for d in differences(ours, theirs)}
+    assert "model" in {d.fact for d in differences(replace(ours, model=f"someone/{NAME}"), theirs)}
+
+
+def current(side: Side) -> Side:
+    """The same run under the current mteb: its data revisions and metrics."""
+    tasks = {
+        name: TaskSide(one.score, one.facts | {"mteb": "2.26.24", "data": task.revision, "metric": task.metric})
+        for name, one in side.tasks.items()
+        for task in [all_tasks()[name]]
+    }
+    return replace(side, tasks=tasks)
+
+
+def test_the_current_mtebs_way_is_stated_and_comparable(faithful):
+    """Re-uploads at other revisions and map_at_1000 are named with their tasks; scores still compare."""
+    ours = current(from_folder(faithful, "card")[0])
+    found = [d for d in differences(ours, from_published(None, NAME, "card")) if d.fact != "model revision"]
+    assert {d.fact for d in found} == {"mteb", "data", "metric"}
+    assert all(d.comparable for d in found)
+    assert sum(len(d.tasks) for d in found if d.fact == "data") == 14
+    assert {task for d in found if d.fact == "metric" for task in d.tasks} == {
+        name for name, task in all_tasks().items() if task.type == "Reranking" and task.benchmark == "cmteb"
+    }
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"), [(0.0, "OK"), (0.1, "OK"), (-0.1, "OK"), (0.11, "CLOSE"), (-0.3, "CLOSE"), (0.31, "OFF")]
+)
+def test_verdicts_worked_out_by_hand(difference, verdict):
+    assert Row("STSB", 50 + difference, 50, TOLERANCE["STS"]).verdict == verdict
+
+
+def test_a_missing_score_has_no_verdict():
+    assert Row("STSB", None, 50, 0.1).verdict is None
+
+
+def test_a_means_tolerance_follows_from_its_tasks():
+    assert column_tolerance("STS", "cmteb") == pytest.approx(0.1 / 7**0.5 + 0.01)
+    assert column_tolerance("STS", "mini") == pytest.approx(0.1 + 0.01)
+    assert column_tolerance("Clustering", "cmteb") == pytest.approx(1 / 4**0.5 + 0.01)
+    variance = 6 * 0.3**2 + 4 * 1.0**2 + (2 + 4 + 8 + 7) * 0.1**2
+    assert column_tolerance("Mean(Task)", "cmteb") == pytest.approx(variance**0.5 / 31 + 0.01)
+
+
+def test_a_file_in_the_published_form_is_another_side(finished, tmp_path, capsys):
+    wide = next(side for side in from_folder(finished, "card") if side.dim == side.width)
+    scores = {name: {"test": one.score / 100, "dev": one.score / 100} for name, one in wide.tasks.items()}
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"models": [{"model": "org/other", "revision": "1", "scores": scores}]}))
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    code, out, _ = compared(capsys, copy, "--to", path)
+    assert code == 0
+    assert differing(out) == {"model", "model revision"}
+    assert "verdict: 2 OK, 0 CLOSE, 0 OFF" in out
+    assert "known on one side only" in out and " data," in out.split("known on one side only")[1].splitlines()[0]
