@@ -13,7 +13,7 @@ import sklearn
 import torch
 from safetensors.torch import load_file
 
-from qzhou_eval import cli
+from qzhou_eval import Embedder, cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.profile import load_profile
@@ -251,6 +251,23 @@ def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):
     assert [p.name for p in (tmp_path / "out").glob("results/**/*.json") if p.stem.isupper()] == ["STSB.json"]
     out = capsys.readouterr().out
     assert "'-' is a task without a result" in out
+
+
+def test_a_device_out_of_memory_is_one_line_and_keeps_what_is_done(tiny, tmp_path, capsys, monkeypatch):
+    """torch's own error, raised where a GPU would raise it, after one batch has been computed."""
+    stream = Embedder.stream
+
+    def full(self, tokenized):
+        yield next(stream(self, tokenized))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Embedder, "stream", full)
+    argv = command(tiny, tmp_path, "--dim", "16", tasks=["MiniSTS"])
+    assert cli.main(argv) == cli.EXIT_FAILED_TASKS
+    assert "out of memory; try a smaller --batch_tokens" in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.glob("results/**/*.json"))
+    monkeypatch.undo()
+    assert cli.main(argv) == 0
 
 
 def test_dim_all_is_the_profiles_dimensions_that_the_model_has():

@@ -43,6 +43,11 @@ def guarded(command: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return EXIT_FAILED_TASKS
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; it need not be imported to be known
+            raise
+        print("error: the device is out of memory; try a smaller --batch_tokens; what is done is kept", file=sys.stderr)
+        return EXIT_FAILED_TASKS
     except OSError as error:
         print(f"error: {error}; what is done is kept, the same command goes on", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from qzhou_eval.generation import ensure
+
 
 def add(verbs) -> None:
     """Add the command to the parser."""
@@ -26,6 +28,7 @@ def add(verbs) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    ensure("current", args.argv)  # the other side needs the current sentence-transformers
     from qzhou_eval.verify.check import verify
 
     return verify(
