@@ -6,11 +6,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 
 from qzhou_eval.cli import compare, export, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
-from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED, BadInput
+from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,35 +24,38 @@ def main(argv: list[str] | None = None) -> int:
     return guarded(command)
 
 
+# What a user can mend, by the exception's name (torch's need not be imported to be known): words, exit code.
+_ENDINGS = {
+    "BadInput": ("error: {error}", EXIT_BAD_INPUT),
+    "BrokenProcessPool": (
+        "error: a worker process died (out of memory?); try fewer --eval_workers; what is done is kept",
+        EXIT_FAILED_TASKS,
+    ),
+    "OutOfMemoryError": (
+        "error: the device is out of memory; try a smaller --batch_tokens; what is done is kept",
+        EXIT_FAILED_TASKS,
+    ),
+    "OSError": ("error: {error}; what is done is kept, the same command goes on", EXIT_BAD_INPUT),
+    "KeyboardInterrupt": ("interrupted; the same command goes on where this one stopped", EXIT_INTERRUPTED),
+}
+
+
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; whatever a user can mend becomes one line and an exit code. SIGTERM stops like Ctrl-C."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command()
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone, as in `qzhou-eval report D | head`
         return 0
-    except BrokenProcessPool:
-        print(
-            "error: a worker process died (out of memory?); try fewer --eval_workers; what is done is kept",
-            file=sys.stderr,
-        )
-        return EXIT_FAILED_TASKS
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's; it need not be imported to be known
+    except BaseException as error:
+        known = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ENDINGS]
+        if not known:
             raise
-        print("error: the device is out of memory; try a smaller --batch_tokens; what is done is kept", file=sys.stderr)
-        return EXIT_FAILED_TASKS
-    except OSError as error:
-        print(f"error: {error}; what is done is kept, the same command goes on", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        words, code = _ENDINGS[known[0]]
+        print(words.format(error=error), file=sys.stderr)
+        return code
 
 
 def _interrupt(_signal, _frame) -> None:
