@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from test_compare import BAD, PROFILE, compared, differing
+from comparing import BAD, compared, differing
 
 from qzhou_eval.averages import COLUMNS
 from qzhou_eval.compare.differences import differences
@@ -13,11 +13,13 @@ from qzhou_eval.compare.sides import Side, TaskSide, from_folder, from_published
 from qzhou_eval.compare.verdicts import TOLERANCE, Row, column_tolerance, mean_rows, side_row
 from qzhou_eval.errors import EXIT_CHECK_FAILED
 from qzhou_eval.paths import data_folder
+from qzhou_eval.profile import load_profile
 from qzhou_eval.results import Manifest, Record, Variant
 from qzhou_eval.tasks import all_tasks
 
 CARD = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
 NAME = "QZhou-Embedding-Zh"
+PROFILE = load_profile("qzhou-zh")
 PUBLISHED = next(
     model["scores"]
     for model in json.loads((data_folder("results/published") / "published_scores.json").read_text("utf-8"))["models"]
