@@ -92,6 +92,8 @@ def tiny(tmp_path_factory, tokenizer) -> Path:
         Dense(64, 96, bias=True, activation_function=torch.nn.Identity()),
     ]
     SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    settings = folder / "tokenizer_config.json"  # the name that transformers 4 knows too
+    settings.write_text(settings.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
     return folder
 
 

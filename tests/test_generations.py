@@ -106,19 +106,19 @@ def test_our_loader_of_the_new_layout_is_the_cards_loader_of_the_old(data, task)
 TASKS = ["STSB", "CLSClusteringS2S", "Waimai", "EcomRetrieval", "T2Reranking", "Ocnli"]
 
 
-def command(new: Path, output: Path, which: str) -> list:
+def command(model: Path, new: Path, output: Path, which: str) -> list:
     where = ["--data_dir", new, "--output_dir", output, "--device", "cpu"]
-    how = ["--dim", "64", "1792", "--mteb", which]
-    return ["-m", "qzhou_eval.cli", "run", "--model_name_or_path", CHECKPOINT, "--tasks", *TASKS, *where, *how]
+    how = ["--dim", "64", "96", "--mteb", which]
+    return ["-m", "qzhou_eval.cli", "run", "--model_name_or_path", model, "--tasks", *TASKS, *where, *how]
 
 
 @pytest.fixture(scope="module")
-def two_runs(data, tmp_path_factory):
+def two_runs(tiny, data, tmp_path_factory):
     """The same command under both generations into one folder, started by the same interpreter; its log and scores."""
     output = tmp_path_factory.mktemp("both")
     logs = {}
     for which in ("current", "card"):
-        argv = [sys.executable, *map(str, command(data[0], output, which))]
+        argv = [sys.executable, *map(str, command(tiny, data[0], output, which))]
         done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
         assert done.returncode == 0, done.stderr
         logs[which] = done.stderr
@@ -168,7 +168,7 @@ def test_manifest_and_mtebs_loader_keep_the_generations_apart(two_runs):
         assert record["metric"] == ("map" if card else "map_at_1000")
         assert record["scikit_learn"] == ("1.7.2" if card else "1.8.0")
     loaded = ResultCache(output).load_results(
-        models=["local/mini-qwen3"], tasks=TASKS, load_experiments="match_name", require_model_meta=False
+        models=["local/tiny"], tasks=TASKS, load_experiments="match_name", require_model_meta=False
     )
     found = {}
     for model in loaded.model_results:

@@ -3,14 +3,18 @@
 import csv
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from scipy.stats import spearmanr
 
 from qzhou_eval import Embedder, cli
-from qzhou_eval.smoke.__main__ import CHECKPOINT
 from qzhou_eval.tasks import all_tasks
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -73,19 +77,43 @@ def local_tasks(root) -> list[str]:
     return [t.name for t in all_tasks().values() if t.benchmark == "cmteb" and (root / t.path).is_dir()]
 
 
+def scores(folder) -> dict[tuple[str, str, str], float]:
+    """By (setting, task, dimension), as the report wrote them."""
+    with (folder / "report" / "scores.csv").open(encoding="utf-8") as file:
+        return {(row["setting"], row["task"], row["dim"]): float(row["score"]) for row in csv.DictReader(file)}
+
+
+def command(model, root, tasks, output, *more) -> list[str]:
+    argv = ["run", "--model_name_or_path", str(model), "--data_dir", str(root), "--device", "cpu", "--tasks", *tasks]
+    return [*argv, "--dim", "64", "96", "--output_dir", str(output), "--max_length", "128", *more]
+
+
 @pytest.mark.parametrize(("part", "count"), [("cmteb", 4), ("cmteb-lookalike", 11)])
-def test_every_local_task_ends_in_the_tables(data_root, tmp_path, capsys, part, count):
+def test_every_local_task_ends_in_the_tables(*, data_root, tiny, tmp_path, capsys, part, count):
     tasks = local_tasks(data_root / part)
     assert len(tasks) == count
-    argv = ["run", "--model_name_or_path", str(CHECKPOINT), "--data_dir", str(data_root / part), "--device", "cpu"]
-    argv += ["--tasks", *tasks, "--dim", "128", "1792", "--output_dir", str(tmp_path), "--max_length", "128"]
-    assert cli.main(argv) == 0
-    out = capsys.readouterr().out
-    assert "QZhou-Embedding-Zh (published)" in out
-    with (tmp_path / "report" / "scores.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert {(row["task"], row["dim"]) for row in rows} == {(t, d) for t in tasks for d in ("128", "1792")}
-    assert all(math.isfinite(float(row["score"])) for row in rows)
+    assert cli.main(command(tiny, data_root / part, tasks, tmp_path)) == 0
+    assert "QZhou-Embedding-Zh (published)" in capsys.readouterr().out
+    found = scores(tmp_path)
+    assert {key[1:] for key in found} == {(t, d) for t in tasks for d in ("64", "96")}
+    assert all(math.isfinite(score) for score in found.values())
     manifest = json.loads((tmp_path / "manifest.json").read_text("utf-8"))
     for variant in manifest["variants"].values():
         assert all(task["record"]["data"].startswith("local-") for task in variant["tasks"].values())
+
+
+def test_the_official_sts_and_pair_tasks_score_the_same_under_both_generations(data_root, tiny, tmp_path):
+    """Real texts: none of the four mechanisms of docs/fidelity.md touches these tasks."""
+    tasks = local_tasks(data_root / "cmteb")
+    for which in ("current", "card"):
+        argv = command(tiny, data_root / "cmteb", tasks, tmp_path, "--mteb", which)
+        argv = [sys.executable, "-m", "qzhou_eval.cli", *argv]
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == 0, done.stderr
+        encoded = [line for line in done.stderr.splitlines() if line.startswith("[")]
+        assert len(encoded) == len(tasks)
+        assert all(("all in the store" in line) == (which == "card") for line in encoded)
+    found = scores(tmp_path)
+    card = {key[1:]: score for key, score in found.items() if "mteb 1.38.30" in key[0]}
+    current = {key[1:]: score for key, score in found.items() if "mteb 1.38.30" not in key[0]}
+    assert card == current and len(card) == 2 * len(tasks)
