@@ -11,7 +11,7 @@ from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
-from qzhou_eval.adapter.reading import own_arrow_cache, readable_errors, text_list
+from qzhou_eval.adapter.reading import own_arrow_cache, point_at, readable_errors, text_list
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
 from qzhou_eval.results import Variant
 from qzhou_eval.tasks import DataSource, Task
@@ -27,9 +27,7 @@ def load(task: Task, source: DataSource) -> AbsTask:
         BadInput: mteb cannot read the data.
     """
     mteb_task = _new(task)
-    if source.folder is not None:
-        where = {"path": str(source.folder), "revision": source.revision}
-        mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
+    point_at(mteb_task, source)
     with own_arrow_cache(source), readable_errors(task, source):
         mteb_task.load_data()
     return mteb_task

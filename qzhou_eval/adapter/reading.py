@@ -29,6 +29,13 @@ def own_arrow_cache(source: DataSource):
         datasets.config.HF_DATASETS_CACHE = before
 
 
+def point_at(mteb_task, source: DataSource) -> None:
+    """Make one task object read a local folder; the hub's task stays as it is."""
+    if source.folder is not None:
+        where = {"path": str(source.folder), "revision": source.revision}
+        mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
+
+
 @contextmanager
 def readable_errors(task: Task, source: DataSource):
     """Turn whatever mteb and datasets raise over broken data into one line that names the task."""
