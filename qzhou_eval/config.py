@@ -11,7 +11,7 @@ from qzhou_eval.generation import CARD_MTEB, generation
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
-from qzhou_eval.results import DEFAULT_PROFILE, Variant
+from qzhou_eval.results import DEFAULT_PROFILE, SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task, locate, select
 from qzhou_eval.vectors import check_dim
 
@@ -33,6 +33,7 @@ class RunConfig:
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
     data_dir: Path | None = None
     eval_workers: int | None = None
+    evaluators: str = SHARED
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Run:
     output_dir: Path
     store_dir: Path
     eval_workers: int | None
+    evaluators: str
     open_tokenizer: Callable
     open_encoder: Callable
 
@@ -98,6 +100,7 @@ def prepare(config: RunConfig) -> Run:
         output_dir=output_dir,
         store_dir=store_dir,
         eval_workers=config.eval_workers,
+        evaluators=config.evaluators,
         open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
         open_encoder=partial(_open_encoder, checkpoint, profile, settings),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from qzhou_eval.averages import task_score
 from qzhou_eval.files import publish, temporary_in, write_text
 from qzhou_eval.profile import Profile
-from qzhou_eval.results import Variant
+from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
 
 
@@ -25,6 +25,7 @@ class EvaluateJob:
     store_dir: Path
     output_dir: Path
     variants: tuple[Variant, ...]
+    evaluators: str = SHARED
 
 
 def evaluate(job: EvaluateJob) -> dict[int, float]:
@@ -46,8 +47,8 @@ def evaluate(job: EvaluateJob) -> dict[int, float]:
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
     mteb_task = mteb.load(job.task, job.source)
     scores = {}
-    for variant in job.variants:
-        result = mteb.score(mteb_task, job.task, job.source, vectors, variant)
+    scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
+    for variant, result in scored:
         _write(job.output_dir / variant.folder, result, mteb.meta(variant))
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")

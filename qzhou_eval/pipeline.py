@@ -123,6 +123,7 @@ def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], *, cou
         store_dir=run.store_dir.resolve(),
         output_dir=run.output_dir.resolve(),
         variants=tuple(variants),
+        evaluators=run.evaluators,
     )
 
     noted: Future = Future()  # done when the note is written, which is later than the scoring itself

@@ -19,6 +19,8 @@ from qzhou_eval.generation import generation
 
 DEFAULT_PROFILE = "qzhou-zh"
 
+SHARED, MTEB = EVALUATORS = ("shared", "mteb")  # work that dimensions have in common done once, or mteb alone
+
 
 @dataclass(frozen=True)
 class Variant:

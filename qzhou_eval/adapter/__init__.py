@@ -1,7 +1,7 @@
 """Between us and mteb: one face for each generation, and what both share. The rest does not know which one runs.
 
 A face is a module with four functions: ``load`` (a task and its data), ``calls`` (the texts that mteb will ask
-for), ``score`` (a task from stored vectors, at one variant) and ``meta`` (what ``model_meta.json`` says).
+for), ``score`` (a task from stored vectors, at each variant) and ``meta`` (what ``model_meta.json`` says).
 """
 
 from qzhou_eval.generation import generation

@@ -6,6 +6,7 @@ From the hub each task comes at the revision that this mteb pins.
 
 import random
 import time
+from collections.abc import Iterator, Sequence
 
 import mteb
 import numpy as np
@@ -61,15 +62,24 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     return recorded.calls
 
 
-def score(mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variant: Variant) -> TaskResult:
-    """Score ``task`` at one variant.
+def score(
+    mteb_task: AbsTask,
+    task: Task,
+    source: DataSource,
+    vectors: TaskVectors,
+    variants: Sequence[Variant],
+    *,
+    evaluators: str,
+) -> Iterator[tuple[Variant, TaskResult]]:
+    """Score ``task`` at each variant; ``evaluators`` is not asked, this mteb always scores by its own code alone.
 
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
     """
-    start = time.monotonic()
-    by_split = _evaluate(mteb_task, task, source, _Encoder(vectors, dim=variant.dim, normalize=variant.normalize))
-    return TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start)
+    for variant in variants:
+        start = time.monotonic()
+        by_split = _evaluate(mteb_task, task, source, _Encoder(vectors, dim=variant.dim, normalize=variant.normalize))
+        yield variant, TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start)
 
 
 def _evaluate(mteb_task: AbsTask, task: Task, source: DataSource, encoder: "_Encoder") -> dict:

@@ -1,6 +1,7 @@
 """The face of mteb 2.26.24: its task objects, its encoder protocol, its result files."""
 
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import mteb
@@ -57,21 +58,32 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     return recorded.calls
 
 
-def score(mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variant: Variant) -> TaskResult:
-    """Score ``task`` at one variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
+def score(
+    mteb_task: AbsTask,
+    task: Task,
+    source: DataSource,
+    vectors: TaskVectors,
+    variants: Sequence[Variant],
+    *,
+    evaluators: str,
+) -> Iterator[tuple[Variant, TaskResult]]:
+    """Score ``task`` at each variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
 
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
     """
-    encoder = _Encoder(vectors, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
-    start = time.monotonic()
-    with readable_errors(task, source):
-        by_split = {
-            split: mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS) for split in mteb_task.eval_splits
-        }
-        return TaskResult.from_task_results(
-            mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
-        )
+    for variant in variants:
+        encoder = _Encoder(vectors, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
+        start = time.monotonic()
+        with readable_errors(task, source):
+            by_split = {
+                split: mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
+                for split in mteb_task.eval_splits
+            }
+            result = TaskResult.from_task_results(
+                mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
+            )
+        yield variant, result
 
 
 def meta(variant: Variant) -> dict:

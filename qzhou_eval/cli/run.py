@@ -7,6 +7,7 @@ from pathlib import Path
 from qzhou_eval.cli.flags import add_score_profile, boolean, existing_folder, layers
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.generation import ensure
+from qzhou_eval.results import EVALUATORS, SHARED
 
 
 def add(verbs) -> None:
@@ -50,6 +51,12 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
     where.add_argument("--output_dir", type=Path, metavar="D", help="default: results/<model name>")
     where.add_argument("--store_dir", type=Path, metavar="S", help="vectors; default: D/store")
+    where.add_argument(
+        "--evaluators",
+        choices=EVALUATORS,
+        default=SHARED,
+        help="shared: what all dimensions have in common is done once, same scores; mteb: its own code alone",
+    )
     add_score_profile(where)
     if dry_run:
         where.add_argument("--dry_run", action="store_true", help="print the plan and stop")
