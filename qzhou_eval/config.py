@@ -196,8 +196,8 @@ def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, setti
         experiment["max_length"] = settings.max_length
     if settings.truncate != "whole":
         experiment["truncate"] = settings.truncate
-    if settings.dtype != profile.dtype:
-        experiment["dtype"] = settings.dtype
+    if settings.precision != profile.dtype:
+        experiment["dtype"] = settings.precision
     if not config.normalize:
         experiment["normalize"] = "off"
     if not config.use_instruction:
@@ -216,7 +216,7 @@ def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, setti
             use_instruction=config.use_instruction,
             max_length=settings.max_length,
             truncate=settings.truncate,
-            dtype=settings.dtype,
+            dtype=settings.precision,
             experiment=tuple(sorted((experiment | ({"dim": dim} if dim != width else {})).items())),
         )
         for dim in dimensions(config.dim, profile, width)

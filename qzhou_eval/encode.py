@@ -2,9 +2,13 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from qzhou_eval.store import Store, prompt_key
 
@@ -20,18 +24,37 @@ class EncodeError(RuntimeError):
 
 @dataclass(frozen=True)
 class EncodeCounts:
-    """How much of a task's prompts there was to do, and how long it took."""
+    """How much of a task's prompts there was to do, and how long it took.
+
+    ``padding_tokens`` were forwarded beside the ``encoded_tokens``; ``share_of_ceiling`` is the arithmetic done per
+    second as a share of what the device reaches in one large matrix product, None where nothing was encoded.
+    """
 
     prompts: int
     tokens: int
     cut: int
     encoded: int
     encoded_tokens: int
+    padding_tokens: int
     seconds: float
+    share_of_ceiling: float | None
 
 
-def encode(prompts: list[str], store: Store, open_tokenizer, open_encoder, identity: dict) -> EncodeCounts:
-    """Bring the vectors of distinct ``prompts`` into the store; only the missing ones meet the model.
+@dataclass(frozen=True)
+class Prompts:
+    """Distinct prompts as their keys in the store and their token ids."""
+
+    keys: list[bytes]
+    tokenized: list
+
+
+def tokenize(prompts: list[str], tokenizer) -> Prompts:
+    """Keys and token ids of distinct rendered prompts; may run in another thread than :func:`encode`."""
+    return Prompts([prompt_key(prompt) for prompt in prompts], tokenizer(prompts))
+
+
+def encode(prompts: Prompts, store: Store, open_encoder, identity: dict) -> EncodeCounts:
+    """Bring the vectors of ``prompts`` into the store; only the missing ones meet the model.
 
     A shard is written every few thousand prompts or every minute, so a kill loses little.
 
@@ -39,28 +62,53 @@ def encode(prompts: list[str], store: Store, open_tokenizer, open_encoder, ident
         EncodeError: a vector is not finite.
         BadInput: the store cannot be written.
     """
-    start = time.monotonic()
-    keys = [prompt_key(prompt) for prompt in prompts]
-    tokenized = open_tokenizer()(prompts)
-    missing = [i for i, key in enumerate(keys) if key not in store]
+    missing = [i for i, key in enumerate(prompts.keys) if key not in store]
+    lengths = [len(prompts.tokenized[i].ids) for i in missing]
+    forwarded, seconds, share = 0, 0.0, None
     if missing:
         encoder = open_encoder()
         store.create(identity, encoder.made_with)
-        waiting = _Waiting(store)
-        for rows, vectors in encoder.stream([tokenized[i] for i in missing]):
-            if not torch.isfinite(vectors).all():
-                bad = int((~torch.isfinite(vectors).all(dim=1)).nonzero()[0])
-                raise EncodeError(f"the model gave NaN or infinity for prompt {keys[missing[rows[bad]]].hex()}")
-            waiting.add([keys[missing[row]] for row in rows], vectors)
-        waiting.flush()
+        start = time.monotonic()
+        forwarded = _encode([prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing], store, encoder)
+        seconds = time.monotonic() - start
+        share = encoder.share_of_ceiling(lengths, seconds)
     return EncodeCounts(
-        prompts=len(prompts),
-        tokens=sum(len(t.ids) for t in tokenized),
-        cut=sum(t.cut for t in tokenized),
+        prompts=len(prompts.keys),
+        tokens=sum(len(t.ids) for t in prompts.tokenized),
+        cut=sum(t.cut for t in prompts.tokenized),
         encoded=len(missing),
-        encoded_tokens=sum(len(tokenized[i].ids) for i in missing),
-        seconds=time.monotonic() - start,
+        encoded_tokens=sum(lengths),
+        padding_tokens=forwarded - sum(lengths),
+        seconds=round(seconds, 3),
+        share_of_ceiling=share,
     )
+
+
+def _encode(keys: list[bytes], tokenized: list, store: Store, encoder) -> int:
+    """Encode and store prompts; the number of tokens forwarded, padding included."""
+    forwarded = 0
+    waiting = _Waiting(store)
+    with _progress(sum(len(t.ids) for t in tokenized)) as progress:
+        for done in encoder.stream(tokenized):
+            if not torch.isfinite(done.vectors).all():
+                bad = int((~torch.isfinite(done.vectors).all(dim=1)).nonzero()[0])
+                raise EncodeError(f"the model gave NaN or infinity for prompt {keys[done.rows[bad]].hex()}")
+            waiting.add([keys[row] for row in done.rows], done.vectors)
+            forwarded += done.forwarded
+            progress.update(sum(len(tokenized[row].ids) for row in done.rows))
+    waiting.flush()
+    return forwarded
+
+
+@contextmanager
+def _progress(tokens: int) -> Iterator[tqdm]:
+    """A bar in tokens on a terminal, nothing elsewhere or where only warnings are wanted."""
+    off = True if not log.isEnabledFor(logging.INFO) else None
+    with (
+        logging_redirect_tqdm(),
+        tqdm(total=tokens, unit=" tokens", unit_scale=True, desc="encoding", leave=False, disable=off) as progress,
+    ):
+        yield progress
 
 
 class _Waiting:

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 
 from qzhou_eval.config import Run
-from qzhou_eval.encode import EncodeCounts, EncodeError, encode
+from qzhou_eval.encode import EncodeCounts, EncodeError, Prompts, encode, tokenize
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate import EvaluateJob, evaluate
+from qzhou_eval.model.batches import ahead
 from qzhou_eval.plan import TaskPlan, plan_task
 from qzhou_eval.results import Manifest, Variant, record_for
 from qzhou_eval.store import Store
@@ -69,20 +70,18 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
     outcome = Outcome(kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
     store = Store(run.store_dir, run.fingerprint)
     store.refresh()
-    open_tokenizer, open_encoder = cache(run.open_tokenizer), cache(run.open_encoder)
-    if "encode" in stages:
-        open_tokenizer()
+    open_encoder = cache(run.open_encoder)
+    tokenizer = run.open_tokenizer() if "encode" in stages else None
     scoring: list[Future] = []
-    for number, (task, planned) in enumerate(_plans(run, pool, [t for t in run.tasks if t.name in todo]), start=1):
-        try:
-            plan = planned.result()
-        except BadInput as error:
-            outcome.fail(task, error)
+    plans = ahead(_tokenized(_plans(run, pool, [t for t in run.tasks if t.name in todo]), tokenizer), count=1)
+    for number, (task, plan, prompts) in enumerate(plans, start=1):
+        if isinstance(plan, BadInput):
+            outcome.fail(task, plan)
             continue
         counts = {"texts": plan.texts, "samples": plan.samples, "instruction": _instruction(run, task)}
-        if "encode" in stages:
+        if prompts is not None:
             try:
-                done = encode(plan.prompts, store, open_tokenizer, open_encoder, run.identity)
+                done = encode(prompts, store, open_encoder, run.identity)
             except EncodeError as error:
                 outcome.fail(task, error)
                 continue
@@ -112,6 +111,19 @@ def _plans(run: Run, pool: Executor, tasks: list[Task]) -> Iterator[tuple[Task, 
         if len(ahead) >= PLANS_AHEAD:
             yield ahead.popleft()
     yield from ahead
+
+
+def _tokenized(
+    plans: Iterator[tuple[Task, Future]], tokenizer
+) -> Iterator[tuple[Task, TaskPlan | BadInput, Prompts | None]]:
+    """Plans as they are done, with their token ids if there is a tokenizer; or why a task has no plan."""
+    for task, planned in plans:
+        try:
+            plan = planned.result()
+        except BadInput as error:
+            yield task, error, None
+        else:
+            yield task, plan, tokenizer and tokenize(plan.prompts, tokenizer)
 
 
 def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], *, counts: dict, outcome: Outcome) -> Future:
@@ -164,4 +176,5 @@ def _encoded_line(plan: TaskPlan, done: EncodeCounts) -> str:
     )
     if not done.encoded:
         return f"{line}; all in the store"
-    return f"{line}; encoded {done.encoded:,} at {done.encoded_tokens / done.seconds:,.0f} tokens/s"
+    line = f"{line}; encoded {done.encoded:,} at {done.encoded_tokens / max(done.seconds, 1e-3):,.0f} tokens/s"
+    return line if done.share_of_ceiling is None else f"{line}, {done.share_of_ceiling:.0%} of the ceiling"

@@ -81,14 +81,15 @@ def test_the_manifest_says_what_every_result_was_made_with(first, tiny):
         assert entry["provenance"]["token_prepending"].startswith("inputs of layers[1] to layers[7]")
         for task in entry["tasks"].values():
             (encoded,) = task["encoded_with"]
-            assert encoded["attention"] == "sdpa"
+            assert encoded["attention"] == "packed, runs"
             assert encoded["device"] == "cpu"
             assert encoded["versions"]["torch"] == torch.__version__
             assert encoded["hardware"]["cores"] >= 1
             assert task["scored_with"]["scikit-learn"] == sklearn.__version__
             assert task["code"].keys() == {"version", "commit", "changed"}
             assert task["seed"] == mteb.get_task("STSB").seed
-            assert task["cut"] == 0 and task["tokens"] > 0
+            assert task["cut"] == task["padding_tokens"] == 0 and task["tokens"] > 0
+            assert task["seconds"] > 0 and task["share_of_ceiling"] > 0
             assert task["record"]["data"].startswith("local-")
 
 

@@ -68,7 +68,15 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
         help="auto: bfloat16 on a GPU, float32 on a CPU",
     )
     machine.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    machine.add_argument(
+        "--attention",
+        choices=("auto", "packed", "padded"),
+        default="auto",
+        help="packed: many prompts in a row, no padding; auto: packed where the decoder can",
+    )
     machine.add_argument("--batch_tokens", type=int, metavar="N", help="tokens per forward pass")
+    machine.add_argument("--compile", action="store_true", help="compile the decoder's layers with torch.compile")
+    machine.add_argument("--fp8", action="store_true", help="FP8 matrix products; not for published scores")
     machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     machine.add_argument("--quiet", action="store_true", help="only warnings and the tables")

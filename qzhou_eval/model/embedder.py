@@ -2,25 +2,39 @@
 
 import logging
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from torch.nn.functional import cosine_similarity
 
 from qzhou_eval import prompts as prompt_rules
 from qzhou_eval.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model import fp8
+from qzhou_eval.model.batches import Batch, ahead, on_its_way, plan
+from qzhou_eval.model.ceiling import flops, matmul_rate
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
-from qzhou_eval.model.token_prepending import token_prepending
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.vectors import cut_and_normalize
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Vectors (b, width) of some prompts, on CPU in the model's dtype; ``forwarded`` counts tokens with padding."""
+
+    rows: list[int]
+    vectors: torch.Tensor
+    forwarded: int
 
 
 class Embedder:
@@ -39,7 +53,12 @@ class Embedder:
         dtype, device = getattr(torch, settings.dtype), settings.device
         self.model = load_decoder(checkpoint, dtype=dtype, device=device, trust_remote_code=settings.trust_remote_code)
         self.projection = load_projection(checkpoint, dtype=dtype, device=device)
+        self.parameters = sum(p.numel() for m in (self.model, self.projection) if m for p in m.parameters())
         self._check_parameters()
+        self._forward = Forward(self.model, self.projection, settings)
+        self.fp8_cosine = self._use_fp8() if settings.fp8 else None
+        if settings.compile:
+            self._forward.compile()
 
     @classmethod
     def from_pretrained(
@@ -54,7 +73,10 @@ class Embedder:
         max_length: int | None = None,
         truncate: str = "whole",
         trust_remote_code: bool = False,
+        attention: str = "auto",
         batch_tokens: int | None = None,
+        compile: bool = False,
+        fp8: bool = False,
     ) -> "Embedder":
         """Load a model folder or hub id.
 
@@ -67,6 +89,11 @@ class Embedder:
             truncate: ``"whole"`` cuts the rendered prompt, as published; ``"text"`` cuts the text.
             trust_remote_code: run the code that the checkpoint brings, if it brings any. It then decides on token
                 prepending; ours stays off, and asking for it is an error.
+            attention: ``"packed"`` puts many prompts in one row without padding, ``"padded"`` pads them;
+                ``"auto"`` packs where the decoder can, and says so once where it cannot.
+            batch_tokens: tokens per forward pass; None is 16384 on a GPU and 4096 on a CPU.
+            compile: compile the decoder's layers with torch.compile.
+            fp8: FP8 matrix products in the decoder's layers; other vectors, not for published scores.
 
         Raises:
             BadInput: no such model, tensors missing or unexpected, no placeholder token, or a
@@ -81,7 +108,10 @@ class Embedder:
             max_length=max_length,
             truncate=truncate,
             trust_remote_code=trust_remote_code,
+            attention=attention,
             batch_tokens=batch_tokens,
+            compile=compile,
+            fp8=fp8,
         )
         return cls(checkpoint, rules, resolve_settings(checkpoint, rules, options))
 
@@ -95,17 +125,22 @@ class Embedder:
         """What vectors owe to this machine rather than to the settings: precision's companions, for the manifest."""
         return {
             "device": self.settings.device,
-            "attention": self.model.config._attn_implementation,
-            "batch_plan": f"longest first, padded left, up to {self.settings.batch_tokens} tokens with padding",
+            "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
+            "batch_plan": f"longest first, up to {self.settings.batch_tokens} tokens",
             "hardware": hardware(self.settings.device),
             "versions": versions(ENCODING_LIBRARIES),
-        }
+        } | ({"fp8_cosine": self.fp8_cosine} if self.settings.fp8 else {})
 
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, decoder and projection."""
-        modules = [self.model] if self.projection is None else [self.model, self.projection]
-        return sum(p.numel() for module in modules for p in module.parameters())
+    def share_of_ceiling(self, lengths: list[int], seconds: float) -> float | None:
+        """Arithmetic per second over prompts of these token counts, as a share of the device's matrix products."""
+        if self._forward.layers is None or not seconds:
+            return None
+        done = flops(self._forward.layers, self.model.config.get_text_config(decoder=True), lengths)
+        return round(done / seconds / self._matmul_rate, 4)
+
+    @cached_property
+    def _matmul_rate(self) -> float:
+        return matmul_rate(self.settings.device, getattr(torch, self.settings.dtype))
 
     def with_token_prepending(self, span: tuple[int, int] | None) -> "Embedder":
         """The same loaded weights with token prepending on another range of layers, or None for off.
@@ -144,63 +179,62 @@ class Embedder:
             float32 array (n, width), neither cut nor normalised.
         """
         vectors = torch.empty(len(prompts), self.width)
-        for rows, batch in self.stream(self.tokenize(prompts)):
-            vectors[rows] = batch.float()
+        for done in self.stream(self.tokenize(prompts)):
+            vectors[done.rows] = done.vectors.float()
         return vectors.numpy()
 
-    def stream(self, tokenized: list[Tokenized]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Yield (rows, vectors) per batch, longest prompts first; vectors (b, width) in the model's dtype, on CPU.
+    def stream(self, tokenized: list[Tokenized]) -> Iterator[Encoded]:
+        """Yield vectors per batch, longest prompts first.
 
-        A batch holds prompts of similar length, at most ``batch_tokens`` tokens with their padding. A prompt
-        without a single token has no last one: its vector is zero.
+        The next batch is made in another thread, and is on its way before one waits for the vectors of the last.
+        A prompt without a single token has no last one: its vector is zero.
+
+        Raises:
+            BadInput: token prepending, and a prompt does not hold the placeholder in its place.
         """
-        order = sorted(range(len(tokenized)), key=lambda i: -len(tokenized[i].ids))
-        start = 0
-        while start < len(order):
-            longest = max(1, len(tokenized[order[start]].ids))
-            rows = order[start : start + max(1, self.settings.batch_tokens // longest)]
-            yield rows, self._forward([tokenized[i].ids for i in rows])
-            start += len(rows)
+        sequences = [prompt.ids for prompt in tokenized]
+        self._check_placeholder(sequences)
+        empty = [row for row, ids in enumerate(sequences) if not ids]
+        if empty:
+            dtype = getattr(torch, self.settings.dtype)
+            yield Encoded(empty, torch.zeros(len(empty), self.width, dtype=dtype), forwarded=0)
+        rows = plan([len(ids) for ids in sequences], self.settings.batch_tokens, packed=self._forward.packed)
+        waiting = None
+        for batch in ahead(self._forward.batch(some, sequences) for some in rows):
+            started = batch, on_its_way(self._vectors(batch))
+            if waiting is not None:
+                yield _arrived(*waiting)
+            waiting = started
+        if waiting is not None:
+            yield _arrived(*waiting)
 
-    @torch.inference_mode()
-    def _forward(self, sequences: list[array]) -> torch.Tensor:
-        width = max(1, *map(len, sequences))
-        ids = torch.zeros(len(sequences), width, dtype=torch.long)
-        mask = torch.zeros(len(sequences), width, dtype=torch.long)
-        for row, sequence in enumerate(sequences):
-            ids[row, width - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
-            mask[row, width - len(sequence) :] = 1
-        lengths = mask.sum(dim=1)
-        batch = dict(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-        )
-        batch = {name: tensor.to(self.settings.device) for name, tensor in batch.items()}
-        hidden = self._decode(batch, ids, width - lengths)[:, -1]
-        vectors = hidden if self.projection is None else self.projection(hidden)
-        vectors[(lengths == 0).to(vectors.device)] = 0
-        return vectors.cpu()
+    def _vectors(self, batch: Batch) -> torch.Tensor:
+        placeholder = self._placeholder and self._placeholder[0]
+        return self._forward(batch, span=self.settings.token_prepending, placeholder=placeholder)
 
-    def _decode(self, batch: dict, ids: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-        if self.settings.token_prepending is None:
-            return self.model(**batch, use_cache=False).last_hidden_state
+    def _check_placeholder(self, sequences: list[array]) -> None:
+        if self._placeholder is None:
+            return
         position, token = self._placeholder
-        columns = starts + position
-        if ids.shape[1] <= position or not (ids.gather(1, columns[:, None]) == token).all():
+        if any(len(ids) <= position or ids[position] != token for ids in sequences if ids):
             raise BadInput(
                 f"token prepending: a prompt does not hold {self.profile.placeholder} as token {position}; "
                 f"is it rendered by profile {self.profile.name}?"
             )
-        first, last = self.settings.token_prepending
-        with token_prepending(
-            self.model,
-            placeholder_positions=columns.to(self.settings.device),
-            last_positions=torch.full_like(columns, ids.shape[1] - 1).to(self.settings.device),
-            first_layer=first,
-            last_layer=last,
-        ):
-            return self.model(**batch, use_cache=False).last_hidden_state
+
+    def _use_fp8(self) -> float:
+        """Switch to FP8 and return the mean cosine of a few texts' vectors to those before, in bfloat16."""
+        exact = torch.from_numpy(self.encode(fp8.PROBE, normalize=False))
+        try:
+            fp8.use_fp8(self._forward.layers)
+        except ValueError as error:
+            raise BadInput(f"--fp8: {error}; drop it") from None
+        cosines = cosine_similarity(torch.from_numpy(self.encode(fp8.PROBE, normalize=False)), exact)
+        log.warning(
+            "FP8, not for published scores: cosine to bfloat16 over %d texts: mean %.5f, lowest %.5f",
+            *(len(fp8.PROBE), cosines.mean(), cosines.min()),
+        )
+        return round(float(cosines.mean()), 6)
 
     def _check_parameters(self) -> None:
         """Hold the parameter count against the profile's, if this is the profile's model."""
@@ -210,3 +244,7 @@ class Embedder:
         elif self.parameters != published:
             named = f"{self.profile.model.name} has {published:,}"
             raise BadInput(f"{self.checkpoint.folder}: {self.parameters:,} parameters, but {named}")
+
+
+def _arrived(batch: Batch, wait: Callable[[], torch.Tensor]) -> Encoded:
+    return Encoded(batch.rows, wait(), forwarded=batch.tokens)

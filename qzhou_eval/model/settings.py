@@ -9,6 +9,7 @@ from qzhou_eval.profile import Profile
 
 DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
+ATTENTION = ("auto", "packed", "padded")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,10 @@ class EncoderOptions:
     max_length: int | None = None
     truncate: str = "whole"
     trust_remote_code: bool = False
+    attention: str = "auto"
     batch_tokens: int | None = None
+    compile: bool = False
+    fp8: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,15 @@ class EncoderSettings:
     dtype: str
     device: str
     trust_remote_code: bool
+    attention: str
     batch_tokens: int
+    compile: bool
+    fp8: bool
+
+    @property
+    def precision(self) -> str:
+        """The dtype, or ``fp8``: what results are filed under."""
+        return "fp8" if self.fp8 else self.dtype
 
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict:
         """All that, with the prompt, decides a vector under one version of the libraries (the manifest notes it)."""
@@ -48,7 +60,7 @@ class EncoderSettings:
             "template_end": profile.suffix if self.truncate == "text" else None,
             "end_token": profile.end_token,
             "pooling": "last token",
-            "dtype": self.dtype,
+            "dtype": self.precision,
             "width": checkpoint.width,
         }
 
@@ -70,6 +82,10 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
         dtype = "bfloat16" if on_gpu else "float32"
     if dtype not in DTYPES:
         raise BadInput(f"--dtype {dtype}: choose auto, {', '.join(DTYPES)}")
+    if options.fp8 and dtype != "bfloat16":
+        raise BadInput(f"--fp8: made from bfloat16 weights, not {dtype}; give --dtype bfloat16")
+    if options.attention not in ATTENTION:
+        raise BadInput(f"--attention {options.attention}: choose {', '.join(ATTENTION)}")
     if options.truncate not in TRUNCATE:
         raise BadInput(f"--truncate {options.truncate}: choose {' or '.join(TRUNCATE)}")
     max_length = profile.max_length if options.max_length is None else options.max_length
@@ -81,6 +97,8 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
             "--trust_remote_code: the checkpoint's own code decides on token prepending; "
             "drop --token_prepending and --tp_layers"
         )
+    if remote_code and (options.fp8 or options.compile):
+        raise BadInput("--trust_remote_code: the checkpoint's own code runs as it is; drop --fp8 and --compile")
     return EncoderSettings(
         token_prepending=None if remote_code else _layer_range(options.token_prepending, profile, checkpoint),
         max_length=max_length,
@@ -88,7 +106,10 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
         dtype=dtype,
         device=device,
         trust_remote_code=remote_code,
+        attention=options.attention,
         batch_tokens=options.batch_tokens or (16384 if on_gpu else 4096),
+        compile=options.compile,
+        fp8=options.fp8,
     )
 
 

@@ -10,8 +10,9 @@ layer-1 to layer-7 (index)". The reference code of Fu et al. counts its exiting 
 exclusively, so the same two numbers there mean layers 1 to 6.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -77,12 +78,36 @@ def token_prepending(
     check_range(first_layer, last_layer, len(layers))
     _check_positions(placeholder_positions, last_positions)
     rows = torch.arange(len(last_positions), device=last_positions.device)
+    places = Places(rows=len(rows), placeholder=(rows, placeholder_positions), last=(rows, last_positions))
+    with prepending(layers[first_layer : last_layer + 1], places):
+        yield
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where tokens are prepended in hidden states of ``rows`` rows: integer tensors (n,) of rows and of columns.
+
+    A packed batch has one row, which holds n sequences; a padded one has a row for each.
+    """
+
+    rows: int
+    placeholder: tuple[torch.Tensor, torch.Tensor]
+    last: tuple[torch.Tensor, torch.Tensor]
+
+
+@contextmanager
+def prepending(layers: Iterable[nn.Module], places: Places) -> Iterator[None]:
+    """The same for given layers and places, which are not checked: reading them would wait for a GPU.
+
+    Raises:
+        ValueError: a batch has another number of rows, or the block is inside another one of the same layers.
+    """
     changed = []
     try:
-        for layer in layers[first_layer : last_layer + 1]:
+        for layer in layers:
             if isinstance(layer, _Prepending):
                 raise ValueError("token prepending is already at work in this model")
-            layer._token_prepending = (rows, placeholder_positions, last_positions)
+            layer._token_prepending = places
             changed.append((layer, type(layer)))
             layer.__class__ = _prepending(type(layer))
         yield
@@ -100,11 +125,11 @@ class _Prepending:
     """
 
     def __call__(self, *args, **kwargs):
-        rows, placeholder, last = self._token_prepending
+        places = self._token_prepending
         hidden = args[0] if args else kwargs["hidden_states"]
-        if hidden.shape[0] != rows.shape[0]:
-            raise ValueError(f"token prepending: positions for {rows.shape[0]} sequences, a batch of {hidden.shape[0]}")
-        hidden = hidden.index_put((rows, placeholder), hidden[rows, last])
+        if hidden.shape[0] != places.rows:
+            raise ValueError(f"token prepending: positions for {places.rows} sequences, a batch of {hidden.shape[0]}")
+        hidden = hidden.index_put(places.placeholder, hidden[places.last])
         if args:
             return super().__call__(hidden, *args[1:], **kwargs)
         return super().__call__(**kwargs | {"hidden_states": hidden})

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 
 from qzhou_eval.environment import versions
+from qzhou_eval.model.embedder import Encoded
 from qzhou_eval.model.tokens import Tokenized
 
 WIDTH = 256
@@ -38,6 +39,10 @@ class CharNgram:
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
         return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
 
-    def stream(self, tokenized: list[Tokenized]) -> Iterator[tuple[list[int], torch.Tensor]]:
+    def stream(self, tokenized: list[Tokenized]) -> Iterator[Encoded]:
         texts = ["".join(map(chr, t.ids)) for t in tokenized]
-        yield list(range(len(texts))), torch.stack([vector(text) for text in texts])
+        vectors = torch.stack([vector(text) for text in texts])
+        yield Encoded(list(range(len(texts))), vectors, forwarded=sum(map(len, texts)))
+
+    def share_of_ceiling(self, lengths: list[int], seconds: float) -> None:
+        """No matrix products to measure."""

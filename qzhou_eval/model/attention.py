@@ -1,0 +1,127 @@
+"""Attention over packed prompts: many in one row, each attending only to itself, no mask in memory.
+
+Registered with transformers under :data:`NAME`; the bounds of the prompts come as ``cu_seq_lens_q``, transformers'
+own keyword for packed rows. Two kernels: torch's variable-length flash attention on a GPU in half precision, and
+elsewhere torch's dense attention over runs of prompts of one length, which a batch sorted by length has few of.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+
+NAME = "qzhou_packed"
+
+
+def kernel(device: torch.device, dtype: torch.dtype) -> str:
+    """Which kernel serves: ``"varlen"`` (CUDA from compute capability 8.0, half precision) or ``"runs"``."""
+    half = dtype in (torch.bfloat16, torch.float16)
+    if device.type == "cuda" and half and torch.cuda.get_device_capability(device) >= (8, 0):
+        return "varlen"
+    return "runs"
+
+
+def use_packed_attention(model: nn.Module) -> None:
+    """Let a decoder of transformers use packed attention; it then needs ``cu_seq_lens_q`` in every call."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    ALL_ATTENTION_FUNCTIONS.register(NAME, _attention)
+    model.config._attn_implementation = NAME
+
+
+def packed_inputs(starts: torch.Tensor, longest: int) -> dict:
+    """The keyword arguments that a decoder passes on to packed attention.
+
+    The mask of one number is not used: four dimensions keep every transformers from building one of its own.
+    """
+    return {
+        "attention_mask": torch.zeros(1, 1, 1, 1, device=starts.device),
+        "cu_seq_lens_q": starts,
+        "cu_seq_lens_k": starts,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
+
+
+def _attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **kwargs,
+) -> tuple[torch.Tensor, None]:
+    """Causal attention in the form that transformers calls; query (1, heads, tokens, size) -> (1, tokens, heads, size).
+
+    Raises:
+        ValueError: without the prompts' bounds, or with a kind of attention that is not done here.
+    """
+    if cu_seq_lens_q is None or query.shape[0] != 1:
+        raise ValueError("packed attention needs one row and the bounds of the prompts in it (cu_seq_lens_q)")
+    if softcap is not None or (sliding_window is not None and max_length_q > sliding_window):
+        raise ValueError("packed attention knows neither a soft cap nor a window shorter than the prompts")
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    states = torch.ops.qzhou_eval.packed_attention(query, key, value, cu_seq_lens_q, longest=max_length_q, scale=scale)
+    return states[None], None
+
+
+@torch.library.custom_op("qzhou_eval::packed_attention", mutates_args=())
+def _packed(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    starts: torch.Tensor,
+    *,
+    longest: int,
+    scale: float,
+) -> torch.Tensor:
+    """Query (tokens, heads, size), key and value (tokens, fewer heads, size) -> (tokens, heads, size)."""
+    if kernel(query.device, query.dtype) == "varlen":
+        return _varlen(query, key, value, starts, longest=longest, scale=scale)
+    return _by_runs(query, key, value, starts.tolist(), scale=scale)
+
+
+@_packed.register_fake
+def _(query, key, value, starts, *, longest, scale):
+    return torch.empty(query.shape, dtype=query.dtype, device=query.device)
+
+
+def _varlen(query, key, value, starts, *, longest: int, scale: float):
+    from torch.nn.attention.varlen import varlen_attn
+
+    states = (one.contiguous() for one in (query, key, value))
+    causal = (-1, 0)
+    return varlen_attn(*states, starts, starts, longest, longest, scale=scale, window_size=causal, enable_gqa=True)
+
+
+def _by_runs(query, key, value, starts: list[int], *, scale: float) -> torch.Tensor:
+    result = torch.empty(query.shape, dtype=query.dtype, device=query.device)
+    groups = query.shape[1] // key.shape[1]
+    for begin, end, count in _runs(starts):
+        q, k, v = (
+            states[begin:end].unflatten(0, (count, -1)).transpose(1, 2) for states in (query, key, value)
+        )  # (prompts, heads, tokens, size)
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+        states = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+        result[begin:end] = states.transpose(1, 2).flatten(0, 1)
+    return result
+
+
+def _runs(starts: list[int]) -> list[tuple[int, int, int]]:
+    """Neighbours of one length as (first token, token behind the last, how many prompts)."""
+    runs: list[tuple[int, int, int]] = []
+    for begin, end in pairwise(starts):
+        if runs and (runs[-1][1] - runs[-1][0]) == (end - begin) * runs[-1][2]:
+            runs[-1] = (runs[-1][0], end, runs[-1][2] + 1)
+        else:
+            runs.append((begin, end, 1))
+    return runs

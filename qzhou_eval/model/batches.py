@@ -1,0 +1,132 @@
+"""Token ids -> batches for a decoder, longest prompts first: packed in one row, or padded left. Knows no model."""
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some prompts as tensors, all int64 but ``starts``.
+
+    Packed: one row of all tokens, positions restarting, ``starts`` (n + 1,) int32 the sequences' bounds in it, and no
+    ``mask``. Padded: a row for each prompt, ``mask`` (n, longest) 0 where padded, and no ``starts``.
+
+    Attributes:
+        rows: which prompts these are.
+        ids: (rows, columns) token ids.
+        positions: (rows, columns) of each token in its own prompt.
+        last: (2, n) row and column of each prompt's last token.
+        first: (2, n) row and column of each prompt's first token.
+        longest: tokens of the longest prompt.
+    """
+
+    rows: list[int]
+    ids: torch.Tensor
+    positions: torch.Tensor
+    first: torch.Tensor
+    last: torch.Tensor
+    longest: int
+    starts: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are forwarded, padding included."""
+        return self.ids.numel()
+
+    def to(self, device: str) -> "Batch":
+        """The same on a device; to a GPU from pinned memory, without waiting for it."""
+        if not device.startswith("cuda"):
+            return self
+        moved = {
+            name: tensor.pin_memory().to(device, non_blocking=True)
+            for name, tensor in vars(self).items()
+            if isinstance(tensor, torch.Tensor)
+        }
+        return Batch(**vars(self) | moved)
+
+
+def plan(lengths: list[int], batch_tokens: int, *, packed: bool) -> Iterator[list[int]]:
+    """Which prompts go together, longest first: at most ``batch_tokens`` tokens, padding included, or one prompt.
+
+    Prompts without a token are left out: they have no last one.
+    """
+    rows: list[int] = []
+    size = 0
+    for row in sorted((i for i, length in enumerate(lengths) if length), key=lambda i: -lengths[i]):
+        more = lengths[row] if packed or not rows else lengths[rows[0]]
+        if rows and size + more > batch_tokens:
+            yield rows
+            rows, size, more = [], 0, lengths[row]
+        rows.append(row)
+        size += more
+    if rows:
+        yield rows
+
+
+def pack(rows: list[int], sequences: list[array]) -> Batch:
+    """The prompts one behind the other in one row, without padding."""
+    lengths = torch.tensor([len(sequences[row]) for row in rows])
+    starts = torch.zeros(len(rows) + 1, dtype=torch.long)
+    starts[1:] = lengths.cumsum(0)
+    first, last = starts[:-1], starts[1:] - 1
+    zeros = torch.zeros_like(first)
+    return Batch(
+        rows=rows,
+        ids=torch.cat([torch.tensor(sequences[row], dtype=torch.long) for row in rows])[None],
+        positions=(torch.arange(int(starts[-1])) - first.repeat_interleave(lengths))[None],
+        first=torch.stack([zeros, first]),
+        last=torch.stack([zeros, last]),
+        longest=int(lengths.max()),
+        starts=starts.int(),
+    )
+
+
+def pad(rows: list[int], sequences: list[array]) -> Batch:
+    """The prompts one below the other, padded on the left with token 0."""
+    lengths = torch.tensor([len(sequences[row]) for row in rows])
+    width = int(lengths.max())
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    for line, row in enumerate(rows):
+        ids[line, width - lengths[line] :] = torch.tensor(sequences[row], dtype=torch.long)
+    mask = (torch.arange(width) >= (width - lengths)[:, None]).long()
+    lines = torch.arange(len(rows))
+    return Batch(
+        rows=rows,
+        ids=ids,
+        positions=(mask.cumsum(dim=1) - 1).clamp(min=0),
+        first=torch.stack([lines, width - lengths]),
+        last=torch.stack([lines, torch.full_like(lines, width - 1)]),
+        longest=width,
+        mask=mask,
+    )
+
+
+def on_its_way(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Start copying to the CPU; the result waits for the copy and gives it."""
+    if not vectors.is_cuda:
+        return lambda: vectors
+    copy = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True).copy_(vectors, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record()
+
+    def wait() -> torch.Tensor:
+        done.synchronize()
+        return copy
+
+    return wait
+
+
+def ahead(items: Iterable, *, count: int = 2) -> Iterator:
+    """The same items, made ``count`` ahead in another thread."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        made = deque(thread.submit(next, iterator, end) for _ in range(count))
+        while (item := made.popleft().result()) is not end:
+            made.append(thread.submit(next, iterator, end))
+            yield item
