@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+PADDING = 0.015  # of a padded batch's own tokens
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -54,17 +56,20 @@ class Batch:
 def plan(lengths: list[int], batch_tokens: int, *, packed: bool) -> Iterator[list[int]]:
     """Which prompts go together, longest first: at most ``batch_tokens`` tokens, padding included, or one prompt.
 
-    Prompts without a token are left out: they have no last one.
+    A padded batch that is not small ends where its padding would pass :data:`PADDING` of its own tokens. Prompts
+    without a token are left out: they have no last one.
     """
     rows: list[int] = []
-    size = 0
+    own = 0
     for row in sorted((i for i, length in enumerate(lengths) if length), key=lambda i: -lengths[i]):
-        more = lengths[row] if packed or not rows else lengths[rows[0]]
-        if rows and size + more > batch_tokens:
+        more = own + lengths[row]
+        size = more if packed or not rows else (len(rows) + 1) * lengths[rows[0]]
+        too_sparse = size > batch_tokens / 8 and size > (1 + PADDING) * more
+        if rows and (size > batch_tokens or too_sparse):
             yield rows
-            rows, size, more = [], 0, lengths[row]
+            rows, more = [], lengths[row]
         rows.append(row)
-        size += more
+        own = more
     if rows:
         yield rows
 

@@ -1,0 +1,74 @@
+"""The benchmarks count what they say: the other sides' batches against sentence-transformers and mteb themselves."""
+
+import importlib.util
+import random
+from pathlib import Path
+
+import mteb
+import pytest
+from datasets import Dataset
+from mteb._create_dataloaders import create_dataloader
+from mteb.models import CachedEmbeddingWrapper
+from sentence_transformers import SentenceTransformer
+
+
+def benchmark(name: str):
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def counted(tiny):
+    """A sentence-transformers model that counts the tokens it forwards, padding included."""
+    model = SentenceTransformer(str(tiny), device="cpu")
+    model.seen = 0
+
+    def count(_module, args):
+        model.seen += args[0]["input_ids"].numel()
+
+    model[0].register_forward_pre_hook(count)
+    return model
+
+
+@pytest.fixture
+def texts() -> list[str]:
+    words = random.Random(3)
+    return ["".join(words.choices("今天气很好吗 abc，。", k=words.randint(1, 60))) for _ in range(180)] * 2
+
+
+def lengths(texts: list[str], model) -> dict[str, int]:
+    return {text: len(model.tokenizer(text)["input_ids"]) for text in texts}
+
+
+def test_the_published_procedures_batches_are_counted_as_sentence_transformers_makes_them(counted, texts):
+    for start in range(0, len(texts), 128):
+        counted.encode(texts[start : start + 128], batch_size=32)
+    assert benchmark("tokens").published_pass([texts], lengths(texts, counted)) == counted.seen
+
+
+def test_mtebs_cache_is_counted_as_it_works(counted, texts, tmp_path):
+    class Encoder:
+        mteb_model_meta = mteb.models.ModelMeta.create_empty()
+
+        def encode(self, inputs, **kwargs):
+            return counted.encode([text for batch in inputs for text in batch["text"]], batch_size=32)
+
+        similarity = similarity_pairwise = None
+
+    wrapper = CachedEmbeddingWrapper(Encoder(), tmp_path)
+    task = mteb.get_task("STSB")
+    calls = [texts[:150], texts[100:]]
+    for call in calls:
+        inputs = create_dataloader(Dataset.from_dict({"text": call}), task_metadata=task.metadata)
+        wrapper.encode(inputs, task_metadata=task.metadata, hf_split="test", hf_subset="default")
+    wrapper.close()
+    count = benchmark("tokens").cached_pass([(None, call) for call in calls], lengths(texts, counted))
+    assert count == counted.seen
+
+
+def test_the_packaged_checkpoints_tokens_are_counted_as_they_are_forwarded(tmp_path):
+    first, second = benchmark("tokens").forwarded_in_fact(tmp_path)
+    assert first > 100_000 and second == 0
