@@ -69,6 +69,7 @@ def test_mtebs_cache_is_counted_as_it_works(counted, texts, tmp_path):
     assert count == counted.seen
 
 
+@pytest.mark.slow
 def test_the_packaged_checkpoints_tokens_are_counted_as_they_are_forwarded(tmp_path):
     first, second = benchmark("tokens").forwarded_in_fact(tmp_path)
     assert first > 100_000 and second == 0

@@ -2,9 +2,9 @@
 
 import logging
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -15,10 +15,9 @@ from qzhou_eval import prompts as prompt_rules
 from qzhou_eval.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
-from qzhou_eval.model.batches import Batch, ahead, on_its_way, plan
 from qzhou_eval.model.ceiling import flops, matmul_rate
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
-from qzhou_eval.model.forward import Forward
+from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
@@ -26,15 +25,6 @@ from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.vectors import cut_and_normalize
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Vectors (b, width) of some prompts, on CPU in the model's dtype; ``forwarded`` counts tokens with padding."""
-
-    rows: list[int]
-    vectors: torch.Tensor
-    forwarded: int
 
 
 class Embedder:
@@ -184,9 +174,8 @@ class Embedder:
         return vectors.numpy()
 
     def stream(self, tokenized: list[Tokenized]) -> Iterator[Encoded]:
-        """Yield vectors per batch, longest prompts first.
+        """Yield vectors per batch, longest prompts first, in the model's dtype.
 
-        The next batch is made in another thread, and is on its way before one waits for the vectors of the last.
         A prompt without a single token has no last one: its vector is zero.
 
         Raises:
@@ -198,19 +187,12 @@ class Embedder:
         if empty:
             dtype = getattr(torch, self.settings.dtype)
             yield Encoded(empty, torch.zeros(len(empty), self.width, dtype=dtype), forwarded=0)
-        rows = plan([len(ids) for ids in sequences], self.settings.batch_tokens, packed=self._forward.packed)
-        waiting = None
-        for batch in ahead(self._forward.batch(some, sequences) for some in rows):
-            started = batch, on_its_way(self._vectors(batch))
-            if waiting is not None:
-                yield _arrived(*waiting)
-            waiting = started
-        if waiting is not None:
-            yield _arrived(*waiting)
-
-    def _vectors(self, batch: Batch) -> torch.Tensor:
-        placeholder = self._placeholder and self._placeholder[0]
-        return self._forward(batch, span=self.settings.token_prepending, placeholder=placeholder)
+        yield from self._forward.stream(
+            sequences,
+            self.settings.batch_tokens,
+            span=self.settings.token_prepending,
+            placeholder=self._placeholder and self._placeholder[0],
+        )
 
     def _check_placeholder(self, sequences: list[array]) -> None:
         if self._placeholder is None:
@@ -244,7 +226,3 @@ class Embedder:
         elif self.parameters != published:
             named = f"{self.profile.model.name} has {published:,}"
             raise BadInput(f"{self.checkpoint.folder}: {self.parameters:,} parameters, but {named}")
-
-
-def _arrived(batch: Batch, wait: Callable[[], torch.Tensor]) -> Encoded:
-    return Encoded(batch.rows, wait(), forwarded=batch.tokens)

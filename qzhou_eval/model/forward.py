@@ -2,7 +2,9 @@
 
 import logging
 from array import array
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.attention import kernel, packed_inputs, use_packed_attention
-from qzhou_eval.model.batches import Batch, pack, pad
+from qzhou_eval.model.batches import Batch, ahead, on_its_way, pack, pad, plan
 from qzhou_eval.model.last_tokens import can_be_cut, last_tokens_only
 from qzhou_eval.model.settings import EncoderSettings
 from qzhou_eval.model.token_prepending import Places, decoder_layers, prepending
@@ -19,6 +21,15 @@ log = logging.getLogger(__name__)
 
 PROBE = (2, 9, 9, 17)  # tokens of the prompts by which packed attention is held against padded
 PROBE_COSINE = 0.99  # in bfloat16 two right ways agree to about 0.9999; prompts that see each other do not
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Vectors (b, width) of some prompts, on CPU in the model's dtype; ``forwarded`` counts tokens with padding."""
+
+    rows: list[int]
+    vectors: torch.Tensor
+    forwarded: int
 
 
 class Forward:
@@ -69,6 +80,28 @@ class Forward:
             ).last_hidden_state
             hidden = hidden[0, : len(batch.rows)] if self.cut else hidden[batch.last[0], batch.last[1]]
             return hidden if self.projection is None else self.projection(hidden)
+
+    def stream(
+        self,
+        sequences: list[array],
+        batch_tokens: int,
+        *,
+        span: tuple[int, int] | None = None,
+        placeholder: int | None = None,
+    ) -> Iterator[Encoded]:
+        """Yield the vectors of all token sequences that are not empty, batch by batch.
+
+        The next batch is made in another thread, and is on its way before one waits for the vectors of the last.
+        """
+        rows = plan([len(ids) for ids in sequences], batch_tokens, packed=self.packed)
+        waiting = None
+        for batch in ahead(self.batch(some, sequences) for some in rows):
+            started = batch, on_its_way(self(batch, span=span, placeholder=placeholder))
+            if waiting is not None:
+                yield _arrived(*waiting)
+            waiting = started
+        if waiting is not None:
+            yield _arrived(*waiting)
 
     def batch(self, rows: list[int], sequences: list[array]) -> Batch:
         """Some of the token sequences as this decoder takes them."""
@@ -126,3 +159,7 @@ class Forward:
     def _place(self) -> tuple[torch.device, torch.dtype]:
         weight = next(self.model.parameters())
         return weight.device, weight.dtype
+
+
+def _arrived(batch: Batch, wait: Callable[[], torch.Tensor]) -> Encoded:
+    return Encoded(batch.rows, wait(), forwarded=batch.tokens)

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 
 from qzhou_eval.environment import versions
-from qzhou_eval.model.embedder import Encoded
+from qzhou_eval.model.forward import Encoded
 from qzhou_eval.model.tokens import Tokenized
 
 WIDTH = 256
