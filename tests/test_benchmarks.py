@@ -1,7 +1,11 @@
 """The benchmarks count what they say: the other sides' batches against sentence-transformers and mteb themselves."""
 
 import importlib.util
+import os
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import mteb
@@ -73,3 +77,20 @@ def test_mtebs_cache_is_counted_as_it_works(counted, texts, tmp_path):
 def test_the_packaged_checkpoints_tokens_are_counted_as_they_are_forwarded(tmp_path):
     first, second = benchmark("tokens").forwarded_in_fact(tmp_path)
     assert first > 100_000 and second == 0
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_to_its_end_without_a_gpu():
+    script = Path(__file__).parents[1] / "benchmarks" / "gpu_encode.py"
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == "missed: no GPU: the goals were not measured"
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 8 and rows[-1][0] == "+ FP8"
+    for row in rows:
+        assert [bool(re.match(r"[\d,]+ tokens/s, \d+%, x [\d.]+$", cell)) for cell in row[1:3]] == [True, True]
+        assert row[3:] == ["not measured", "not measured"]
+    assert "last of a pack" in done.stdout and "bitwise equal" in done.stdout
