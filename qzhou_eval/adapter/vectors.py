@@ -29,7 +29,7 @@ class TaskVectors:
         self._profile = profile
         self._use_instruction = use_instruction
         self._row: dict[tuple[str | None, str], int] = {}
-        self._matrix: np.ndarray | None = None
+        self.matrix: np.ndarray | None = None  # float32 (distinct texts so far, width)
 
     def of(self, texts: list[str], side: str | None) -> np.ndarray:
         """float32 (n, width), in the order of ``texts``.
@@ -37,10 +37,19 @@ class TaskVectors:
         Raises:
             BadInput: a prompt is not in the store.
         """
+        rows = self.rows(texts, side)
+        return self.matrix[rows]
+
+    def rows(self, texts: list[str], side: str | None) -> np.ndarray:
+        """Each text's row in ``matrix``, int64 (n,); texts that are not there yet are read from the store.
+
+        Raises:
+            BadInput: a prompt is not in the store.
+        """
         new = list(dict.fromkeys(text for text in texts if (side, text) not in self._row))
         if new:
             self._read(new, side)
-        return self._matrix[[self._row[side, text] for text in texts]]
+        return np.array([self._row[side, text] for text in texts], np.int64)
 
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
@@ -52,8 +61,8 @@ class TaskVectors:
             raise BadInput(
                 f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
             ) from None
-        start = 0 if self._matrix is None else len(self._matrix)
-        self._matrix = vectors if self._matrix is None else np.concatenate([self._matrix, vectors])
+        start = 0 if self.matrix is None else len(self.matrix)
+        self.matrix = vectors if self.matrix is None else np.concatenate([self.matrix, vectors])
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}
 
 
