@@ -11,16 +11,20 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 
+def worker_count(workers: int | None = None) -> int:
+    """How many processes a pool has: by default one per core, at most eight."""
+    return workers or min(os.cpu_count() or 1, 8)
+
+
 @contextmanager
 def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """A pool of fresh processes; by default one per core, at most eight.
+    """A pool of as many fresh processes as :func:`worker_count` says.
 
     When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
     """
     # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-    count = workers or min(os.cpu_count() or 1, 8)
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_start)
+    pool = ProcessPoolExecutor(worker_count(workers), multiprocessing.get_context("spawn"), initializer=_start)
     try:
         yield pool
     except BaseException:

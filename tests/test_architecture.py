@@ -21,7 +21,7 @@ LAYERS = [
     {"store", "results"},
     {"config", "noted"},
     {"adapter"},
-    {"plan", "encode", "workers"},
+    {"plan", "encode", "workers", "kept"},
     {"evaluate"},
     {"pipeline", "dry_run", "show", "report", "verify"},
     {"compare", "export"},

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from qzhou_eval import Embedder, cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
+from qzhou_eval.pipeline import parts
 from qzhou_eval.profile import load_profile
-from qzhou_eval.tasks import MINIATURE_DATA
+from qzhou_eval.tasks import MINIATURE_DATA, all_tasks
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
 RESULTS = "results/**/Mini*.json"
@@ -119,10 +120,35 @@ def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
     assert caplog.text.count("all in the store") == len(TASKS)
 
 
-def test_evaluate_alone_reads_the_store_and_loads_no_model(tiny, first, monkeypatch):
+def test_evaluate_alone_reads_the_store_loads_no_model_and_counts_the_same(tiny, first, monkeypatch):
     monkeypatch.setattr("qzhou_eval.config._open_encoder", lambda *_: pytest.fail("the model was loaded"))
-    assert cli.main(command(tiny, first, "--dim", "8", tasks=["MiniSTS"], verb="evaluate")) == 0
-    assert len([p for p in first.glob("results/**/MiniSTS.json") if "dim_8__" in p.parent.name]) == 1
+    assert cli.main(command(tiny, first, "--dim", "8", verb="evaluate")) == 0
+    new, old = ([v for v in manifest(first)["variants"].values() if v["variant"]["dim"] == dim] for dim in (8, 16))
+    for task in TASKS:
+        assert len([p for p in first.glob(f"results/**/{task}.json") if "dim_8__" in p.parent.name]) == 1
+        for what in ("texts", "samples", "instruction", "encoded_with"):
+            assert new[0]["tasks"][task][what] == old[0]["tasks"][task][what]
+
+
+def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, first, tmp_path, caplog):
+    both = ["MiniClassification", "MiniSTS"]
+    with caplog.at_level(logging.INFO):
+        assert cli.main(command(tiny, tmp_path, "--dim", "16", "64", "all", "--eval_workers", "2", tasks=both)) == 0
+    lines = [line for line in caplog.messages if "by dimension" in line]
+    assert sorted(line.split(",")[0] for line in lines) == both
+    for line in lines:
+        assert [word for word in line.split() if word.endswith(":")] == ["16:", "64:", "96:"]
+    assert [sorted(v["tasks"]) for v in manifest(tmp_path)["variants"].values()] == [both] * 3
+    for path in tmp_path.glob("results/**/MiniSTS.json"):  # of another number of workers
+        assert json.loads(path.read_text())["scores"] == scores_of(first)[str(path.relative_to(tmp_path))]
+
+
+def test_every_dimension_is_in_one_part():
+    classification, sts = all_tasks()["TNews"], all_tasks()["STSB"]
+    dims = [128, 256, 512]
+    assert parts(classification, dims, 2) == [[128, 512], [256]]
+    assert parts(classification, dims, 8) == [[128], [256], [512]]
+    assert parts(classification, dims, 1) == parts(sts, dims, 8) == [dims]
 
 
 @pytest.mark.parametrize(

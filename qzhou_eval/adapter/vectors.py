@@ -21,7 +21,13 @@ class EncodeCall:
 
 
 class TaskVectors:
-    """Full-width vectors of one task's texts, read from the store once and shared by all dimensions."""
+    """Full-width vectors of one task's texts, read from the store once and shared by all dimensions.
+
+    Attributes:
+        matrix: float32 (distinct texts asked for so far, width).
+        texts: how many texts were asked for so far, repetitions counted.
+        samples: the first rendered prompt of each side ("query", "document", or "text").
+    """
 
     def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
         self._store = store
@@ -29,7 +35,9 @@ class TaskVectors:
         self._profile = profile
         self._use_instruction = use_instruction
         self._row: dict[tuple[str | None, str], int] = {}
-        self.matrix: np.ndarray | None = None  # float32 (distinct texts so far, width)
+        self.matrix: np.ndarray | None = None
+        self.texts = 0
+        self.samples: dict[str, str] = {}
 
     def of(self, texts: list[str], side: str | None) -> np.ndarray:
         """float32 (n, width), in the order of ``texts``.
@@ -46,6 +54,7 @@ class TaskVectors:
         Raises:
             BadInput: a prompt is not in the store.
         """
+        self.texts += len(texts)
         new = list(dict.fromkeys(text for text in texts if (side, text) not in self._row))
         if new:
             self._read(new, side)
@@ -53,7 +62,9 @@ class TaskVectors:
 
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
-        keys = [prompt_key(render(self._profile, text, instruction)) for text in texts]
+        prompts = [render(self._profile, text, instruction) for text in texts]
+        self.samples.setdefault(side or "text", prompts[0])
+        keys = [prompt_key(prompt) for prompt in prompts]
         try:
             vectors = self._store.get(keys).numpy()
         except KeyError:

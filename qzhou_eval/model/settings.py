@@ -1,6 +1,7 @@
 """What changes a vector besides the prompt: asked for, then resolved once, for the Embedder and the fingerprint."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
@@ -93,12 +94,13 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
 
 
 def _device(device: str) -> str:
+    without_cuda = version("torch").endswith("+cpu")  # said by its name, so that torch need not be imported
+    if device == "cpu" or (device == "auto" and without_cuda):
+        return "cpu"
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
-        return device
     name, _, index = device.partition(":")
     if name != "cuda" or not (device == "cuda" or index.isdigit()):
         raise BadInput(f"--device {device}: choose auto, cpu, cuda or cuda:N")
