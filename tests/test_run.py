@@ -10,12 +10,14 @@ import time
 import mteb
 import pytest
 import sklearn
+import tabulate
 import torch
 from safetensors.torch import load_file
 
 from qzhou_eval import Embedder, cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.settings import resolve_device
 from qzhou_eval.pipeline import parts
 from qzhou_eval.profile import load_profile
 from qzhou_eval.tasks import MINIATURE_DATA, all_tasks
@@ -110,6 +112,16 @@ def test_a_second_run_computes_nothing(tiny, first, caplog):
     assert "all 6 results are kept" in caplog.text
     assert results(first) == before
     assert shards(first) == stored
+
+
+def test_a_run_that_keeps_everything_imports_neither_torch_nor_mteb(tiny, first):
+    argv = command(tiny, first, "--dim", "16", "64", "all")
+    code = f"import sys\nfrom qzhou_eval import cli\nassert cli.main({argv!r}) == 0\n"
+    code += "print([name for name in ('torch', 'mteb', 'datasets', 'sklearn') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "all 6 results are kept" in done.stderr
+    assert "Leaderboard" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
@@ -296,6 +308,11 @@ def test_a_device_out_of_memory_is_one_line_and_keeps_what_is_done(tiny, tmp_pat
     assert cli.main(argv) == 0
 
 
+def test_the_device_is_what_torch_finds():
+    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu") == "cpu"
+
+
 def test_dim_all_is_the_profiles_dimensions_that_the_model_has():
     profile = load_profile("qzhou-zh")
     assert dimensions(["all"], profile, 1792) == [128, 256, 512, 768, 1024, 1280, 1536, 1792]
@@ -313,3 +330,4 @@ def test_report_reads_alone_and_fast(first, capsys):
     out = capsys.readouterr().out
     assert "Leaderboard on the miniature" in out
     assert (first / "report" / "report.md").is_file()
+    assert tabulate.tabulate([["x"]], ["head"]).splitlines()[1] == "------"  # others' tables keep their padding

@@ -64,7 +64,7 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
     Raises:
         BadInput: a value is unknown, or does not fit the model or the machine.
     """
-    device = _device(options.device)
+    device = resolve_device(options.device)
     on_gpu = device.startswith("cuda")
     dtype = options.dtype
     if dtype == "auto":
@@ -93,8 +93,13 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
     )
 
 
-def _device(device: str) -> str:
-    without_cuda = version("torch").endswith("+cpu")  # said by its name, so that torch need not be imported
+def resolve_device(device: str) -> str:
+    """``cpu``, ``cuda`` or ``cuda:N``, none of it ``auto``. Imports torch only where there may be a GPU.
+
+    Raises:
+        BadInput: no such device on this machine.
+    """
+    without_cuda = version("torch").endswith("+cpu")
     if device == "cpu" or (device == "auto" and without_cuda):
         return "cpu"
     import torch
