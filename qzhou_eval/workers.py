@@ -53,8 +53,10 @@ def _start() -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1)  # of libraries that were loaded before, by the main module, which a process imports first
     from qzhou_eval.adapter.reading import quiet
 
     logging.basicConfig(level=logging.WARNING)

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mteb
 import pytest
@@ -14,6 +16,7 @@ import tabulate
 import torch
 from safetensors.torch import load_file
 
+import qzhou_eval
 from qzhou_eval import Embedder, cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
@@ -153,6 +156,23 @@ def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, firs
     assert [sorted(v["tasks"]) for v in manifest(tmp_path)["variants"].values()] == [both] * 3
     for path in tmp_path.glob("results/**/MiniSTS.json"):  # of another number of workers
         assert json.loads(path.read_text())["scores"] == scores_of(first)[str(path.relative_to(tmp_path))]
+
+
+def test_a_worker_has_one_thread_whatever_the_main_module_imports(tmp_path):
+    script = tmp_path / "main.py"  # processes import it before they start
+    script.write_text("""
+import sklearn.cluster, torch
+from threadpoolctl import threadpool_info
+from qzhou_eval.workers import worker_pool
+if __name__ == "__main__":
+    with worker_pool(1) as pool:
+        print({library["num_threads"] for library in pool.submit(threadpool_info).result()})
+        print(pool.submit(torch.get_num_threads).result())
+""")
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    env = free | {"PYTHONPATH": str(Path(qzhou_eval.__file__).parents[1])}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.split() == ["{1}", "1"]
 
 
 def test_every_dimension_is_in_one_part():
