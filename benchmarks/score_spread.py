@@ -51,7 +51,7 @@ def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, floa
         for name in TASKS:
             task = replace(all_tasks()[name], splits=all_tasks()[name].splits[:1])
             job = EvaluateJob(task, locate(task, drift / "data"), PLAIN, store.folder.parent, Path(folder), (VARIANT,))
-            found[name] = 100 * evaluate(job)[VARIANT.dim]
+            found[name] = 100 * evaluate(job).scores[VARIANT.dim]
         return found
 
 

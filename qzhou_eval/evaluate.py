@@ -28,11 +28,23 @@ class EvaluateJob:
     evaluators: str = SHARED
 
 
-def evaluate(job: EvaluateJob) -> dict[int, float]:
-    """Score the job's task at each of its variants and write mteb's TaskResult JSON for each.
+@dataclass(frozen=True)
+class Evaluated:
+    """What became of a job.
 
-    Returns:
-        The main score, 0 to 1, by dimension: the mean over the task's splits.
+    Attributes:
+        scores: the main score, 0 to 1, by dimension: the mean over the task's splits.
+        texts: how many texts mteb asked for at one dimension, repetitions counted.
+        samples: the first rendered prompt of each side ("query", "document", or "text").
+    """
+
+    scores: dict[int, float]
+    texts: int
+    samples: dict[str, str]
+
+
+def evaluate(job: EvaluateJob) -> Evaluated:
+    """Score the job's task at each of its variants and write mteb's TaskResult JSON for each.
 
     Raises:
         BadInput: the data cannot be read, or a prompt is not in the store.
@@ -46,13 +58,14 @@ def evaluate(job: EvaluateJob) -> dict[int, float]:
     store.refresh(verify=False)
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
     mteb_task = mteb.load(job.task, job.source)
-    scores = {}
+    scores, texts = {}, 0
     scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
     for variant, result in scored:
         _write(job.output_dir / variant.folder, result, mteb.meta(variant))
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
-    return scores
+        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+    return Evaluated(scores, texts, vectors.samples)
 
 
 def _write(folder: Path, result, meta: dict) -> None:

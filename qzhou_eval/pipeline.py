@@ -6,11 +6,11 @@ store, while the next one is encoded; its scores are noted the moment they are t
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 
 from qzhou_eval.config import Run
 from qzhou_eval.encode import EncodeCounts, EncodeError, Prompts, encode, tokenize
@@ -22,6 +22,7 @@ from qzhou_eval.plan import TaskPlan, plan_task
 from qzhou_eval.results import Manifest, Variant, record_for
 from qzhou_eval.store import Store
 from qzhou_eval.tasks import Task
+from qzhou_eval.workers import worker_count
 
 log = logging.getLogger(__name__)
 
@@ -43,56 +44,47 @@ class Outcome:
         log.error("failed: %s", error if isinstance(error, BadInput) else f"{task.name}: {error!r}")
 
 
-def wanted(run: Run) -> dict[str, list[Variant]]:
-    """Per task the variants that have no result made from exactly the same data, settings and libraries."""
-    manifest = Manifest(run.output_dir)
-    todo, stale = {}, 0
-    for task in run.tasks:
-        record = record_for(task, run.sources[task.name].revision)
-        new = [v for v in run.variants if not manifest.keeps(v, task.name, record)]
-        stale += sum(manifest.has(v, task.name) for v in new)
-        if new:
-            todo[task.name] = new
-    if stale:
-        log.warning("%d earlier results were made from other data, settings or libraries; evaluated again", stale)
-    return todo
-
-
 def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages: tuple[str, ...] = STAGES) -> Outcome:
     """Run the given stages over the tasks in ``todo``. A task that fails does not stop the others.
 
     Args:
-        todo: per task the variants to score, as :func:`wanted` gives them.
+        todo: per task the variants to score, as :func:`~qzhou_eval.kept.wanted` gives them.
 
     Raises:
         BadInput: the model cannot be loaded, or the store not be written: no task could go on.
     """
     outcome = Outcome(kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
+    tasks = [task for task in run.tasks if task.name in todo]
     store = Store(run.store_dir, run.fingerprint)
     store.refresh()
-    open_encoder = cache(run.open_encoder)
-    tokenizer = run.open_tokenizer() if "encode" in stages else None
+    ready = _encoded(run, pool, store, tasks, outcome) if "encode" in stages else ((task, {}) for task in tasks)
     scoring: list[Future] = []
-    plans = ahead(_tokenized(_plans(run, pool, [t for t in run.tasks if t.name in todo]), tokenizer), count=1)
-    for number, (task, plan, prompts) in enumerate(plans, start=1):
-        if isinstance(plan, BadInput):
-            outcome.fail(task, plan)
-            continue
-        counts = {"texts": plan.texts, "samples": plan.samples, "instruction": _instruction(run, task)}
-        if prompts is not None:
-            try:
-                done = encode(prompts, store, open_encoder, run.identity)
-            except EncodeError as error:
-                outcome.fail(task, error)
-                continue
-            counts |= asdict(done)
-            log.info("[%d/%d] %s", number, len(todo), _encoded_line(plan, done))
-        counts["encoded_with"] = store.made_with()
+    for task, counts in ready:
         if "evaluate" in stages:
-            scoring.append(_score(run, pool, task, todo[task.name], counts=counts, outcome=outcome))
+            counts |= {"instruction": _instruction(run, task), "encoded_with": store.made_with()}
+            scoring += _score(run, pool, task, todo[task.name], counts=counts, outcome=outcome)
     for noted in scoring:
         noted.result()
     return outcome
+
+
+def _encoded(
+    run: Run, pool: Executor, store: Store, tasks: list[Task], outcome: Outcome
+) -> Iterator[tuple[Task, dict[str, float]]]:
+    """Each task as soon as its vectors are in the store, with the counts of its prompts; failed ones are left out."""
+    open_encoder = cache(run.open_encoder)
+    tokenized = ahead(_tokenized(_plans(run, pool, tasks), run.open_tokenizer()), count=1)
+    for number, (task, plan, prompts) in enumerate(tokenized, start=1):
+        if isinstance(plan, BadInput):
+            outcome.fail(task, plan)
+            continue
+        try:
+            done = encode(prompts, store, open_encoder, run.identity)
+        except EncodeError as error:
+            outcome.fail(task, error)
+            continue
+        log.info("[%d/%d] %s", number, len(tasks), _encoded_line(plan, done))
+        yield task, asdict(done)
 
 
 def _instruction(run: Run, task: Task) -> dict | None:
@@ -103,32 +95,78 @@ def _instruction(run: Run, task: Task) -> dict | None:
 
 def _plans(run: Run, pool: Executor, tasks: list[Task]) -> Iterator[tuple[Task, Future]]:
     """Plans in order, a few ahead of the model so that it does not wait and memory stays bounded."""
-    ahead: deque[tuple[Task, Future]] = deque()
+    waiting: deque[tuple[Task, Future]] = deque()
     for task in tasks:
         source = run.sources[task.name]
         future = pool.submit(plan_task, task, source, run.profile, use_instruction=run.use_instruction)
-        ahead.append((task, future))
-        if len(ahead) >= PLANS_AHEAD:
-            yield ahead.popleft()
-    yield from ahead
+        waiting.append((task, future))
+        if len(waiting) >= PLANS_AHEAD:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _tokenized(
-    plans: Iterator[tuple[Task, Future]], tokenizer
+    plans: Iterator[tuple[Task, Future]], tokenizer: Callable
 ) -> Iterator[tuple[Task, TaskPlan | BadInput, Prompts | None]]:
-    """Plans as they are done, with their token ids if there is a tokenizer; or why a task has no plan."""
+    """Plans as they are done, with their token ids; or why a task has no plan."""
     for task, planned in plans:
         try:
             plan = planned.result()
         except BadInput as error:
             yield task, error, None
         else:
-            yield task, plan, tokenizer and tokenize(plan.prompts, tokenizer)
+            yield task, plan, tokenize(plan.prompts, tokenizer)
 
 
-def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], *, counts: dict, outcome: Outcome) -> Future:
-    """Submit a task for scoring; its results are noted in the manifest as soon as they are there."""
-    job = EvaluateJob(
+def parts(task: Task, variants: list[Variant], workers: int) -> list[list[Variant]]:
+    """A task's variants, divided into the jobs that score them.
+
+    Classification and clustering fit models at each dimension, so several workers share these; the other types have
+    most of their work in common at all dimensions.
+    """
+    count = min(workers, len(variants)) if task.type in ("Classification", "Clustering") else 1
+    return [variants[start::count] for start in range(count)]
+
+
+def _score(
+    run: Run, pool: Executor, task: Task, variants: list[Variant], *, counts: dict, outcome: Outcome
+) -> list[Future]:
+    """Submit a task for scoring; each future ends when a part's results are noted in the manifest."""
+    scores: dict[int, float] = {}
+
+    def note(part: list[Variant], future: Future) -> None:
+        if future.cancelled():
+            return
+        if error := future.exception():
+            if isinstance(error, BrokenProcessPool):
+                raise error
+            if task.name not in outcome.failed:
+                outcome.fail(task, error)
+            return
+        done = future.result()
+        record = record_for(task, run.sources[task.name].revision)
+        asked = {"texts": done.texts, "samples": done.samples}
+        made = {
+            "evaluators": run.evaluators,
+            "scored_with": versions(SCORING_LIBRARIES),
+            "seed": MTEB_SEED,
+            "code": run.code,
+        }
+        Manifest(run.output_dir).add(
+            part, task.name, record, asked | counts | made | {"code": run.code}, run.provenance
+        )
+        outcome.finished += len(part)
+        scores.update(done.scores)
+        if len(scores) == len(variants):
+            shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in sorted(scores.items()))
+            log.info("%s, %s by dimension  %s", task.name, record.metric, shown)
+
+    jobs = [(part, _job(run, task, part)) for part in parts(task, variants, worker_count(run.eval_workers))]
+    return [_then(pool.submit(evaluate, job), partial(note, part)) for part, job in jobs]
+
+
+def _job(run: Run, task: Task, variants: list[Variant]) -> EvaluateJob:
+    return EvaluateJob(
         task=task,
         source=run.sources[task.name],
         profile=run.profile,
@@ -138,35 +176,21 @@ def _score(run: Run, pool: Executor, task: Task, variants: list[Variant], *, cou
         evaluators=run.evaluators,
     )
 
-    noted: Future = Future()  # done when the note is written, which is later than the scoring itself
 
-    def note(future: Future) -> None:
+def _then(future: Future, act: Callable[[Future], None]) -> Future:
+    """A future that ends when ``act`` has run on a finished one, and raises what ``act`` raised."""
+    after: Future = Future()
+
+    def run(finished: Future) -> None:  # callbacks run in the pool's one thread, so notes do not race
         try:
-            _note(run, task, variants, future, counts=counts, outcome=outcome)
-        except Exception as error:  # a callback's exception would be dropped; the caller of execute sees this one
-            noted.set_exception(error)
+            act(finished)
+        except Exception as error:
+            after.set_exception(error)
         else:
-            noted.set_result(None)
+            after.set_result(None)
 
-    pool.submit(evaluate, job).add_done_callback(note)  # all run in the pool's one thread, so notes do not race
-    return noted
-
-
-def _note(run: Run, task: Task, variants: list[Variant], future: Future, *, counts: dict, outcome: Outcome) -> None:
-    """Note a finished scoring job in the manifest, or its failure in the outcome."""
-    if future.cancelled():
-        return
-    if error := future.exception():
-        if isinstance(error, BrokenProcessPool):
-            raise error
-        outcome.fail(task, error)
-        return
-    record = record_for(task, run.sources[task.name].revision)
-    counts |= {"scored_with": versions(SCORING_LIBRARIES), "seed": MTEB_SEED, "code": run.code}
-    Manifest(run.output_dir).add(variants, task.name, record, counts, run.provenance)
-    outcome.finished += len(variants)
-    shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in future.result().items())
-    log.info("%s, %s by dimension  %s", task.name, record.metric, shown)
+    future.add_done_callback(run)
+    return after
 
 
 def _encoded_line(plan: TaskPlan, done: EncodeCounts) -> str:

@@ -11,16 +11,20 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 
+def worker_count(workers: int | None = None) -> int:
+    """How many processes a pool has: by default one per core, at most eight."""
+    return workers or min(os.cpu_count() or 1, 8)
+
+
 @contextmanager
 def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """A pool of fresh processes; by default one per core, at most eight.
+    """A pool of as many fresh processes as :func:`worker_count` says.
 
     When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
     """
     # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-    count = workers or min(os.cpu_count() or 1, 8)
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_start)
+    pool = ProcessPoolExecutor(worker_count(workers), multiprocessing.get_context("spawn"), initializer=_start)
     try:
         yield pool
     except BaseException:
@@ -49,8 +53,10 @@ def _start() -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1)  # of libraries that were loaded before, by the main module, which a process imports first
     from qzhou_eval.adapter.reading import quiet
 
     logging.basicConfig(level=logging.WARNING)

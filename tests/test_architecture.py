@@ -21,13 +21,20 @@ LAYERS = [
     {"store", "results"},
     {"config", "noted"},
     {"adapter"},
-    {"plan", "encode", "workers"},
+    {"plan", "encode", "workers", "kept"},
     {"evaluate"},
     {"pipeline", "dry_run", "show", "report", "verify"},
     {"compare", "export"},
     {"cli"},
     {"smoke"},
 ]
+
+
+# All that a rerun of the miniature does before it knows whether there is work.
+KEPT = """import tempfile, pathlib
+from qzhou_eval.kept import wanted
+from qzhou_eval.smoke.__main__ import runs
+assert len([wanted(run) for run in runs(pathlib.Path(tempfile.gettempdir(), "no-results")).values()]) == 3"""
 
 
 def part_of(module: str) -> str:
@@ -67,6 +74,7 @@ def test_imports_point_backwards():
         ("import qzhou_eval.report.write", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.compare.write, qzhou_eval.export", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
+        (KEPT, ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
         ("import qzhou_eval.cli; qzhou_eval.cli._parser()", ["mteb", "torch", "pandas", "pydantic"]),
     ],

@@ -54,7 +54,7 @@ IGNORED = {  # what compare need not look at, because of the fact or name in bra
     *("provenance.token_prepending", "variant.fingerprint", "variant.experiment", "variant.dim", "variant.width"),
     *("task.sha256", "task.record.type", "task.samples.text", "task.samples.query", "task.samples.document"),
     *("task.texts", "task.prompts", "task.tokens", "task.cut", "task.encoded", "task.encoded_tokens", "task.seconds"),
-    *("task.padding_tokens", "task.share_of_ceiling"),
+    *("task.padding_tokens", "task.share_of_ceiling", "task.evaluators"),
     *("task.instruction.instruct", "task.scored_with.python", "task.scored_with.torch", "task.code.version"),
     *("task.scored_with.mteb", "task.scored_with.scikit-learn"),  # the record's
     *("task.code.changed", "task.encoded_with"),  # its parts are tested below

@@ -41,7 +41,7 @@ def model_spearman(folder, pairs, **options) -> float:
 @pytest.fixture(scope="module")
 def spelling(pairs):
     """Spearman of the character n-gram baseline."""
-    sides = [np.stack([vector(pair[side]).numpy() for pair in pairs]) for side in ("sentence1", "sentence2")]
+    sides = [np.stack([vector(pair[side]) for pair in pairs]) for side in ("sentence1", "sentence2")]
     return spearman(*sides, pairs)
 
 

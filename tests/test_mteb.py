@@ -123,7 +123,7 @@ def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
     source = locate(task, None)
     fill_store(tmp_path, task, source)
     variants = (variant(4), variant(16), variant(WIDTH))
-    scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
+    scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants)).scores
     for one in variants:
         expected = mteb.evaluate(
             PlainEncoder(one.dim), current.load(task, source), cache=None, co2_tracker=False
@@ -152,7 +152,7 @@ def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
     source = locate(task, None)
     fill_store(tmp_path, task, source)
     variants = (variant(8), variant(WIDTH))
-    scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants))
+    scores = evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, variants)).scores
     assert scores[8] != scores[WIDTH]
     cache = ResultCache(tmp_path)
     for one in variants:

@@ -2,22 +2,28 @@
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mteb
 import pytest
 import sklearn
+import tabulate
 import torch
 from safetensors.torch import load_file
 
+import qzhou_eval
 from qzhou_eval import Embedder, cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.settings import resolve_device
+from qzhou_eval.pipeline import parts
 from qzhou_eval.profile import load_profile
-from qzhou_eval.tasks import MINIATURE_DATA
+from qzhou_eval.tasks import MINIATURE_DATA, all_tasks
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
 RESULTS = "results/**/Mini*.json"
@@ -112,6 +118,16 @@ def test_a_second_run_computes_nothing(tiny, first, caplog):
     assert shards(first) == stored
 
 
+def test_a_run_that_keeps_everything_imports_neither_torch_nor_mteb(tiny, first):
+    argv = command(tiny, first, "--dim", "16", "64", "all")
+    code = f"import sys\nfrom qzhou_eval import cli\nassert cli.main({argv!r}) == 0\n"
+    code += "print([name for name in ('torch', 'mteb', 'datasets', 'sklearn') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "all 6 results are kept" in done.stderr
+    assert "Leaderboard" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
     stored = shards(first)
     with caplog.at_level(logging.INFO):
@@ -120,10 +136,52 @@ def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
     assert caplog.text.count("all in the store") == len(TASKS)
 
 
-def test_evaluate_alone_reads_the_store_and_loads_no_model(tiny, first, monkeypatch):
+def test_evaluate_alone_reads_the_store_loads_no_model_and_counts_the_same(tiny, first, monkeypatch):
     monkeypatch.setattr("qzhou_eval.config._open_encoder", lambda *_: pytest.fail("the model was loaded"))
-    assert cli.main(command(tiny, first, "--dim", "8", tasks=["MiniSTS"], verb="evaluate")) == 0
-    assert len([p for p in first.glob("results/**/MiniSTS.json") if "dim_8__" in p.parent.name]) == 1
+    assert cli.main(command(tiny, first, "--dim", "8", verb="evaluate")) == 0
+    new, old = ([v for v in manifest(first)["variants"].values() if v["variant"]["dim"] == dim] for dim in (8, 16))
+    for task in TASKS:
+        assert len([p for p in first.glob(f"results/**/{task}.json") if "dim_8__" in p.parent.name]) == 1
+        for what in ("texts", "samples", "instruction", "encoded_with"):
+            assert new[0]["tasks"][task][what] == old[0]["tasks"][task][what]
+
+
+def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, first, tmp_path, caplog):
+    both = ["MiniClassification", "MiniSTS"]
+    with caplog.at_level(logging.INFO):
+        assert cli.main(command(tiny, tmp_path, "--dim", "16", "64", "all", "--eval_workers", "2", tasks=both)) == 0
+    lines = [line for line in caplog.messages if "by dimension" in line]
+    assert sorted(line.split(",")[0] for line in lines) == both
+    for line in lines:
+        assert [word for word in line.split() if word.endswith(":")] == ["16:", "64:", "96:"]
+    assert [sorted(v["tasks"]) for v in manifest(tmp_path)["variants"].values()] == [both] * 3
+    for path in tmp_path.glob("results/**/MiniSTS.json"):  # of another number of workers
+        assert json.loads(path.read_text())["scores"] == scores_of(first)[str(path.relative_to(tmp_path))]
+
+
+def test_a_worker_has_one_thread_whatever_the_main_module_imports(tmp_path):
+    script = tmp_path / "main.py"  # processes import it before they start
+    script.write_text("""
+import sklearn.cluster, torch
+from threadpoolctl import threadpool_info
+from qzhou_eval.workers import worker_pool
+if __name__ == "__main__":
+    with worker_pool(1) as pool:
+        print({library["num_threads"] for library in pool.submit(threadpool_info).result()})
+        print(pool.submit(torch.get_num_threads).result())
+""")
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    env = free | {"PYTHONPATH": str(Path(qzhou_eval.__file__).parents[1])}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.split() == ["{1}", "1"]
+
+
+def test_every_dimension_is_in_one_part():
+    classification, sts = all_tasks()["TNews"], all_tasks()["STSB"]
+    dims = [128, 256, 512]
+    assert parts(classification, dims, 2) == [[128, 512], [256]]
+    assert parts(classification, dims, 8) == [[128], [256], [512]]
+    assert parts(classification, dims, 1) == parts(sts, dims, 8) == [dims]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +329,11 @@ def test_a_device_out_of_memory_is_one_line_and_keeps_what_is_done(tiny, tmp_pat
     assert cli.main(argv) == 0
 
 
+def test_the_device_is_what_torch_finds():
+    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu") == "cpu"
+
+
 def test_dim_all_is_the_profiles_dimensions_that_the_model_has():
     profile = load_profile("qzhou-zh")
     assert dimensions(["all"], profile, 1792) == [128, 256, 512, 768, 1024, 1280, 1536, 1792]
@@ -288,3 +351,4 @@ def test_report_reads_alone_and_fast(first, capsys):
     out = capsys.readouterr().out
     assert "Leaderboard on the miniature" in out
     assert (first / "report" / "report.md").is_file()
+    assert tabulate.tabulate([["x"]], ["head"]).splitlines()[1] == "------"  # others' tables keep their padding

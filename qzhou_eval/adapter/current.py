@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import mteb
@@ -13,8 +14,9 @@ from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from qzhou_eval.adapter.reading import own_arrow_cache, point_at, readable_errors, text_list
+from qzhou_eval.adapter.sharing import CallOrder, columns_read_once, draw_once
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
-from qzhou_eval.results import Variant
+from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
 from qzhou_eval.vectors import cut_and_normalize
 
@@ -52,7 +54,7 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     model = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
     if task.type in ("Retrieval", "Reranking"):
         model = SearchEncoderWrapper(model, index_backend=_NoSearch())
-    with readable_errors(task, source):
+    with readable_errors(task, source), columns_read_once():
         for split in task.splits:
             mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
     return recorded.calls
@@ -72,10 +74,15 @@ def score(
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
     """
+    shared = evaluators == SHARED
+    order = CallOrder(vectors)
+    if shared:
+        draw_once(mteb_task)
     for variant in variants:
-        encoder = _Encoder(vectors, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
+        asked = order.start() if shared else vectors
+        encoder = _Encoder(asked, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         start = time.monotonic()
-        with readable_errors(task, source):
+        with readable_errors(task, source), columns_read_once() if shared else nullcontext():
             by_split = {
                 split: mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
                 for split in mteb_task.eval_splits
@@ -111,15 +118,23 @@ def model_meta(variant: Variant) -> ModelMeta:
 class _Encoder:
     """mteb's encoder protocol over stored vectors, cut to one dimension."""
 
-    def __init__(self, vectors: TaskVectors | Recorded, meta: ModelMeta, *, dim: int, normalize: bool) -> None:
+    def __init__(
+        self, vectors: TaskVectors | CallOrder | Recorded, meta: ModelMeta, *, dim: int, normalize: bool
+    ) -> None:
         self.mteb_model_meta = meta
         self._vectors = vectors
         self._dim = dim
         self._normalize = normalize
 
     def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
-        texts = text_list([t for batch in inputs for t in batch["text"]], f"{task_metadata.name}, split {hf_split}")
-        vectors = self._vectors.of(texts, getattr(prompt_type, "value", None))
+        def texts() -> list[str]:
+            return text_list([t for batch in inputs for t in batch["text"]], f"{task_metadata.name}, split {hf_split}")
+
+        side = getattr(prompt_type, "value", None)
+        if isinstance(self._vectors, CallOrder):
+            vectors = self._vectors.of(side, hf_split, len(inputs.dataset), texts, self._dim)
+        else:
+            vectors = self._vectors.of(texts(), side)
         return cut_and_normalize(vectors, self._dim, normalize=self._normalize)
 
     def similarity(self, one, two):

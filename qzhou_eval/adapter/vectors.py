@@ -21,7 +21,13 @@ class EncodeCall:
 
 
 class TaskVectors:
-    """Full-width vectors of one task's texts, read from the store once and shared by all dimensions."""
+    """Full-width vectors of one task's texts, read from the store once and shared by all dimensions.
+
+    Attributes:
+        matrix: float32 (distinct texts asked for so far, width).
+        texts: how many texts were asked for so far, repetitions counted.
+        samples: the first rendered prompt of each side ("query", "document", or "text").
+    """
 
     def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
         self._store = store
@@ -29,7 +35,9 @@ class TaskVectors:
         self._profile = profile
         self._use_instruction = use_instruction
         self._row: dict[tuple[str | None, str], int] = {}
-        self._matrix: np.ndarray | None = None
+        self.matrix: np.ndarray | None = None
+        self.texts = 0
+        self.samples: dict[str, str] = {}
 
     def of(self, texts: list[str], side: str | None) -> np.ndarray:
         """float32 (n, width), in the order of ``texts``.
@@ -37,14 +45,26 @@ class TaskVectors:
         Raises:
             BadInput: a prompt is not in the store.
         """
+        rows = self.rows(texts, side)
+        return self.matrix[rows]
+
+    def rows(self, texts: list[str], side: str | None) -> np.ndarray:
+        """Each text's row in ``matrix``, int64 (n,); texts that are not there yet are read from the store.
+
+        Raises:
+            BadInput: a prompt is not in the store.
+        """
+        self.texts += len(texts)
         new = list(dict.fromkeys(text for text in texts if (side, text) not in self._row))
         if new:
             self._read(new, side)
-        return self._matrix[[self._row[side, text] for text in texts]]
+        return np.array([self._row[side, text] for text in texts], np.int64)
 
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
-        keys = [prompt_key(render(self._profile, text, instruction)) for text in texts]
+        prompts = [render(self._profile, text, instruction) for text in texts]
+        self.samples.setdefault(side or "text", prompts[0])
+        keys = [prompt_key(prompt) for prompt in prompts]
         try:
             vectors = self._store.get(keys).numpy()
         except KeyError:
@@ -52,8 +72,8 @@ class TaskVectors:
             raise BadInput(
                 f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
             ) from None
-        start = 0 if self._matrix is None else len(self._matrix)
-        self._matrix = vectors if self._matrix is None else np.concatenate([self._matrix, vectors])
+        start = 0 if self.matrix is None else len(self.matrix)
+        self.matrix = vectors if self.matrix is None else np.concatenate([self.matrix, vectors])
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}
 
 

@@ -137,13 +137,15 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _execute(run, stages: tuple[str, ...]) -> int:
     """Run stages in a pool; bad input if every task failed by it, failed tasks if only some did."""
-    from qzhou_eval.pipeline import execute, wanted
-    from qzhou_eval.workers import worker_pool
+    from qzhou_eval.kept import wanted
 
     todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
         logging.getLogger(__name__).info("all %d results are kept from before", len(run.tasks) * len(run.variants))
         return 0
+    from qzhou_eval.pipeline import execute
+    from qzhou_eval.workers import worker_pool
+
     with worker_pool(run.eval_workers) as pool:
         outcome = execute(run, todo, pool, stages=stages)
     if not outcome.failed:

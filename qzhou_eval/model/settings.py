@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from qzhou_eval.digests import sha256_of_json
@@ -80,7 +81,7 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
     Raises:
         BadInput: a value is unknown, or does not fit the model or the machine.
     """
-    device = _device(options.device)
+    device = resolve_device(options.device)
     on_gpu = device.startswith("cuda")
     dtype = options.dtype
     if dtype == "auto":
@@ -118,13 +119,19 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
     )
 
 
-def _device(device: str) -> str:
+def resolve_device(device: str) -> str:
+    """``cpu``, ``cuda`` or ``cuda:N``, none of it ``auto``. Imports torch only where there may be a GPU.
+
+    Raises:
+        BadInput: no such device on this machine.
+    """
+    without_cuda = version("torch").endswith("+cpu")
+    if device == "cpu" or (device == "auto" and without_cuda):
+        return "cpu"
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
-        return device
     name, _, index = device.partition(":")
     if name != "cuda" or not (device == "cuda" or index.isdigit()):
         raise BadInput(f"--device {device}: choose auto, cpu, cuda or cuda:N")

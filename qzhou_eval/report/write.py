@@ -1,6 +1,7 @@
 """Tables -> screen, Markdown, CSV. Formats what :mod:`.tables` computed; nothing is computed here."""
 
 import csv
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -12,8 +13,6 @@ from qzhou_eval.files import write_text
 from qzhou_eval.report import tables
 from qzhou_eval.report.read import Score, read_scores
 from qzhou_eval.tasks import all_tasks
-
-tabulate.MIN_PADDING = 0  # so that the eight columns fit a terminal of 120 characters
 
 MISSING = "-"
 TP_NOTE = (
@@ -96,7 +95,18 @@ def _table(frame: pd.DataFrame, style: str) -> str:
     text_columns = 1 + sum(column == "type" for column in frame.columns)
     align = ["left"] * text_columns + ["right"] * (len(frame.columns) + 1 - text_columns)
     headers = [frame.index.name, *frame.columns]
-    return tabulate.tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
+    with _narrow_columns():
+        return tabulate.tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
+
+
+@contextmanager
+def _narrow_columns():
+    """No padding beside headers, which tabulate takes from a global: eight columns fit 120 characters."""
+    before, tabulate.MIN_PADDING = tabulate.MIN_PADDING, 0
+    try:
+        yield
+    finally:
+        tabulate.MIN_PADDING = before
 
 
 def _write(folder: Path, sections: list[Section], scores: list[Score], score_profile: str) -> list[Path]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from qzhou_eval.cli import EXIT_FAILED_TASKS, guarded, set_up_logging
 from qzhou_eval.config import Run, RunConfig, prepare
 from qzhou_eval.digests import sha256_of_json
+from qzhou_eval.kept import wanted
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.pipeline import execute, wanted
 from qzhou_eval.profile import load_profile
 from qzhou_eval.results import Variant
 from qzhou_eval.tasks import all_tasks
@@ -98,6 +98,8 @@ def _execute(output_dir: Path) -> bool:
     if not any(todo.values()):
         log.info("all results of the miniature are kept from before in %s", output_dir)
         return False
+    from qzhou_eval.pipeline import execute
+
     failed = False
     with worker_pool() as pool:
         for name in [name for name in prepared if todo[name]]:

@@ -7,21 +7,23 @@ components and, by its bit 16, the sign.
 import zlib
 from array import array
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
+import numpy as np
 
 from qzhou_eval.environment import versions
-from qzhou_eval.model.forward import Encoded
 from qzhou_eval.model.tokens import Tokenized
+
+if TYPE_CHECKING:
+    from qzhou_eval.model.forward import Encoded
 
 WIDTH = 256
 
 
-def vector(text: str) -> torch.Tensor:
+def vector(text: str) -> np.ndarray:
     """float32 (256,), not normalised; the first unit vector if nothing is left."""
     letters = "".join(text.split())
-    result = torch.zeros(WIDTH)
+    result = np.zeros(WIDTH, np.float32)
     for n in (1, 2, 3):
         for start in range(len(letters) - n + 1):
             code = zlib.crc32(letters[start : start + n].encode())
@@ -34,14 +36,18 @@ def vector(text: str) -> torch.Tensor:
 class CharNgram:
     """Tokenizer and encoder in one, as :class:`qzhou_eval.config.Run` wants them; a token is a character."""
 
-    made_with: ClassVar = {"versions": versions(("torch",))}
+    made_with: ClassVar = {"versions": versions(("numpy", "torch"))}
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
         return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
 
-    def stream(self, tokenized: list[Tokenized]) -> Iterator[Encoded]:
+    def stream(self, tokenized: list[Tokenized]) -> Iterator["Encoded"]:
+        import torch
+
+        from qzhou_eval.model.forward import Encoded
+
         texts = ["".join(map(chr, t.ids)) for t in tokenized]
-        vectors = torch.stack([vector(text) for text in texts])
+        vectors = torch.from_numpy(np.stack([vector(text) for text in texts]))
         yield Encoded(list(range(len(texts))), vectors, forwarded=sum(map(len, texts)))
 
     def share_of_ceiling(self, lengths: list[int], seconds: float) -> None:

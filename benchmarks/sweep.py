@@ -1,0 +1,175 @@
+"""A sweep over all dimensions against mteb run once per dimension, on the miniature's stored vectors.
+
+evaluate: mteb's own evaluation in this process, tasks loaded and vectors in memory beforehand, default threads; against
+our evaluate stage, which reads the store and writes results, in a worker pool of the default size that has imported
+mteb already. In turn, three times; medians. A finished miniature is made where there is none (a minute or two).
+
+    python benchmarks/sweep.py [--output_dir D] [--check]
+"""
+
+import argparse
+import json
+import logging
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mteb.abstasks import AbsTask
+from mteb.models import ModelMeta
+from mteb.results import TaskResult
+from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+from tabulate import tabulate
+
+from qzhou_eval.adapter import current
+from qzhou_eval.adapter.reading import quiet
+from qzhou_eval.adapter.vectors import TaskVectors
+from qzhou_eval.config import Run
+from qzhou_eval.pipeline import execute
+from qzhou_eval.plan import plan_task
+from qzhou_eval.smoke.__main__ import runs
+from qzhou_eval.store import Store
+from qzhou_eval.workers import worker_count, worker_pool
+
+REPEATS = 3
+RATIO = 3
+SEARCH = ("Retrieval", "Reranking")
+TOLERANCE = 1e-5  # of the metrics of these two; all others must be equal as written
+OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
+
+
+class PlainEncoder:
+    """mteb's encoder protocol over vectors in memory: looks each text up when asked, cuts, normalises."""
+
+    def __init__(self, vectors: dict[tuple[str | None, str], np.ndarray], dim: int) -> None:
+        self.mteb_model_meta = ModelMeta.create_empty(overwrites={"name": "plain/plain", "revision": "1"})
+        self._vectors = vectors
+        self._dim = dim
+
+    def encode(self, inputs, *, prompt_type=None, **kwargs):
+        side = getattr(prompt_type, "value", None)
+        cut = np.stack([self._vectors[side, text][: self._dim] for batch in inputs for text in batch["text"]])
+        return cut / np.linalg.norm(cut, axis=1, keepdims=True)
+
+    def similarity(self, one, two):
+        return cos_sim(one, two)
+
+    def similarity_pairwise(self, one, two):
+        return pairwise_cos_sim(one, two)
+
+
+def in_memory(run: Run) -> list[tuple[AbsTask, dict[tuple[str | None, str], np.ndarray]]]:
+    """Each task, loaded, and its vectors at full width by side and text."""
+    store = Store(run.store_dir, run.fingerprint)
+    store.refresh()
+    found = []
+    for task in run.tasks:
+        source = run.sources[task.name]
+        stored = TaskVectors(store, task, run.profile, use_instruction=run.use_instruction)
+        vectors = {}
+        for call in current.calls(current.load(task, source), task, source):
+            vectors |= zip(((call.side, text) for text in call.texts), stored.of(call.texts, call.side), strict=True)
+        found.append((current.load(task, source), vectors))
+    return found
+
+
+def by_mteb(run: Run, loaded: list[tuple[AbsTask, dict]], folder: Path) -> float:
+    """Seconds of mteb's evaluation, one dimension after the other; its result files go below ``folder``, untimed."""
+    results, start = [], time.perf_counter()
+    for variant in run.variants:
+        for mteb_task, vectors in loaded:
+            encoder = PlainEncoder(vectors, variant.dim)
+            scores = {s: mteb_task.evaluate(encoder, s, encode_kwargs=OPTIONS) for s in mteb_task.eval_splits}
+            results.append((folder / variant.folder / f"{mteb_task.metadata.name}.json", mteb_task, scores))
+    seconds = time.perf_counter() - start
+    for path, mteb_task, scores in results:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        TaskResult.from_task_results(mteb_task, scores, evaluation_time=0).to_disk(path)
+    return seconds
+
+
+def by_us(run: Run, pool: ProcessPoolExecutor, folder: Path) -> float:
+    """Seconds of our evaluate stage; its result files go below ``folder``."""
+    todo = {task.name: run.variants for task in run.tasks}
+    start = time.perf_counter()
+    outcome = execute(replace(run, output_dir=folder), todo, pool, stages=("evaluate",))
+    seconds = time.perf_counter() - start
+    if outcome.failed:
+        sys.exit("a task failed; nothing is measured")
+    return seconds
+
+
+def differences(run: Run, ours: Path, theirs: Path) -> dict[bool, float]:
+    """The largest difference of any metric at any dimension: of search tasks (True), and of all others (False)."""
+    largest = {True: 0.0, False: 0.0}
+    for variant in run.variants:
+        for task in run.tasks:
+            one, two = (json.loads((f / variant.folder / f"{task.name}.json").read_text()) for f in (ours, theirs))
+            expected = dict(numbers(two["scores"]))
+            found = dict(numbers(one["scores"]))
+            if found.keys() != expected.keys():
+                sys.exit(f"{task.name}: other metrics than mteb's")
+            apart = [abs(found[key] - expected[key]) for key in expected]
+            search = task.type in SEARCH
+            largest[search] = max(largest[search], *apart)
+    return largest
+
+
+def numbers(value: object, place: str = "") -> Iterator[tuple[str, float]]:
+    """Every number in a result's scores, with its place; metrics that a task does not have (NaN) are left out."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(inner, f"{place}/{key}")
+    elif isinstance(value, int | float) and not math.isnan(value):
+        yield place, float(value)
+
+
+def evaluate_half(run: Run) -> list[dict]:
+    """Measure the evaluate stage on a finished run's store; one row of the table."""
+    seconds = {"mteb": [], "ours": []}
+    with tempfile.TemporaryDirectory() as folder, worker_pool() as pool:
+        ours, theirs = Path(folder) / "ours", Path(folder) / "theirs"
+        started = [
+            pool.submit(plan_task, task, run.sources[task.name], run.profile, use_instruction=run.use_instruction)
+            for task in run.tasks * worker_count()
+        ]
+        for plan in started:
+            plan.result()
+        loaded = in_memory(run)
+        for repeat in range(REPEATS):
+            seconds["mteb"].append(by_mteb(run, loaded, theirs))
+            seconds["ours"].append(by_us(run, pool, ours / str(repeat)))
+        largest = differences(run, ours / "0", theirs)
+    mteb, our = (statistics.median(seconds[side]) for side in ("mteb", "ours"))
+    row = {"half": "evaluate", "mteb, s": mteb, "ours, s": our, "ratio": mteb / our, "goal": RATIO}
+    row |= {"difference": largest[False], "of search tasks": largest[True]}
+    met = mteb / our >= RATIO and largest[False] == 0 and largest[True] <= TOLERANCE
+    return [row | {"met": "yes" if met else "NO"}]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, help="the miniature's output; made there if it is not finished")
+    parser.add_argument("--check", action="store_true", help="exit code 1 when a goal is missed")
+    args = parser.parse_args()
+    quiet()
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        output_dir = args.output_dir or Path(folder)
+        miniature = [sys.executable, "-m", "qzhou_eval.smoke", "--output_dir", str(output_dir.resolve())]
+        subprocess.run(miniature, cwd=Path(__file__).resolve().parents[1], capture_output=True, check=True)
+        rows = evaluate_half(runs(output_dir)["TP on"])
+    print(tabulate(rows, "keys", floatfmt=("", ".2f", ".2f", ".1f", ".0f", ".1e", ".1e")))
+    if args.check and any(row["met"] == "NO" for row in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
