@@ -12,9 +12,10 @@ from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
+from qzhou_eval.adapter import ranking
 from qzhou_eval.adapter.reading import own_arrow_cache, point_at, readable_errors, text_list
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
-from qzhou_eval.results import Variant
+from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
 from qzhou_eval.vectors import cut_and_normalize
 
@@ -72,6 +73,9 @@ def score(
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
     """
+    if evaluators == SHARED and task.type in ("Retrieval", "Reranking") and ranking.reproduces(mteb_task):
+        yield from _ranked(mteb_task, task, source, vectors, variants)
+        return
     for variant in variants:
         encoder = _Encoder(vectors, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         start = time.monotonic()
@@ -84,6 +88,25 @@ def score(
                 mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
             )
         yield variant, result
+
+
+def _ranked(
+    mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variants: Sequence[Variant]
+) -> Iterator[tuple[Variant, TaskResult]]:
+    """Retrieval or reranking at all variants together; each result's time is its share."""
+    encoder = _Encoder(vectors, model_meta(variants[0]), dim=None, normalize=False)
+    how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
+    dims = [variant.dim for variant in variants]
+    start = time.monotonic()
+    with readable_errors(task, source):
+        by_split = {split: ranking.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
+    share = (time.monotonic() - start) / len(variants)
+    for variant in variants:
+        scores = {split: by_dim[variant.dim] for split, by_dim in by_split.items()}
+        yield (
+            variant,
+            TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC)),
+        )
 
 
 def meta(variant: Variant) -> dict:
@@ -111,7 +134,7 @@ def model_meta(variant: Variant) -> ModelMeta:
 class _Encoder:
     """mteb's encoder protocol over stored vectors, cut to one dimension."""
 
-    def __init__(self, vectors: TaskVectors | Recorded, meta: ModelMeta, *, dim: int, normalize: bool) -> None:
+    def __init__(self, vectors: TaskVectors | Recorded, meta: ModelMeta, *, dim: int | None, normalize: bool) -> None:
         self.mteb_model_meta = meta
         self._vectors = vectors
         self._dim = dim

@@ -74,7 +74,7 @@ def search(
     for start in range(0, len(queries), query_block):
         block = slice(start, min(start + query_block, len(queries)))
         count = min(k + MARGIN, len(documents))
-        candidates = _candidates(queries[block], documents, inverse_norms, dims, count, document_chunk)
+        candidates = _candidates(queries[block], documents, inverse_norms, count=count, chunk=document_chunk)
         found = {}
         for dim in dims:
             ours = unit_vectors(queries[block], dim, normalize=normalize)
@@ -151,21 +151,23 @@ def _inverse_norms(vectors: np.ndarray, dims: Sequence[int]) -> dict[int, np.nda
     return inverse
 
 
-def _candidates(queries, documents, inverse_norms, dims, count, chunk) -> dict[int, np.ndarray]:
+def _candidates(
+    queries: np.ndarray, documents: np.ndarray, inverse_norms: dict[int, np.ndarray], *, count: int, chunk: int
+) -> dict[int, np.ndarray]:
     """By dimension, int64 (n, count): keys of (first score times the query's norm, document) of the best ones."""
-    pools = {dim: Pool(len(queries), count) for dim in dims}
+    pools = {dim: Pool(len(queries), count) for dim in inverse_norms}
     queries, everything = torch.from_numpy(queries), torch.from_numpy(documents)
     for first in range(0, len(documents), chunk):
         some = everything[first : first + chunk]
         dots = torch.zeros(len(queries), len(some))
         scores = torch.empty_like(dots)
         start = 0
-        for dim in dims:
+        for dim in inverse_norms:
             dots.addmm_(queries[:, start:dim], some[:, start:dim].T)
             torch.mul(dots, torch.from_numpy(inverse_norms[dim][first : first + chunk]), out=scores)
             pools[dim].offer(scores.numpy(), first)
             start = dim
-    return {dim: pools.pop(dim).best() for dim in dims}
+    return {dim: pools.pop(dim).best() for dim in inverse_norms}
 
 
 def _score_again(ours: torch.Tensor, theirs: torch.Tensor, numbers: np.ndarray, order: np.ndarray, k: int):
