@@ -40,8 +40,8 @@ class Pool:
         self._filled = np.zeros(rows, np.int64)
         self._threshold: np.ndarray | None = None
 
-    def offer(self, scores: np.ndarray, first: int) -> None:
-        """Take what is good enough of documents ``first``, ``first + 1``, ...; ``scores`` is float32 (rows, n)."""
+    def offer(self, scores: np.ndarray, numbers: np.ndarray) -> None:
+        """Take what is good enough: ``scores`` is float32 (rows, n), ``numbers`` int64 (n,), the documents."""
         width = scores.shape[1]
         if self._threshold is None and width > self._count:
             place = width - self._count
@@ -51,7 +51,7 @@ class Pool:
         else:
             taken = np.flatnonzero(scores >= self._threshold[:, None])
         row = taken // width
-        keys = pack(scores.reshape(-1)[taken], taken - row * width + first)
+        keys = pack(scores.reshape(-1)[taken], numbers[taken - row * width])
         number = np.bincount(row, minlength=len(self._filled))
         self._make_room(number)
         starts = np.cumsum(number) - number

@@ -1,12 +1,13 @@
 """All dimensions' best documents in one pass over full-width vectors.
 
 The dot product at dimension 256 is the one at 128 plus that of components 128 to 255, and so are squared norms; so
-one multiplication of the full width gives every dimension's cosines, nearly. The best of them and a margin are then
-scored again as mteb scores them: cut, normalise in float32, normalise once more, multiply.
+one multiplication of the full width gives every dimension's cosines, but for the last bits. Where those bits could
+change the order of the best documents, the documents in doubt are scored again as mteb scores them: cut, normalised in
+float32, normalised once more, multiplied. The order is the one that second scores give.
 
-The product of two matrices is the same for a pair of rows in whatever larger matrices they stand, on the libraries
-and processors where this was tried, so the second scores are mteb's to the last bit there. Elsewhere the last bits may
-differ, and two documents whose scores are closer than about 1e-7 may change places. Equal vectors always tie.
+On the libraries and processors where this was tried, the product of two matrices is the same for a pair of rows in
+whatever larger matrices they stand, so second scores are mteb's to the last bit there, and equal vectors tie.
+Elsewhere two documents whose scores are closer than about 1e-7 may change places.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,9 @@ from qzhou_eval.scoring.candidates import Pool, largest, pack, unpack
 from qzhou_eval.vectors import check_dim, cut_and_normalize
 
 MARGIN = 64  # candidates beyond the best k
-ERROR = 1e-5  # a bound on how far a first score is from a second one; below 1e-6 in all that was measured
-_ROWS = 4  # one or two rows make torch call a routine for vectors, which adds in another order than that for matrices
+DOUBT = 5e-7  # first scores that are closer are always in doubt: eight units in the last place of a cosine of 1
+WARY = 4  # how many times the largest difference seen between first and second scores the doubt reaches
+_ROWS = 16  # torch hands products of few rows to other routines, which add in another order
 _CHUNK = 512  # vectors normalised at once: they stay in the cache
 
 
@@ -30,7 +32,8 @@ class Found:
 
     Attributes:
         documents: int64 (queries, k), row numbers; -1 behind a query's last document.
-        scores: float32 (queries, k), cosine similarities; NaN behind a query's last document.
+        scores: float32 (queries, k), cosine similarities, those that were not in doubt as the first pass gave them;
+            NaN behind a query's last document.
     """
 
     documents: np.ndarray
@@ -45,12 +48,12 @@ def search(
     k: int,
     order: np.ndarray,
     normalize: bool = True,
-    query_block: int = 1024,
-    document_chunk: int = 4096,
+    query_block: int = 256,
+    document_chunk: int = 8192,
 ) -> Iterator[tuple[slice, dict[int, Found]]]:
     """The ``k`` best documents of each query by cosine similarity, at each dimension; equal scores by ``order``.
 
-    Memory beyond the arguments: one copy of the documents, and about 300 MB for 1024 queries, k 1000 and 8 dimensions.
+    Memory beyond the arguments: one copy of the documents, and about 100 MB for each 8 dimensions at k 1000.
 
     Args:
         queries: float32 (n, width).
@@ -71,21 +74,26 @@ def search(
     dims = sorted(check_dim(dim, documents.shape[1]) for dim in set(dims))
     _check(queries, documents, order)
     inverse_norms = _inverse_norms(documents, dims)
+    by_order = np.argsort(order)
+    count = min(k + MARGIN, len(documents))
     for start in range(0, len(queries), query_block):
         block = slice(start, min(start + query_block, len(queries)))
-        count = min(k + MARGIN, len(documents))
         candidates = _candidates(queries[block], documents, inverse_norms, count=count, chunk=document_chunk)
+        lengths = _inverse_norms(queries[block], dims)
         found = {}
         for dim in dims:
-            ours = unit_vectors(queries[block], dim, normalize=normalize)
-            theirs = unit_vectors(documents, dim, normalize=normalize)
-            first, numbers = unpack(candidates.pop(dim))
-            keys = _score_again(ours, theirs, numbers, order, min(k, count))
-            lowest = first.min(axis=1) * _inverse_norms(queries[block], [dim])[dim]
-            unsure = np.flatnonzero(unpack(keys[:, -1])[0] - lowest < ERROR) if count < len(documents) else []
-            for some in np.array_split(unsure, -(-len(unsure) // 64)) if len(unsure) else []:
-                keys[some] = _score_all(ours[some], theirs, order, keys.shape[1])
-            found[dim] = _found(keys, order)
+            scores, rows = candidates.pop(dim)
+            scores *= lengths[dim][:, None]
+            units = unit_vectors(queries[block], dim, normalize=normalize)
+            again = _Again(units, documents, normalize=normalize)
+            lowest = scores[:, -1].copy()
+            doubt = again.replace(scores, rows)
+            keys = _ordered(pack(scores, order[rows]), min(k, count))
+            if count < len(documents):
+                unsure = np.flatnonzero(unpack(keys[:, -1])[0] - lowest < doubt)
+                if len(unsure):
+                    keys[unsure] = again.score_all(unsure, order, keys.shape[1])
+            found[dim] = _found(keys, by_order)
         yield block, found
 
 
@@ -105,6 +113,7 @@ def rerank(
         candidates: int64 row numbers of documents for each query; may be empty, and differ in length.
     """
     _check(queries, documents, order)
+    by_order = np.argsort(order)
     width = min(k, max((len(rows) for rows in candidates), default=0))
     found = {}
     for dim in dims:
@@ -114,7 +123,7 @@ def rerank(
         for number, rows in enumerate(candidates):
             if len(rows):
                 scores = (ours[number : number + 1] @ theirs[torch.from_numpy(rows)].T).numpy()
-                best = _found(_ordered(pack(scores, order[rows]), min(k, len(rows))), order)
+                best = _found(_ordered(pack(scores, order[rows]), min(k, len(rows))), by_order)
                 found[dim].documents[number, : best.documents.shape[1]] = best.documents
                 found[dim].scores[number, : best.documents.shape[1]] = best.scores
     return found
@@ -153,8 +162,8 @@ def _inverse_norms(vectors: np.ndarray, dims: Sequence[int]) -> dict[int, np.nda
 
 def _candidates(
     queries: np.ndarray, documents: np.ndarray, inverse_norms: dict[int, np.ndarray], *, count: int, chunk: int
-) -> dict[int, np.ndarray]:
-    """By dimension, int64 (n, count): keys of (first score times the query's norm, document) of the best ones."""
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """By dimension, the best by first score, best first: float32 (n, count) scores times the query's norm, and rows."""
     pools = {dim: Pool(len(queries), count) for dim in inverse_norms}
     queries, everything = torch.from_numpy(queries), torch.from_numpy(documents)
     for first in range(0, len(documents), chunk):
@@ -162,35 +171,79 @@ def _candidates(
         dots = torch.zeros(len(queries), len(some))
         scores = torch.empty_like(dots)
         start = 0
-        for dim in inverse_norms:
+        for dim, inverse in inverse_norms.items():
             dots.addmm_(queries[:, start:dim], some[:, start:dim].T)
-            torch.mul(dots, torch.from_numpy(inverse_norms[dim][first : first + chunk]), out=scores)
-            pools[dim].offer(scores.numpy(), first)
+            torch.mul(dots, torch.from_numpy(inverse[first : first + chunk]), out=scores)
+            pools[dim].offer(scores.numpy(), np.arange(first, first + len(some)))
             start = dim
-    return {dim: pools.pop(dim).best() for dim in inverse_norms}
+    return {dim: unpack(_ordered(pools.pop(dim).best(), count)) for dim in list(pools)}
 
 
-def _score_again(ours: torch.Tensor, theirs: torch.Tensor, numbers: np.ndarray, order: np.ndarray, k: int):
-    """int64 (n, k), largest first: keys of (second score, order) of the best among each query's documents."""
-    numbers = np.sort(numbers, axis=1)  # rows that lie close together are read faster
-    scores = np.empty(numbers.shape, np.float32)
-    gathered = torch.empty(numbers.shape[1], theirs.shape[1])
-    for i, rows in enumerate(torch.from_numpy(numbers)):
-        torch.index_select(theirs, 0, rows, out=gathered)
-        scores[i] = (ours[i].repeat(_ROWS, 1) @ gathered.T)[0].numpy()
-    return _ordered(pack(scores, order[numbers]), k)
+class _Again:
+    """Second scores, mteb's own, of one block of queries at one dimension."""
 
+    def __init__(self, units: torch.Tensor, documents: np.ndarray, *, normalize: bool) -> None:
+        self._queries = units
+        self._documents = documents
+        self._normalize = normalize
 
-def _score_all(ours: torch.Tensor, theirs: torch.Tensor, order: np.ndarray, k: int) -> np.ndarray:
-    """As :func:`_score_again`, among all documents: for queries whose candidates may lack one of the best."""
-    padded = ours.repeat(_ROWS, 1) if len(ours) < _ROWS else ours
-    return _ordered(pack((padded @ theirs.T)[: len(ours)].numpy(), order), k)
+    def replace(self, scores: np.ndarray, rows: np.ndarray) -> float:
+        """Put second scores in the place of those first scores, best first, that the second might order otherwise.
+
+        How far the two may be apart is read from each query's two best and a sample of the others. So the two best
+        always have second scores; how sure a search was is read from them.
+
+        Returns:
+            What two first scores must be apart to be out of doubt.
+        """
+        first = scores.copy()
+        sample = np.zeros(scores.shape, bool)
+        sample[:, :2] = True
+        sample[:, np.linspace(0, scores.shape[1] - 1, 10).astype(int)] = True
+        self._put(scores, rows, sample)
+        doubt = max(DOUBT, float(WARY * np.abs(scores - first).max()))
+        close = first[:, :-1] - first[:, 1:] < doubt
+        doubtful = np.zeros(scores.shape, bool)
+        doubtful[:, 1:] |= close
+        doubtful[:, :-1] |= close
+        self._put(scores, rows, doubtful & ~sample)
+        return doubt
+
+    def _put(self, scores: np.ndarray, rows: np.ndarray, where: np.ndarray) -> None:
+        """Second scores in the place of first ones, for as many queries at once as fit the cache."""
+        number = where.sum(axis=1)
+        ends = np.cumsum(number)
+        start = done = 0
+        while start < len(scores):
+            stop = max(start + 1, np.searchsorted(ends, done + _CHUNK))
+            block, here = slice(start, stop), where[start:stop]
+            products = self._products(np.arange(start, stop), rows[block][here])
+            scores[block][here] = products[
+                np.repeat(np.arange(stop - start), number[block]), np.arange(products.shape[1])
+            ]
+            start, done = stop, ends[stop - 1]
+
+    def score_all(self, queries: np.ndarray, order: np.ndarray, k: int) -> np.ndarray:
+        """int64 (n, k): keys of (second score, order) of some queries' best among all documents, best first."""
+        pool = Pool(len(queries), k)
+        for first in range(0, len(order), _CHUNK):
+            rows = np.arange(first, min(first + _CHUNK, len(order)))
+            pool.offer(self._products(queries, rows), order[rows])
+        return _ordered(pool.best(), k)
+
+    def _products(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """float32 (queries, rows): cosines in a product that is padded to the size of a large one."""
+        ours = self._queries[queries]
+        theirs = unit_vectors(self._documents[:, : ours.shape[1]][rows], ours.shape[1], normalize=self._normalize)
+        more = torch.nn.functional.pad
+        product = more(ours, (0, 0, 0, -len(ours) % _ROWS)) @ more(theirs, (0, 0, 0, max(0, _CHUNK - len(theirs)))).T
+        return product[: len(ours), : len(theirs)].contiguous().numpy()
 
 
 def _ordered(keys: np.ndarray, k: int) -> np.ndarray:
     return np.sort(largest(keys, k), axis=1)[:, ::-1]
 
 
-def _found(keys: np.ndarray, order: np.ndarray) -> Found:
+def _found(keys: np.ndarray, by_order: np.ndarray) -> Found:
     scores, places = unpack(keys)
-    return Found(np.argsort(order)[places], scores)
+    return Found(by_order[places], scores)
