@@ -71,6 +71,27 @@ def test_search_finds_what_sorting_all_cosines_finds(*, k, query_block, document
     assert [number for block in seen for number in range(40)[block]] == list(range(40))
 
 
+@pytest.mark.parametrize("kind", ["near each other", "one large component", "all positive", "long"])
+def test_search_orders_vectors_that_rounding_troubles_as_mteb_does(kind):
+    """First scores of these are up to 2e-6 off, and many of the best are closer to each other than that."""
+    rng = np.random.default_rng(6)
+    queries, documents = (rng.standard_normal((n, 600)).astype(np.float32) for n in (20, 3000))
+    if kind == "near each other":
+        documents = documents[:1] + 0.003 * documents
+    elif kind == "one large component":
+        queries[:, 5] = documents[:, 5] = 200
+    elif kind == "all positive":
+        queries, documents = abs(queries), abs(documents)
+    else:
+        queries, documents = 1e4 * queries, 1e-4 * documents
+    ((_, found),) = search(queries, documents, [16, 300, 600], k=500, order=np.arange(3000))
+    for dim, one in found.items():
+        scores = cosines(queries, documents, dim)
+        best = -np.sort(-scores, axis=1)[:, :500]
+        assert np.abs(np.take_along_axis(scores, one.documents, axis=1) - best).max() < CLOSE
+        assert np.abs(one.scores - best).max() < 4e-6
+
+
 def test_ties_at_the_cut_are_decided_by_the_order_even_where_they_outnumber_the_margin():
     queries = np.ones((3, 8), np.float32)
     documents = np.ones((500, 8), np.float32)
@@ -251,6 +272,15 @@ def test_official_tasks_score_as_mteb_scores_them(official, name):
         assert_same_scores(ours, theirs, sure=1e-9)
 
 
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["CovidRetrieval", "EcomRetrieval", "CMedQAv2-reranking", "T2Reranking"])
+def test_real_texts_score_as_mteb_scores_them(data_root, name):
+    task = all_tasks()[name]
+    for ours, theirs in both(task, locate(task, data_root / "cmteb-lookalike"), (5, 64, 96), Letters()).values():
+        assert_same_scores(ours, theirs, sure=1e-9)
+
+
 def test_a_task_that_goes_its_own_way_is_left_to_mteb(caplog):
     task = all_tasks()["MiniReranking"]
     mteb_task = current.load(task, locate(task, None))
@@ -316,13 +346,13 @@ def test_on_tie_heavy_vectors_scores_stay_within_what_mtebs_chunk_sizes_give():
     widest = 0
     for dim in (6, 12):
         cut = [v[:, :dim] / np.linalg.norm(v[:, :dim], axis=1, keepdims=True) for v in (queries, documents)]
-        theirs = [mtebs(data, mteb_task, Arrays(*cut), chunk) for chunk in (50_000, 1500, 1000, 300, 64, 10)]
+        theirs = [mtebs(data, mteb_task, Arrays(*cut), chunk) for chunk in (50_000, 1500, 300, 10)]
         for key, value in ours[dim]["default"].items():
             spread = [one[key] for one in theirs if key in one]
             if spread and not math.isnan(value):
-                print(dim, key, value, min(spread), max(spread))
                 widest = max(widest, max(spread) - min(spread))
-                assert min(spread) - 1.001e-5 <= value <= max(spread) + 1.001e-5, key
+                slack = 0.02 if key.startswith("nauc") else 1.001e-5  # nAUC moves by up to 0.1 from chunk to chunk
+                assert min(spread) - slack <= value <= max(spread) + slack, (dim, key)
     assert widest > 0
 
 
