@@ -11,6 +11,7 @@ Elsewhere two documents whose scores are closer than about 1e-7 may change place
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,8 @@ def search(
             units = unit_vectors(queries[block], dim, normalize=normalize)
             again = _Again(units, documents, normalize=normalize)
             lowest = scores[:, -1].copy()
-            doubt = again.replace(scores, rows)
+            with _one_thread():
+                doubt = again.replace(scores, rows)
             keys = _ordered(pack(scores, order[rows]), min(k, count))
             if count < len(documents):
                 unsure = np.flatnonzero(unpack(keys[:, -1])[0] - lowest < doubt)
@@ -238,6 +240,17 @@ class _Again:
         more = torch.nn.functional.pad
         product = more(ours, (0, 0, 0, -len(ours) % _ROWS)) @ more(theirs, (0, 0, 0, max(0, _CHUNK - len(theirs)))).T
         return product[: len(ours), : len(theirs)].contiguous().numpy()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Work of many small steps: threads would wait for each other at each, and longer where processors are shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _ordered(keys: np.ndarray, k: int) -> np.ndarray:
