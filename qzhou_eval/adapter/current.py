@@ -13,6 +13,7 @@ from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
+from qzhou_eval.adapter import ranking
 from qzhou_eval.adapter.reading import own_arrow_cache, point_at, readable_errors, text_list
 from qzhou_eval.adapter.sharing import CallOrder, columns_read_once, draw_once
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
@@ -74,6 +75,9 @@ def score(
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
     """
+    if evaluators == SHARED and task.type in ("Retrieval", "Reranking") and ranking.reproduces(mteb_task):
+        yield from _ranked(mteb_task, task, source, vectors, variants)
+        return
     shared = evaluators == SHARED
     order = CallOrder(vectors)
     if shared:
@@ -91,6 +95,25 @@ def score(
                 mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
             )
         yield variant, result
+
+
+def _ranked(
+    mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variants: Sequence[Variant]
+) -> Iterator[tuple[Variant, TaskResult]]:
+    """Retrieval or reranking at all variants together; each result's time is its share."""
+    encoder = _Encoder(vectors, model_meta(variants[0]), dim=None, normalize=False)
+    how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
+    dims = [variant.dim for variant in variants]
+    start = time.monotonic()
+    with readable_errors(task, source):
+        by_split = {split: ranking.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
+    share = (time.monotonic() - start) / len(variants)
+    for variant in variants:
+        scores = {split: by_dim[variant.dim] for split, by_dim in by_split.items()}
+        yield (
+            variant,
+            TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC)),
+        )
 
 
 def meta(variant: Variant) -> dict:
@@ -119,7 +142,7 @@ class _Encoder:
     """mteb's encoder protocol over stored vectors, cut to one dimension."""
 
     def __init__(
-        self, vectors: TaskVectors | CallOrder | Recorded, meta: ModelMeta, *, dim: int, normalize: bool
+        self, vectors: TaskVectors | CallOrder | Recorded, meta: ModelMeta, *, dim: int | None, normalize: bool
     ) -> None:
         self.mteb_model_meta = meta
         self._vectors = vectors
