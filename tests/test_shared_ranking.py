@@ -219,6 +219,11 @@ class Letters:
     def of(self, texts: list[str], side: str | None) -> np.ndarray:
         return np.stack([self._one(text) for text in texts])
 
+    def rows(self, texts: list[str], side: str | None) -> np.ndarray:
+        known = getattr(self, "matrix", np.empty((0, self.width), np.float32))
+        self.matrix = np.concatenate([known, self.of(texts, side)])
+        return np.arange(len(self.matrix) - len(texts), len(self.matrix))
+
     def _one(self, text: str) -> np.ndarray:
         pairs = zip("^" + text, text + "$", strict=True)
         return np.sum([self._of(pair) for pair in pairs], axis=0, dtype=np.float32)
