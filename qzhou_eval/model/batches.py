@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 PADDING = 0.015  # of a padded batch's own tokens
@@ -76,40 +77,43 @@ def plan(lengths: list[int], batch_tokens: int, *, packed: bool) -> Iterator[lis
 
 def pack(rows: list[int], sequences: list[array]) -> Batch:
     """The prompts one behind the other in one row, without padding."""
-    lengths = torch.tensor([len(sequences[row]) for row in rows])
-    starts = torch.zeros(len(rows) + 1, dtype=torch.long)
-    starts[1:] = lengths.cumsum(0)
-    first, last = starts[:-1], starts[1:] - 1
-    zeros = torch.zeros_like(first)
+    lengths = np.array([len(sequences[row]) for row in rows])
+    starts = np.concatenate([[0], lengths.cumsum()])
+    first, zeros = starts[:-1], np.zeros_like(lengths)
+    ids = np.concatenate([np.frombuffer(sequences[row], np.uint32) for row in rows])
     return Batch(
         rows=rows,
-        ids=torch.cat([torch.tensor(sequences[row], dtype=torch.long) for row in rows])[None],
-        positions=(torch.arange(int(starts[-1])) - first.repeat_interleave(lengths))[None],
-        first=torch.stack([zeros, first]),
-        last=torch.stack([zeros, last]),
+        ids=_long(ids[None]),
+        positions=_long((np.arange(len(ids)) - first.repeat(lengths))[None]),
+        first=_long(np.stack([zeros, first])),
+        last=_long(np.stack([zeros, starts[1:] - 1])),
         longest=int(lengths.max()),
-        starts=starts.int(),
+        starts=torch.from_numpy(starts.astype(np.int32)),
     )
 
 
 def pad(rows: list[int], sequences: list[array]) -> Batch:
     """The prompts one below the other, padded on the left with token 0."""
-    lengths = torch.tensor([len(sequences[row]) for row in rows])
+    lengths = np.array([len(sequences[row]) for row in rows])
     width = int(lengths.max())
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    for line, row in enumerate(rows):
-        ids[line, width - lengths[line] :] = torch.tensor(sequences[row], dtype=torch.long)
-    mask = (torch.arange(width) >= (width - lengths)[:, None]).long()
-    lines = torch.arange(len(rows))
+    mask = np.arange(width) >= (width - lengths)[:, None]
+    ids = np.zeros(mask.shape, np.uint32)
+    ids[mask] = np.concatenate([np.frombuffer(sequences[row], np.uint32) for row in rows])
+    lines = np.arange(len(rows))
     return Batch(
         rows=rows,
-        ids=ids,
-        positions=(mask.cumsum(dim=1) - 1).clamp(min=0),
-        first=torch.stack([lines, width - lengths]),
-        last=torch.stack([lines, torch.full_like(lines, width - 1)]),
+        ids=_long(ids),
+        positions=_long((mask.cumsum(axis=1) - 1).clip(min=0)),
+        first=_long(np.stack([lines, width - lengths])),
+        last=_long(np.stack([lines, np.full_like(lines, width - 1)])),
         longest=width,
-        mask=mask,
+        mask=_long(mask),
     )
+
+
+def _long(values: np.ndarray) -> torch.Tensor:
+    """As int64; made by numpy, since torch would start threads of its own beside those that compute."""
+    return torch.from_numpy(values.astype(np.int64))
 
 
 def on_its_way(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:

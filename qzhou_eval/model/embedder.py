@@ -81,7 +81,7 @@ class Embedder:
                 prepending; ours stays off, and asking for it is an error.
             attention: ``"packed"`` puts many prompts in one row without padding, ``"padded"`` pads them;
                 ``"auto"`` packs where the decoder can, and says so once where it cannot.
-            batch_tokens: tokens per forward pass; None is 16384 on a GPU and 4096 on a CPU.
+            batch_tokens: tokens per forward pass; None is 16384 on a GPU and 1024 on a CPU.
             compile: compile the decoder's layers with torch.compile.
             fp8: FP8 matrix products in the decoder's layers; other vectors, not for published scores.
 

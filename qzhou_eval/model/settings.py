@@ -113,7 +113,7 @@ def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderO
         device=device,
         trust_remote_code=remote_code,
         attention=options.attention,
-        batch_tokens=options.batch_tokens or (16384 if on_gpu else 4096),
+        batch_tokens=options.batch_tokens or (16384 if on_gpu else 1024),
         compile=options.compile,
         fp8=options.fp8,
     )
