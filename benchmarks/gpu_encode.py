@@ -209,6 +209,7 @@ class Bench:
         yield "+ last layer for last tokens only", self._ours(packed)
         yield "+ token prepending on layers 1-7", self._ours(packed, prepend=True)
         self._exactness(packed)
+        self._waits(packed)
         packed.compile()
         yield "+ compiled layers", self._ours(packed, prepend=True)
         probe = self.sequences["passages"][:64]
@@ -256,6 +257,20 @@ class Bench:
         apart = max(float((one - found[0]).abs().max()) for one in found)
         equal = "bitwise equal" if apart == 0 else f"largest difference {apart:.1e}"
         self.notes.append(f"one text first, in the middle and last of a pack of {len(others) + 1}: {equal}")
+
+    def _waits(self, packed: Forward) -> None:
+        """Whether the host waits for the GPU inside a pack; torch itself watches."""
+        if self.device != "cuda":
+            return
+        batch = packed.batch(list(range(100)), self.sequences["short"])
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            packed(batch, span=SPAN, placeholder=PLACEHOLDER)
+            self.notes.append("the host does not wait for the GPU inside a pack")
+        except RuntimeError as error:
+            self.notes.append(f"the host waits for the GPU inside a pack: {str(error).splitlines()[0]}")
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
     def speed(self, name: str, seconds: float) -> tuple[float, float]:
         """Real tokens per second, and the share of the matrix product's rate."""

@@ -168,6 +168,15 @@ def test_token_prepending_of_ours_is_refused_where_the_checkpoints_code_runs(rem
             embedder(folder, token_prepending=asked, trust_remote_code=True)
 
 
+def test_what_would_change_the_checkpoints_code_is_refused(remote):
+    folder = remote(6)
+    for asked in ({"fp8": True, "dtype": "bfloat16"}, {"compile": True}):
+        with pytest.raises(BadInput, match="own code runs as it is; drop --fp8 and --compile"):
+            embedder(folder, trust_remote_code=True, **asked)
+    with pytest.raises(BadInput, match="--attention packed: the checkpoint's own code pads"):
+        embedder(folder, trust_remote_code=True, attention="packed")
+
+
 def test_code_counts_in_the_fingerprint_only_where_it_runs(tiny, remote):
     """A later look at the checkpoint's code must not make every stored vector stale."""
 

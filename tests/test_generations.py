@@ -167,6 +167,9 @@ def test_manifest_and_mtebs_loader_keep_the_generations_apart(two_runs):
         assert record["mteb"] == ("1.38.30" if card else "2.26.24")
         assert record["metric"] == ("map" if card else "map_at_1000")
         assert record["scikit_learn"] == ("1.7.2" if card else "1.8.0")
+        encoded = entry["tasks"]["T2Reranking"]["encoded_with"]
+        assert {one["attention"] for one in encoded} == {"packed, runs"}
+        assert ("4.51.1" in {one["versions"]["transformers"] for one in encoded}) or not card
     loaded = ResultCache(output).load_results(
         models=["local/tiny"], tasks=TASKS, load_experiments="match_name", require_model_meta=False
     )

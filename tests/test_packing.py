@@ -1,5 +1,6 @@
 """Packed batches against one prompt at a time through transformers' own attention, and against padded ones."""
 
+import json
 import logging
 from array import array
 
@@ -9,7 +10,7 @@ from conftest import make_decoder
 from torch.nn.functional import cosine_similarity
 from torch.utils.flop_counter import FlopCounterMode
 
-from qzhou_eval import Embedder, token_prepending
+from qzhou_eval import Embedder, cli, token_prepending
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import attention
 from qzhou_eval.model.batches import ahead, pack, pad, plan
@@ -223,3 +224,23 @@ def test_arithmetic_is_counted_as_torch_counts_it():
     config = model.config
     unseen = 4 * len(model.layers) * config.num_attention_heads * config.head_dim * (length * (length - 1) / 2)
     assert flops(model.layers, config, [length]) == counter.get_total_flops() - unseen
+
+
+@pytest.mark.slow
+def test_in_bfloat16_packed_and_padded_runs_score_the_same_within_005_points(tmp_path):
+    scores = {}
+    for way in ("packed", "padded"):
+        argv = ["run", "--model_name_or_path", str(CHECKPOINT), "--profile", "qzhou-zh-mini", "--attention", way]
+        argv += ["--tasks", "MiniSTS", "MiniRetrieval", "--dim", "128", "1792", "--dtype", "bfloat16"]
+        assert cli.main([*argv, "--device", "cpu", "--output_dir", str(tmp_path / way)]) == 0
+        manifest = json.loads((tmp_path / way / "manifest.json").read_text())
+        for place, entry in manifest["variants"].items():
+            for task, noted in entry["tasks"].items():
+                assert {one["attention"] for one in noted["encoded_with"]} == {
+                    "packed, runs" if way == "packed" else "padded, sdpa"
+                }
+                result = json.loads((tmp_path / way / place / f"{task}.json").read_text())
+                (split,) = result["scores"].values()
+                scores.setdefault((place, task), []).append(100 * split[0]["main_score"])
+    assert len(scores) == 4
+    assert all(abs(one - two) <= 0.05 for one, two in scores.values())

@@ -144,6 +144,8 @@ class Forward:
         """Why this decoder cannot have packed attention, as far as trying tells."""
         try:
             cosines = cosine_similarity(self._probe().float(), expected.float())
+        except torch.OutOfMemoryError:
+            raise
         except (TypeError, ValueError, RuntimeError) as error:
             return f"the decoder does not take packed rows ({str(error).splitlines()[0]})"
         if cosines.min() < PROBE_COSINE:
