@@ -123,7 +123,8 @@ def test_a_decoder_that_leaks_between_prompts_is_found_out(monkeypatch):
 def test_a_vector_does_not_depend_on_its_neighbours(dtype, span):
     """The same prompt first, in the middle and last, among few and many others, and alone."""
     model = make_decoder("Qwen3").to(getattr(torch, dtype))
-    forward = Forward(model, None, settings(dtype=dtype))
+    projection = torch.nn.Linear(64, 96, dtype=getattr(torch, dtype))
+    forward = Forward(model, projection, settings(dtype=dtype))
     assert forward.packed
     prompts = sequences([40, 40, 22, 22, 17, 22, 9, 4, 50, 61, 12, 12, 12, 33])
     mine = 2

@@ -40,7 +40,7 @@ class Forward:
         attention: the same with the kernel, for the manifest.
 
     Raises:
-        BadInput: packed attention is asked for and this decoder cannot have it, or FP8 and this device cannot.
+        BadInput: packed attention is asked for and this decoder cannot have it.
     """
 
     def __init__(self, model: nn.Module, projection: nn.Linear | None, settings: EncoderSettings) -> None:
@@ -78,8 +78,9 @@ class Forward:
             hidden = self.model(
                 input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **how
             ).last_hidden_state
-            hidden = hidden[0, : len(batch.rows)] if self.cut else hidden[batch.last[0], batch.last[1]]
-            return hidden if self.projection is None else self.projection(hidden)
+            hidden = hidden[0] if self.cut else hidden[batch.last[0], batch.last[1]]
+            vectors = hidden if self.projection is None else self.projection(hidden)
+            return vectors[: len(batch.rows)]  # the rows behind them fill up a multiple, see last_tokens
 
     def stream(
         self,
