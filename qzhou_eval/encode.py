@@ -68,6 +68,7 @@ def encode(prompts: Prompts, store: Store, open_encoder, identity: dict) -> Enco
     if missing:
         encoder = open_encoder()
         store.create(identity, encoder.made_with)
+        encoder.share_of_ceiling([], 1.0)  # measures the ceiling before the clock runs
         start = time.monotonic()
         forwarded = _encode([prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing], store, encoder)
         seconds = time.monotonic() - start
@@ -80,13 +81,13 @@ def encode(prompts: Prompts, store: Store, open_encoder, identity: dict) -> Enco
         encoded_tokens=sum(lengths),
         padding_tokens=forwarded - sum(lengths),
         seconds=round(seconds, 3),
-        share_of_ceiling=share,
+        share_of_ceiling=share and round(share, 4),
     )
 
 
 def _encode(keys: list[bytes], tokenized: list, store: Store, encoder) -> int:
     """Encode and store prompts; the number of tokens forwarded, padding included."""
-    forwarded = 0
+    forwarded, arithmetic, start = 0, 0.0, time.monotonic()
     waiting = _Waiting(store)
     with _progress(sum(len(t.ids) for t in tokenized)) as progress:
         for done in encoder.stream(tokenized):
@@ -95,7 +96,11 @@ def _encode(keys: list[bytes], tokenized: list, store: Store, encoder) -> int:
                 raise EncodeError(f"the model gave NaN or infinity for prompt {keys[done.rows[bad]].hex()}")
             waiting.add([keys[row] for row in done.rows], done.vectors)
             forwarded += done.forwarded
-            progress.update(sum(len(tokenized[row].ids) for row in done.rows))
+            lengths = [len(tokenized[row].ids) for row in done.rows]
+            arithmetic += encoder.share_of_ceiling(lengths, 1.0) or 0.0
+            share = arithmetic / (time.monotonic() - start)
+            progress.set_postfix_str(f"{share:.0%} of the ceiling" if share else "", refresh=False)
+            progress.update(sum(lengths))
     waiting.flush()
     return forwarded
 

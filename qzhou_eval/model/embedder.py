@@ -126,7 +126,7 @@ class Embedder:
         if self._forward.layers is None or not seconds:
             return None
         done = flops(self._forward.layers, self.model.config.get_text_config(decoder=True), lengths)
-        return round(done / seconds / self._matmul_rate, 4)
+        return done / seconds / self._matmul_rate
 
     @cached_property
     def _matmul_rate(self) -> float:

@@ -147,7 +147,7 @@ class Forward:
             cosines = cosine_similarity(self._probe().float(), expected.float())
         except torch.OutOfMemoryError:
             raise
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (ImportError, TypeError, ValueError, RuntimeError) as error:
             return f"the decoder does not take packed rows ({str(error).splitlines()[0]})"
         if cosines.min() < PROBE_COSINE:
             return f"the decoder gives other vectors then (cosine {cosines.min():.4f})"
