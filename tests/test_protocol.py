@@ -4,6 +4,7 @@ import mteb
 import numpy as np
 import pytest
 import torch
+import transformers
 from datasets import Dataset
 from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
 from mteb.types import PromptType
@@ -26,7 +27,8 @@ def by_hand(model: Embedder, folder, ids: list[int], last_layer: int) -> np.ndar
     """One prompt's unit vector: a loop over layers, the last row, the stored projection, in float32."""
     weights = load_file(folder / "2_Dense" / "model.safetensors")
     with torch.no_grad():
-        hidden = reference(model.model, torch.tensor(ids), 4, 1, last_layer)[-1]
+        decoder = transformers.AutoModel.from_pretrained(model.checkpoint.decoder, dtype=torch.float32).eval()
+        hidden = reference(decoder, torch.tensor(ids), 4, 1, last_layer)[-1]
         vector = weights["linear.weight"].float() @ hidden + weights["linear.bias"].float()
     return (vector / vector.norm()).numpy()
 
