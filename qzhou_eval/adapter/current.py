@@ -75,10 +75,10 @@ def score(
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
     """
-    if evaluators == SHARED and task.type in ("Retrieval", "Reranking") and ranking.reproduces(mteb_task):
+    shared = evaluators == SHARED
+    if shared and task.type in ("Retrieval", "Reranking") and ranking.reproduces(mteb_task):
         yield from _ranked(mteb_task, task, source, vectors, variants)
         return
-    shared = evaluators == SHARED
     order = CallOrder(vectors)
     if shared:
         draw_once(mteb_task)
