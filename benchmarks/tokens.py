@@ -27,7 +27,7 @@ from tabulate import tabulate
 from qzhou_eval.adapter import face
 from qzhou_eval.adapter.reading import quiet
 from qzhou_eval.adapter.vectors import EncodeCall
-from qzhou_eval.encode import encode, tokenize
+from qzhou_eval.encode import InProcess, encode, tokenize
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batches import plan
 from qzhou_eval.model.checkpoint import find_checkpoint
@@ -132,7 +132,7 @@ def forwarded_in_fact(folder: Path) -> list[int]:
             source, mteb = locate(task, None), face()
             calls = rendered(mteb.calls(mteb.load(task, source), task, source), task, profile)
             prompts = list(dict.fromkeys(prompt for _, some in calls for prompt in some))
-            done = encode(tokenize(prompts, embedder.tokenize), store, lambda: embedder, identity)
+            done = encode(tokenize(prompts, embedder.tokenize), store, lambda: InProcess(embedder), identity)
             total += done.encoded_tokens + done.padding_tokens
         totals.append(total)
     return totals

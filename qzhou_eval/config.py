@@ -1,8 +1,9 @@
 """What the user asked for, and what it means for the model and tasks at hand. Every default lives here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from qzhou_eval.environment import code_revision
@@ -34,6 +35,8 @@ class RunConfig:
     data_dir: Path | None = None
     eval_workers: int | None = None
     evaluators: str = SHARED
+    workers: int | None = None
+    ray: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Run:
 
     ``open_tokenizer`` gives a callable from prompts to
     :class:`~qzhou_eval.model.tokens.Tokenized`; ``open_encoder`` an object with ``stream`` like
-    :class:`~qzhou_eval.model.embedder.Embedder`. Both are called only when there is work for them.
+    :class:`~qzhou_eval.model.embedder.Embedder`. Both are called only when there is work for them. With workers on
+    several devices ``open_crew`` starts them, given the run; without, it is None.
     """
 
     tasks: list[Task]
@@ -61,6 +65,7 @@ class Run:
     evaluators: str
     open_tokenizer: Callable
     open_encoder: Callable
+    open_crew: Callable | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -83,7 +88,8 @@ def prepare(config: RunConfig) -> Run:
         revision=config.revision,
         trust_remote_code=config.encoder.trust_remote_code,
     )
-    settings = resolve_settings(checkpoint, profile, config.encoder)
+    encoder = _device_of_workers(config)
+    settings = resolve_settings(checkpoint, profile, encoder, here=config.ray is None)
     output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
     store_dir = config.store_dir or output_dir / "store"
     for flag, folder in (("--output_dir", output_dir), ("--store_dir", store_dir)):
@@ -103,7 +109,43 @@ def prepare(config: RunConfig) -> Run:
         evaluators=config.evaluators,
         open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
         open_encoder=partial(_open_encoder, checkpoint, profile, settings),
+        open_crew=partial(_open_crew, config, settings.device) if _on_workers(config) else None,
     )
+
+
+def _on_workers(config: RunConfig) -> bool:
+    return config.ray is not None or (config.workers or 1) > 1
+
+
+def _device_of_workers(config: RunConfig) -> EncoderOptions:
+    """The encoder's options with the device that workers have, on a cluster perhaps another than this machine's.
+
+    Raises:
+        BadInput: Ray is not installed, no cluster at ``--ray``, or a device that workers cannot have.
+    """
+    options = config.encoder
+    if not _on_workers(config):
+        return options
+    flag = "--workers" if config.ray is None else "--ray"
+    if find_spec("ray") is None:
+        raise BadInput(f"{flag}: needs Ray; install the extra: pip install '.[ray]'")
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
+    if config.ray is None or options.device != "auto":
+        return options
+    from qzhou_eval.cluster.places import connect, device_of_cluster
+
+    connect(config.ray, config.workers)
+    return replace(options, device=device_of_cluster())
+
+
+def _open_crew(config: RunConfig, device: str, run: Run):
+    from qzhou_eval.cluster.crew import Crew
+    from qzhou_eval.cluster.places import connect, find_places
+
+    connect(config.ray, config.workers)
+    places = find_places(device, config.workers)
+    return Crew(places, run.open_encoder, run.identity, run.fingerprint, run.store_dir.resolve())
 
 
 def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:

@@ -2,24 +2,18 @@
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
-import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from qzhou_eval.shards import EncodeError, Step, write_shards
 from qzhou_eval.store import Store, prompt_key
 
 log = logging.getLogger(__name__)
-
-SHARD_PROMPTS = 4096
-SHARD_SECONDS = 60
-
-
-class EncodeError(RuntimeError):
-    """The model gave vectors that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +21,7 @@ class EncodeCounts:
     """How much of a task's prompts there was to do, and how long it took.
 
     ``padding_tokens`` were forwarded beside the ``encoded_tokens``; ``share_of_ceiling`` is the arithmetic done per
-    second as a share of what the device reaches in one large matrix product, None where nothing was encoded.
+    second as a share of what the devices reach in one large matrix product, None where nothing was encoded.
     """
 
     prompts: int
@@ -48,31 +42,63 @@ class Prompts:
     tokenized: list
 
 
+class Writer(Protocol):
+    """Who encodes and writes shards: :class:`InProcess`, or the workers of a cluster."""
+
+    devices: int
+
+    @property
+    def made_with(self) -> list[dict]:
+        """What vectors owe to each machine so far."""
+
+    def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
+        """Encode prompts into ``store``; raises as :func:`~qzhou_eval.shards.write_shards` does."""
+
+
+class InProcess:
+    """The one encoder of this process."""
+
+    devices = 1
+
+    def __init__(self, encoder) -> None:
+        self._encoder = encoder
+        encoder.ideal_seconds([])  # measures the ceiling before a clock runs
+
+    @property
+    def made_with(self) -> list[dict]:
+        return [self._encoder.made_with]
+
+    def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
+        return write_shards(self._encoder, keys, tokenized, store)
+
+
 def tokenize(prompts: list[str], tokenizer) -> Prompts:
     """Keys and token ids of distinct rendered prompts; may run in another thread than :func:`encode`."""
     return Prompts([prompt_key(prompt) for prompt in prompts], tokenizer(prompts))
 
 
-def encode(prompts: Prompts, store: Store, open_encoder, identity: dict) -> EncodeCounts:
+def encode(prompts: Prompts, store: Store, open_writer: Callable[[], Writer], identity: dict) -> EncodeCounts:
     """Bring the vectors of ``prompts`` into the store; only the missing ones meet the model.
 
-    A shard is written every few thousand prompts or every minute, so a kill loses little.
-
     Raises:
-        EncodeError: a vector is not finite.
+        EncodeError: vectors that cannot be used; those of the other prompts are kept.
         BadInput: the store cannot be written.
     """
     missing = [i for i, key in enumerate(prompts.keys) if key not in store]
     lengths = [len(prompts.tokenized[i].ids) for i in missing]
     forwarded, seconds, share = 0, 0.0, None
     if missing:
-        encoder = open_encoder()
-        store.create(identity, encoder.made_with)
-        encoder.share_of_ceiling([], 1.0)  # measures the ceiling before the clock runs
+        writer = open_writer()
+        store.create(identity)
         start = time.monotonic()
-        forwarded = _encode([prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing], store, encoder)
+        try:
+            keys, tokenized = [prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing]
+            forwarded, ideal = _encode(keys, tokenized, store, writer)
+        finally:
+            for made_with in writer.made_with:  # known at the end: a full device makes batches smaller
+                store.note(made_with)
         seconds = time.monotonic() - start
-        share = encoder.share_of_ceiling(lengths, seconds)
+        share = ideal / seconds / writer.devices
     return EncodeCounts(
         prompts=len(prompts.keys),
         tokens=sum(len(t.ids) for t in prompts.tokenized),
@@ -81,28 +107,28 @@ def encode(prompts: Prompts, store: Store, open_encoder, identity: dict) -> Enco
         encoded_tokens=sum(lengths),
         padding_tokens=forwarded - sum(lengths),
         seconds=round(seconds, 3),
-        share_of_ceiling=share and round(share, 4),
+        share_of_ceiling=round(share, 4) if share else None,
     )
 
 
-def _encode(keys: list[bytes], tokenized: list, store: Store, encoder) -> int:
-    """Encode and store prompts; the number of tokens forwarded, padding included."""
-    forwarded, arithmetic, start = 0, 0.0, time.monotonic()
-    waiting = _Waiting(store)
-    with _progress(sum(len(t.ids) for t in tokenized)) as progress:
-        for done in encoder.stream(tokenized):
-            if not torch.isfinite(done.vectors).all():
-                bad = int((~torch.isfinite(done.vectors).all(dim=1)).nonzero()[0])
-                raise EncodeError(f"the model gave NaN or infinity for prompt {keys[done.rows[bad]].hex()}")
-            waiting.add([keys[row] for row in done.rows], done.vectors)
-            forwarded += done.forwarded
-            lengths = [len(tokenized[row].ids) for row in done.rows]
-            arithmetic += encoder.share_of_ceiling(lengths, 1.0) or 0.0
-            share = arithmetic / (time.monotonic() - start)
+def _encode(keys: list[bytes], tokenized: list, store: Store, writer: Writer) -> tuple[int, float]:
+    """Encode and store prompts; the tokens forwarded, padding included, and the seconds at the ceiling."""
+    forwarded, ideal, start = 0, 0.0, time.monotonic()
+    left = set(range(len(keys)))
+    with (
+        _progress(sum(len(t.ids) for t in tokenized)) as progress,
+        closing(writer.write(keys, tokenized, store)) as steps,
+    ):
+        for step in steps:
+            left.difference_update(step.rows)
+            forwarded += step.forwarded
+            ideal += step.ideal_seconds or 0.0
+            share = ideal / (time.monotonic() - start) / writer.devices
             progress.set_postfix_str(f"{share:.0%} of the ceiling" if share else "", refresh=False)
-            progress.update(sum(lengths))
-    waiting.flush()
-    return forwarded
+            progress.update(sum(len(tokenized[row].ids) for row in step.rows))
+    if left:
+        raise EncodeError(f"{len(left)} of {len(keys)} prompts got no vector, the first is {keys[min(left)].hex()}")
+    return forwarded, ideal
 
 
 @contextmanager
@@ -114,24 +140,3 @@ def _progress(tokens: int) -> Iterator[tqdm]:
         tqdm(total=tokens, unit=" tokens", unit_scale=True, desc="encoding", leave=False, disable=off) as progress,
     ):
         yield progress
-
-
-class _Waiting:
-    """Vectors not yet written; becomes a shard when there are enough of them or a minute has passed."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._keys: list[bytes] = []
-        self._vectors: list[torch.Tensor] = []
-        self._since = time.monotonic()
-
-    def add(self, keys: list[bytes], vectors: torch.Tensor) -> None:
-        self._keys += keys
-        self._vectors.append(vectors)
-        if len(self._keys) >= SHARD_PROMPTS or time.monotonic() - self._since > SHARD_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._keys:
-            self._store.add(self._keys, torch.cat(self._vectors))
-        self._keys, self._vectors, self._since = [], [], time.monotonic()

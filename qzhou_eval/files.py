@@ -1,20 +1,31 @@
 """Files appear whole or not at all: written under a temporary name, synced, then renamed."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 
 @contextmanager
 def temporary_in(folder: Path) -> Iterator[Path]:
-    """Give a temporary path in ``folder``; whatever is still there when the block ends is removed."""
-    temporary = folder / f".tmp-{os.getpid()}-{secrets.token_hex(4)}"
+    """Give an empty temporary file in ``folder``, to be filled in place; if it is still there at the end, it goes.
+
+    Its writer holds a lock on it, which a kill releases: one that nobody locks was left behind, and is removed by
+    the next process that writes in the folder.
+    """
+    _remove_abandoned(folder)
+    temporary = folder / f".tmp-{secrets.token_hex(8)}"
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
+        with suppress(OSError):  # a file system without locks: then others cannot lock it either, and leave it
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def publish(temporary: Path, path: Path) -> None:
@@ -29,3 +40,11 @@ def write_text(path: Path, text: str) -> None:
     with temporary_in(path.parent) as temporary:
         temporary.write_text(text, "utf-8")
         publish(temporary, path)
+
+
+@cache  # once for each process and folder
+def _remove_abandoned(folder: Path) -> None:
+    for path in folder.glob(".tmp-*"):
+        with suppress(OSError), path.open("rb") as file:  # locked, or gone meanwhile
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()

@@ -9,17 +9,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 
 from qzhou_eval.config import Run
-from qzhou_eval.encode import EncodeCounts, EncodeError, Prompts, encode, tokenize
+from qzhou_eval.encode import EncodeCounts, InProcess, Prompts, Writer, encode, tokenize
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.model.batches import ahead
 from qzhou_eval.plan import TaskPlan, plan_task
 from qzhou_eval.results import Manifest, Variant, record_for
+from qzhou_eval.shards import EncodeError
 from qzhou_eval.store import Store
 from qzhou_eval.tasks import Task
 from qzhou_eval.workers import worker_count
@@ -41,7 +43,13 @@ class Outcome:
 
     def fail(self, task: Task, error: BaseException) -> None:
         self.failed[task.name] = error
-        log.error("failed: %s", error if isinstance(error, BadInput) else f"{task.name}: {error!r}")
+        log.error("failed: %s", _reason(task.name, error))
+
+
+def _reason(task: str, error: BaseException) -> str:
+    if isinstance(error, BadInput):
+        return str(error)  # names the task
+    return f"{task}: {error if isinstance(error, EncodeError) else repr(error)}"
 
 
 def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages: tuple[str, ...] = STAGES) -> Outcome:
@@ -57,34 +65,45 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
     tasks = [task for task in run.tasks if task.name in todo]
     store = Store(run.store_dir, run.fingerprint)
     store.refresh()
-    ready = _encoded(run, pool, store, tasks, outcome) if "encode" in stages else ((task, {}) for task in tasks)
     scoring: list[Future] = []
-    for task, counts in ready:
-        if "evaluate" in stages:
-            counts |= {"instruction": _instruction(run, task), "encoded_with": store.made_with()}
-            scoring += _score(run, pool, task, todo[task.name], counts=counts, outcome=outcome)
+    with closing(_ready(run, pool, store, tasks, outcome, stages=stages)) as ready:
+        for task, counts in ready:
+            if "evaluate" in stages:
+                counts |= {"instruction": _instruction(run, task), "encoded_with": store.made_with()}
+                scoring += _score(run, pool, task, todo[task.name], counts=counts, outcome=outcome)
     for noted in scoring:
         noted.result()
     return outcome
 
 
-def _encoded(
-    run: Run, pool: Executor, store: Store, tasks: list[Task], outcome: Outcome
+def _ready(
+    run: Run, pool: Executor, store: Store, tasks: list[Task], outcome: Outcome, *, stages: tuple[str, ...]
 ) -> Iterator[tuple[Task, dict[str, float]]]:
     """Each task as soon as its vectors are in the store, with the counts of its prompts; failed ones are left out."""
-    open_encoder = cache(run.open_encoder)
+    if "encode" not in stages:
+        yield from ((task, {}) for task in tasks)
+        return
     tokenized = ahead(_tokenized(_plans(run, pool, tasks), run.open_tokenizer()), count=1)
-    for number, (task, plan, prompts) in enumerate(tokenized, start=1):
-        if isinstance(plan, BadInput):
-            outcome.fail(task, plan)
-            continue
-        try:
-            done = encode(prompts, store, open_encoder, run.identity)
-        except EncodeError as error:
-            outcome.fail(task, error)
-            continue
-        log.info("[%d/%d] %s", number, len(tasks), _encoded_line(plan, done))
-        yield task, asdict(done)
+    with ExitStack() as ended, closing(tokenized):
+        open_writer = cache(partial(_open_writer, run, ended))
+        for number, (task, plan, prompts) in enumerate(tokenized, start=1):
+            if isinstance(plan, BadInput):
+                outcome.fail(task, plan)
+                continue
+            try:
+                done = encode(prompts, store, open_writer, run.identity)
+            except EncodeError as error:
+                outcome.fail(task, error)
+                continue
+            log.info("[%d/%d] %s", number, len(tasks), _encoded_line(plan, done))
+            yield task, asdict(done)
+
+
+def _open_writer(run: Run, ended: ExitStack) -> Writer:
+    """The model in this process, or workers that are ended with the stage."""
+    if run.open_crew is None:
+        return InProcess(run.open_encoder())
+    return ended.enter_context(closing(run.open_crew(run)))
 
 
 def _instruction(run: Run, task: Task) -> dict | None:

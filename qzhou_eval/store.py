@@ -1,7 +1,8 @@
 """The store: vectors by content. Knows no task, no model and no prompt, only keys and a fingerprint.
 
-    STORE/<fingerprint>/settings.json        what the fingerprint stands for
-    STORE/<fingerprint>/<digest>.safetensors  keys (n, 16) uint8, vectors (n, width) as the model gave them
+    STORE/<fingerprint>/settings.json            what the fingerprint stands for
+    STORE/<fingerprint>/made-with-<digest>.json  a machine and its libraries that wrote here
+    STORE/<fingerprint>/<digest>.safetensors     keys (n, 16) uint8, vectors (n, width) as the model gave them
 
 A key is the first half of the SHA-256 of a rendered prompt. A shard is written under a temporary
 name and renamed to the digest of its content: it exists only when it is whole, and a damaged one
@@ -11,14 +12,14 @@ is noticed. Many processes may write at once, without locks, on any shared file 
 import hashlib
 import json
 import logging
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
+from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import publish, temporary_in, write_text
 
@@ -39,28 +40,27 @@ class Store:
         self._seen: set[str] = set()
         self._place: dict[bytes, tuple[int, int]] = {}
 
-    def create(self, identity: dict, made_with: dict) -> None:
-        """Make the folder; note what its fingerprint stands for, and what machine and libraries add to it.
+    def create(self, identity: dict) -> None:
+        """Make the folder and note what its fingerprint stands for.
 
         Raises:
             BadInput: the folder cannot be written.
         """
-        before = [one for one in self.made_with() if one != made_with]
-        content = {"identity": identity, "made_with": [*before, made_with]}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / "settings.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            write_text(self.folder / "settings.json", _readable_json({"identity": identity}))
         except OSError as error:
             raise BadInput(f"--store_dir {self.folder.parent}: cannot write there ({error.strerror})") from None
 
+    def note(self, made_with: dict) -> None:
+        """Note a machine and its libraries that write here; a file for each, so that no writer loses another's."""
+        path = self.folder / f"made-with-{sha256_of_json(made_with)[:16]}.json"
+        if not path.exists():
+            write_text(path, _readable_json(made_with))
+
     def made_with(self) -> list[dict]:
-        """Every machine and set of libraries that wrote here, as noted by :meth:`create`; {} for one not noted."""
-        try:
-            return json.loads((self.folder / "settings.json").read_text("utf-8"))["made_with"]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError):
-            return [{}]
+        """Every machine and set of libraries that was noted; {} for a note that cannot be read."""
+        return [_read_note(path) for path in sorted(self.folder.glob("made-with-*.json"))]
 
     def refresh(self, *, verify: bool = True) -> None:
         """Index the shards that are new since the last look.
@@ -76,6 +76,8 @@ class Store:
                     raise ValueError("its content does not match its checksum")
                 with safe_open(path, framework="np") as shard:
                     keys = shard.get_tensor("keys")
+            except FileNotFoundError:  # another process has just set it aside
+                continue
             except (ValueError, SafetensorError) as error:
                 if verify:
                     _set_aside(path, str(error))
@@ -97,10 +99,10 @@ class Store:
             vectors: (n, width), any floating dtype, kept as it is.
         """
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), 16)
-        content = {"keys": torch.from_numpy(table.copy()), "vectors": vectors.contiguous()}
+        content = save({"keys": torch.from_numpy(table.copy()), "vectors": vectors.contiguous()})
+        path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
         with temporary_in(self.folder) as temporary:
-            save_file(content, temporary)
-            path = self.folder / f"{_file_digest(temporary)}.safetensors"
+            temporary.write_bytes(content)
             publish(temporary, path)
         self._seen.add(path.name)
         self._index(path, table)
@@ -141,6 +143,22 @@ def _file_digest(path: Path) -> str:
 
 def _set_aside(path: Path, reason: str) -> None:
     aside = path.with_suffix(".damaged")
-    log.warning("%s: %s; set aside as %s, its prompts are encoded again", path, reason, aside.name)
-    with suppress(FileNotFoundError):  # another process may have been first
+    try:
         path.replace(aside)
+    except FileNotFoundError:
+        return  # another process was first
+    except OSError:
+        log.warning("%s: %s; left out, its prompts are encoded again", path, reason)
+    else:
+        log.warning("%s: %s; set aside as %s, its prompts are encoded again", path, reason, aside.name)
+
+
+def _readable_json(content: dict) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _read_note(path: Path) -> dict:
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}

@@ -20,6 +20,8 @@ LAYERS = [
     {"prompts", "averages"},
     {"model"},
     {"store", "results"},
+    {"shards"},
+    {"cluster"},
     {"config", "noted"},
     {"adapter"},
     {"plan", "encode", "workers", "kept"},

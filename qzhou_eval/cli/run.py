@@ -77,6 +77,8 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     machine.add_argument("--batch_tokens", type=int, metavar="N", help="tokens per forward pass")
     machine.add_argument("--compile", action="store_true", help="compile the decoder's layers with torch.compile")
     machine.add_argument("--fp8", action="store_true", help="FP8 matrix products; not for published scores")
+    machine.add_argument("--workers", type=int, metavar="N", help="processes with the model, a GPU each, through Ray")
+    machine.add_argument("--ray", metavar="ADDRESS", help="workers on a Ray cluster, or auto; on all its GPUs")
     machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     machine.add_argument("--quiet", action="store_true", help="only warnings and the tables")
@@ -87,7 +89,7 @@ def _prepared(args: argparse.Namespace):
     from qzhou_eval.config import RunConfig, prepare
     from qzhou_eval.model.settings import EncoderOptions
 
-    for flag in ("batch_tokens", "eval_workers", "max_length"):
+    for flag in ("batch_tokens", "eval_workers", "max_length", "workers"):
         value = getattr(args, flag)
         if value is not None and value < 1:
             raise BadInput(f"--{flag} {value}: must be at least 1")

@@ -132,10 +132,13 @@ def on_its_way(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:
 
 
 def ahead(items: Iterable, *, count: int = 2) -> Iterator:
-    """The same items, made ``count`` ahead in another thread."""
+    """The same items, made ``count`` ahead in another thread; an interrupt does not wait for that thread."""
     iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as thread:
+    thread = ThreadPoolExecutor(1)
+    try:
         made = deque(thread.submit(next, iterator, end) for _ in range(count))
         while (item := made.popleft().result()) is not end:
             made.append(thread.submit(next, iterator, end))
             yield item
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)

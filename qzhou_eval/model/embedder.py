@@ -111,22 +111,26 @@ class Embedder:
         return self.checkpoint.width
 
     @property
+    def packed(self) -> bool:
+        """Whether batches are packed; padded otherwise."""
+        return self._forward.packed
+
+    @property
     def made_with(self) -> dict:
         """What vectors owe to this machine rather than to the settings: precision's companions, for the manifest."""
         return {
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
-            "batch_plan": f"longest first, up to {self.settings.batch_tokens} tokens",
+            "batch_plan": f"longest first, up to {self._forward.limit(self.settings.batch_tokens)} tokens",
             "hardware": hardware(self.settings.device),
             "versions": versions(ENCODING_LIBRARIES),
         } | ({"fp8_cosine": self.fp8_cosine} if self.settings.fp8 else {})
 
-    def share_of_ceiling(self, lengths: list[int], seconds: float) -> float | None:
-        """Arithmetic per second over prompts of these token counts, as a share of the device's matrix products."""
-        if self._forward.layers is None or not seconds:
+    def ideal_seconds(self, lengths: list[int]) -> float | None:
+        """What the arithmetic over prompts of these token counts takes in one large matrix product on this device."""
+        if self._forward.layers is None:
             return None
-        done = flops(self._forward.layers, self.model.config.get_text_config(decoder=True), lengths)
-        return done / seconds / self._matmul_rate
+        return flops(self._forward.layers, self.model.config.get_text_config(decoder=True), lengths) / self._matmul_rate
 
     @cached_property
     def _matmul_rate(self) -> float:

@@ -48,6 +48,7 @@ class Forward:
         self.projection = projection
         self.device = settings.device
         self.packed = self.cut = False
+        self._fits: int | None = None
         self._dense = model.config._attn_implementation
         self.layers = None if settings.trust_remote_code else decoder_layers(model)
         obstacle = self._choose(settings) if self.layers else "the checkpoint's own code pads"
@@ -93,16 +94,47 @@ class Forward:
         """Yield the vectors of all token sequences that are not empty, batch by batch.
 
         The next batch is made in another thread, and is on its way before one waits for the vectors of the last.
+
+        Raises:
+            torch.OutOfMemoryError: the device is too full for a single prompt.
         """
         rows = plan([len(ids) for ids in sequences], batch_tokens, packed=self.packed)
         waiting = None
         for batch in ahead(self.batch(some, sequences) for some in rows):
-            started = batch, on_its_way(self(batch, span=span, placeholder=placeholder))
-            if waiting is not None:
-                yield _arrived(*waiting)
-            waiting = started
+            for started in self._start(batch, sequences, span=span, placeholder=placeholder):
+                if waiting is not None:
+                    yield _arrived(*waiting)
+                waiting = started
         if waiting is not None:
             yield _arrived(*waiting)
+
+    def _start(self, batch: Batch, sequences: list[array], **how) -> Iterator[tuple[Batch, Callable]]:
+        """Put a batch on its way; if the device is too full for it, its halves, and so with those that come after."""
+        started = None
+        if batch.tokens <= self.limit(batch.tokens) or len(batch.rows) == 1:
+            try:
+                started = batch, on_its_way(self(batch, **how))
+            except torch.OutOfMemoryError:
+                if len(batch.rows) == 1:
+                    raise torch.OutOfMemoryError(f"a single prompt of {batch.longest} tokens does not fit") from None
+        if started is not None:
+            yield started
+            return
+        if batch.tokens <= self.limit(batch.tokens):  # out of the handler: its traceback would hold the tensors
+            self._lower_limit(batch.tokens)
+        lengths = [len(sequences[row]) for row in batch.rows]
+        for part in plan(lengths, self.limit(batch.tokens), packed=self.packed):
+            yield from self._start(self.batch([batch.rows[i] for i in part], sequences), sequences, **how)
+
+    def limit(self, batch_tokens: int) -> int:
+        """What fits the device, as far as is known: ``batch_tokens``, or fewer where so many did not."""
+        return batch_tokens if self._fits is None else min(batch_tokens, self._fits)
+
+    def _lower_limit(self, tokens: int) -> None:
+        self._fits = tokens // 2
+        log.warning("the device is out of memory at %d tokens in a batch; going on with at most %d", tokens, self._fits)
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     def batch(self, rows: list[int], sequences: list[array]) -> Batch:
         """Some of the token sequences as this decoder takes them."""

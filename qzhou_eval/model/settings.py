@@ -75,13 +75,18 @@ class EncoderSettings:
         return sha256_of_json(self.identity(checkpoint, profile))
 
 
-def resolve_settings(checkpoint: Checkpoint, profile: Profile, options: EncoderOptions) -> EncoderSettings:
+def resolve_settings(
+    checkpoint: Checkpoint, profile: Profile, options: EncoderOptions, *, here: bool = True
+) -> EncoderSettings:
     """Replace every ``auto`` and default by what it means for this checkpoint and machine.
+
+    Args:
+        here: the model will run on this machine, so the device must be one of its own.
 
     Raises:
         BadInput: a value is unknown, or does not fit the model or the machine.
     """
-    device = resolve_device(options.device)
+    device = resolve_device(options.device) if here else options.device
     on_gpu = device.startswith("cuda")
     dtype = options.dtype
     if dtype == "auto":

@@ -50,5 +50,5 @@ class CharNgram:
         vectors = torch.from_numpy(np.stack([vector(text) for text in texts]))
         yield Encoded(list(range(len(texts))), vectors, forwarded=sum(map(len, texts)))
 
-    def share_of_ceiling(self, lengths: list[int], seconds: float) -> None:
+    def ideal_seconds(self, lengths: list[int]) -> None:
         """No matrix products to measure."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import publish, temporary_in
@@ -53,7 +53,7 @@ def write_file(path: Path, statement: Statement, vectors: dict[str, np.ndarray])
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {f"vectors_{precision}": found for precision, found in vectors.items()}
     with temporary_in(path.parent) as temporary:
-        save_file(content, temporary, {_KEY: statement.model_dump_json()})
+        temporary.write_bytes(save(content, {_KEY: statement.model_dump_json()}))
         publish(temporary, path)
 
 

@@ -1,0 +1,172 @@
+"""The run's side of a cluster: starts a worker for each GPU, hands out work, replaces workers that die."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from qzhou_eval.cluster.places import Places
+from qzhou_eval.cluster.queue import Batch, Queue
+from qzhou_eval.cluster.worker import Opened, Worker
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.batches import plan
+from qzhou_eval.shards import EncodeError, Step
+from qzhou_eval.store import Store
+
+log = logging.getLogger(__name__)
+
+AHEAD = 2  # units that a worker has: one it works on, one that waits for it
+LOST_STARTS = 3  # workers in a row that died while they loaded the model
+SHARED_FOLDER_SECONDS = 60  # until a network folder shows what another machine wrote
+
+
+@dataclass(eq=False)
+class _Member:
+    """A worker as the run knows it: ``opened`` once its model is loaded; ``units`` in the order they were given."""
+
+    actor: object
+    opened: Opened | None = None
+    units: list[list[Batch]] = field(default_factory=list)
+
+
+class Crew:
+    """Workers that encode and write shards, as :class:`~qzhou_eval.encode.Writer` wants it.
+
+    Raises:
+        BadInput: a worker cannot load the model, or sees other files.
+    """
+
+    def __init__(
+        self, places: Places, open_encoder: Callable, identity: dict, fingerprint: str, store_dir: Path
+    ) -> None:
+        log.info("starting %d workers with Ray", places.workers)
+        self.devices = places.workers
+        self._noted: dict[str, dict] = {}
+        self._lost_starts = 0
+        self._waiting: dict[object, tuple[_Member, list[Batch] | None]] = {}
+        kind = ray.remote(max_restarts=0, max_task_retries=0, **places.options)(Worker)
+        self._start_actor = lambda: kind.remote(open_encoder, identity, fingerprint, store_dir)
+        self._members: list[_Member] = []
+        for _ in range(places.workers):
+            self._start()
+        self._first: Opened | None = None
+        while self._first is None:
+            self._follow(Queue([], self.devices))
+
+    @property
+    def made_with(self) -> list[dict]:
+        return list(self._noted.values())
+
+    def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
+        """Have prompts encoded into ``store``, and see that it shows them.
+
+        Raises:
+            EncodeError: vectors that cannot be used, or prompts that killed two workers; the others are stored.
+            BadInput: a worker does not see the store, or sees another one.
+        """
+        lengths = [len(prompt.ids) for prompt in tokenized]
+        empty = [row for row, length in enumerate(lengths) if not length]  # no batch has them
+        batches = list(plan(lengths, self._first.batch_tokens, packed=self._first.packed))
+        queue = Queue(batches + ([empty] if empty else []), self.devices)
+        failed: EncodeError | None = None
+        written: list[int] = []
+        while queue or any(unit is not None for _, unit in self._waiting.values()):
+            self._give_out(queue, keys, tokenized)
+            try:
+                for step in self._follow(queue):
+                    written += step.rows
+                    yield step
+            except EncodeError as error:
+                failed = failed or error
+                queue.drop()
+        _wait_for([keys[row] for row in written], store)
+        if failed:
+            raise failed
+        if rows := [row for batch in queue.set_aside for row in batch.rows]:
+            named = " ".join(keys[row].hex() for row in rows)
+            raise EncodeError(f"{len(rows)} prompts were set aside, since two workers died of them: {named}")
+
+    def close(self) -> None:
+        """End the workers."""
+        for member in self._members:
+            ray.kill(member.actor)
+        ray.shutdown()
+
+    def _start(self) -> None:
+        member = _Member(self._start_actor())
+        self._members.append(member)
+        self._waiting[member.actor.open.remote()] = member, None
+
+    def _give_out(self, queue: Queue, keys: list[bytes], tokenized: list) -> None:
+        """Give each worker what it lacks, first to those that have the least."""
+        for depth in range(AHEAD):
+            for member in self._members:
+                if queue and member.opened and len(member.units) == depth:
+                    unit = queue.take()
+                    rows = [row for batch in unit for row in batch.rows]
+                    work = [keys[row] for row in rows], [tokenized[row] for row in rows]
+                    member.units.append(unit)
+                    self._waiting[member.actor.encode.remote(*work)] = member, unit
+
+    def _follow(self, queue: Queue) -> list[Step]:
+        """Wait for whatever comes next from any worker, and act on it; the steps done, rows as of the whole task."""
+        (ready,), _ = ray.wait(list(self._waiting), num_returns=1)
+        member, unit = self._waiting.pop(ready)
+        try:
+            answer = ray.get(ready)
+        except RayActorError as error:
+            if member in self._members:
+                self._replace(member, queue, str(error).splitlines()[0])
+            return []
+        except RayTaskError as error:
+            if unit is not None:
+                member.units.remove(unit)
+            raise error.cause from None
+        if unit is None:
+            self._lost_starts = 0
+            member.opened = answer
+            self._first = self._first or answer
+            self._note(answer.host, answer.made_with)
+            log.info("worker on %s, process %d: model loaded", answer.host, answer.process)
+            return []
+        member.units.remove(unit)
+        steps, made_with = answer
+        self._note(member.opened.host, made_with)
+        rows = [row for batch in unit for row in batch.rows]
+        return [Step([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in steps]
+
+    def _replace(self, member: _Member, queue: Queue, reason: str) -> None:
+        """Start another worker for a dead one, and put its work back: what it worked on, and what waited for it."""
+        self._members.remove(member)
+        self._waiting = {ref: told for ref, told in self._waiting.items() if told[0] is not member}
+        for unit in reversed(member.units[1:]):
+            queue.give_back(unit)
+        if member.units:
+            queue.give_back(member.units[0], died_of_it=True)
+        if member.opened is None:
+            self._lost_starts += 1
+            if self._lost_starts >= LOST_STARTS:
+                raise BadInput(f"{LOST_STARTS} workers in a row died while they loaded the model ({reason})")
+        where = f"on {member.opened.host}, process {member.opened.process}" if member.opened else "that was starting"
+        log.warning("the worker %s died; another is started, and its work is given out again", where)
+        self._start()
+
+    def _note(self, host: str, made_with: dict) -> None:
+        self._noted[host] = made_with
+
+
+def _wait_for(keys: list[bytes], store: Store) -> None:
+    """Index what the workers wrote; a network folder may show it late."""
+    end = time.monotonic() + SHARED_FOLDER_SECONDS
+    store.refresh(verify=False)
+    while any(key not in store for key in keys):
+        if time.monotonic() > end:
+            raise BadInput(
+                f"--store_dir: {store.folder} does not show what the workers wrote; do all machines share it?"
+            )
+        time.sleep(1)
+        store.refresh(verify=False)

@@ -1,0 +1,65 @@
+"""Where workers can run: the GPUs (or cores) of this machine, or of a Ray cluster. Starts or joins Ray."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+
+from qzhou_eval.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Places:
+    """``workers`` of them; ``options`` is what Ray is asked for each."""
+
+    workers: int
+    options: dict
+
+
+def connect(address: str | None, workers: int | None) -> None:
+    """Join the cluster at ``address`` or, without one, start Ray on this machine; once for each process.
+
+    Raises:
+        BadInput: no cluster there.
+    """
+    if ray.is_initialized():
+        return
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": True}
+    if address is None:
+        cores = max(os.cpu_count() or 1, workers or 1)
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+        return
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise BadInput(f"--ray {address}: no cluster there ({str(error).splitlines()[0]})") from None
+
+
+def device_of_cluster() -> str:
+    """``cuda`` if the cluster has GPUs, else ``cpu``."""
+    return "cuda" if ray.cluster_resources().get("GPU") else "cpu"
+
+
+def find_places(device: str, workers: int | None) -> Places:
+    """A worker for each GPU, or ``workers`` of them; without GPUs one for each machine, and the cores shared out.
+
+    Raises:
+        BadInput: more workers than there are places.
+    """
+    total = ray.cluster_resources()
+    if device == "cuda":
+        found = int(total.get("GPU", 0))
+        if not 1 <= (workers or found) <= found:
+            raise BadInput(f"--workers {workers}: there are {found} GPUs; each worker needs one")
+        return Places(workers or found, {"num_gpus": 1, "scheduling_strategy": "SPREAD"})
+    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cores = [count for count in cores if count]
+    workers = workers or len(cores)
+    if workers > sum(cores):
+        raise BadInput(f"--workers {workers}: there are {sum(cores)} cores; each worker needs one")
+    share = min(sum(cores) // workers, *cores)
+    return Places(workers, {"num_cpus": share, "scheduling_strategy": "SPREAD"})

@@ -1,0 +1,75 @@
+"""A worker of a cluster: holds the model for the whole run; prompts come in, shards go to the store. Imports no ray."""
+
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.shards import Step, write_shards
+from qzhou_eval.store import Store
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A worker that has loaded the model: where it is, and how its encoder makes batches."""
+
+    host: str
+    process: int
+    packed: bool
+    batch_tokens: int
+    made_with: dict
+
+
+class Worker:
+    """One process with one model.
+
+    Args:
+        open_encoder: gives an :class:`~qzhou_eval.model.embedder.Embedder`.
+        identity: what the run says of the encoder; the files that this machine sees must say the same.
+        store_dir: an absolute path, on a folder that all machines share.
+    """
+
+    def __init__(self, open_encoder: Callable, identity: dict, fingerprint: str, store_dir: Path) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        self._open_encoder = open_encoder
+        self._identity = identity
+        self._store = Store(store_dir, fingerprint)
+
+    def open(self) -> Opened:
+        """Load the model.
+
+        Raises:
+            BadInput: it cannot be loaded here, or its files are not those that the run started from.
+        """
+        host = platform.node()
+        try:
+            self._encoder = encoder = self._open_encoder()
+            found = encoder.settings.identity(replace(encoder.checkpoint), encoder.profile)  # digests of this machine
+        except BadInput as error:
+            raise BadInput(f"worker on {host}: {error}") from None
+        except (OSError, RuntimeError) as error:
+            raise BadInput(f"worker on {host}: cannot load the model ({str(error).splitlines()[0]})") from None
+        if differ := [name for name, value in self._identity.items() if found[name] != value]:
+            raise BadInput(
+                f"worker on {host}: {encoder.checkpoint.folder} differs there in {', '.join(differ)}; "
+                "give all machines the same files"
+            )
+        encoder.ideal_seconds([])  # measures the ceiling before a clock runs
+        return Opened(host, os.getpid(), encoder.packed, encoder.settings.batch_tokens, encoder.made_with)
+
+    def encode(self, keys: list[bytes], tokenized: list) -> tuple[list[Step], dict]:
+        """Encode prompts and write their shard; what was done, and what vectors owe to this machine.
+
+        Raises:
+            BadInput: this machine does not see the run's store.
+            EncodeError: vectors that cannot be used.
+        """
+        if not (self._store.folder / "settings.json").is_file():
+            raise BadInput(
+                f"worker on {platform.node()}: no store in {self._store.folder}; "
+                "give a --store_dir that all machines share"
+            )
+        return list(write_shards(self._encoder, keys, tokenized, self._store)), self._encoder.made_with
