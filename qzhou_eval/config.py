@@ -1,5 +1,6 @@
 """What the user asked for, and what it means for the model and tasks at hand. Every default lives here."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -128,7 +129,7 @@ def _device_of_workers(config: RunConfig) -> EncoderOptions:
         return options
     flag = "--workers" if config.ray is None else "--ray"
     if find_spec("ray") is None:
-        raise BadInput(f"{flag}: needs Ray; install the extra: pip install '.[ray]'")
+        raise BadInput(f"{flag}: needs Ray, the extra: pip install -c constraints.txt '.[ray]'")
     if options.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
     if config.ray is None or options.device != "auto":
@@ -198,9 +199,7 @@ def check_writable(flag: str, folder: Path) -> None:
     if not existing.is_dir():
         raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder")
     try:
-        probe = existing / ".qzhou-eval-probe"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=existing).close()  # has no name where the system can: a kill leaves nothing
     except OSError as error:
         raise BadInput(f"{flag} {folder}: cannot write there ({error.strerror})") from None
 

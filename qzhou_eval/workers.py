@@ -1,7 +1,6 @@
 """Processes for what needs mteb: reading tasks' data and scoring. The main process keeps to the model."""
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -9,6 +8,22 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+
+
+class _Process(SpawnProcess):
+    """A process that Ctrl-C never reaches, not even while it starts: the main process answers it."""
+
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a new process inherits it
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 def worker_count(workers: int | None = None) -> int:
@@ -24,7 +39,7 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """
     # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-    pool = ProcessPoolExecutor(worker_count(workers), multiprocessing.get_context("spawn"), initializer=_start)
+    pool = ProcessPoolExecutor(worker_count(workers), _Context(), initializer=_start)
     try:
         yield pool
     except BaseException:
@@ -44,7 +59,6 @@ def _end_with_parent(parent: int) -> None:
 
 def _start() -> None:
     """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process answers Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

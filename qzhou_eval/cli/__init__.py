@@ -32,7 +32,7 @@ _ENDINGS = {
         EXIT_FAILED_TASKS,
     ),
     "OutOfMemoryError": (
-        "error: the device is out of memory; try a smaller --batch_tokens; what is done is kept",
+        "error: the device is out of memory ({error}); what is done is kept",
         EXIT_FAILED_TASKS,
     ),
     "OSError": ("error: {error}; what is done is kept, the same command goes on", EXIT_BAD_INPUT),
