@@ -43,7 +43,11 @@ class Outcome:
 
     def fail(self, task: Task, error: BaseException) -> None:
         self.failed[task.name] = error
-        log.error("failed: %s", _reason(task.name, error))
+        log.error("failed: %s", self.reasons()[-1])
+
+    def reasons(self) -> list[str]:
+        """A line for each failed task, with its name."""
+        return [_reason(name, error) for name, error in self.failed.items()]
 
 
 def _reason(task: str, error: BaseException) -> str:

@@ -48,6 +48,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_numbers(unbroken, tmp_path, see
         kill_group(process)  # the whole machine
     else:
         process.kill()  # the main process alone: its workers must follow
+        process.wait()
         assert group_is_gone(process, 10)
     assert_all_json_is_whole(output)
     before = stored(output)

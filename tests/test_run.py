@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import qzhou_eval
-from qzhou_eval import Embedder, cli
+from qzhou_eval import cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.settings import resolve_device
@@ -310,23 +310,6 @@ def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):
     assert [p.name for p in (tmp_path / "out").glob("results/**/*.json") if p.stem.isupper()] == ["STSB.json"]
     out = capsys.readouterr().out
     assert "'-' is a task without a result" in out
-
-
-def test_a_device_out_of_memory_is_one_line_and_keeps_what_is_done(tiny, tmp_path, capsys, monkeypatch):
-    """torch's own error, raised where a GPU would raise it, after one batch has been computed."""
-    stream = Embedder.stream
-
-    def full(self, tokenized):
-        yield next(stream(self, tokenized))
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(Embedder, "stream", full)
-    argv = command(tiny, tmp_path, "--dim", "16", tasks=["MiniSTS"])
-    assert cli.main(argv) == cli.EXIT_FAILED_TASKS
-    assert "out of memory; try a smaller --batch_tokens" in capsys.readouterr().err.splitlines()[-1]
-    assert not list(tmp_path.glob("results/**/*.json"))
-    monkeypatch.undo()
-    assert cli.main(argv) == 0
 
 
 def test_the_device_is_what_torch_finds():

@@ -9,6 +9,8 @@ from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.generation import ensure
 from qzhou_eval.results import EVALUATORS, SHARED
 
+log = logging.getLogger(__name__)
+
 
 def add(verbs) -> None:
     """Add the four commands to the parser."""
@@ -110,13 +112,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _plan(args)
     run = _prepared(args)
-    code = _execute(run, ("encode", "evaluate"))
-    if code == EXIT_BAD_INPUT or not (run.output_dir / "manifest.json").exists():
-        return code  # nothing was scored
-    from qzhou_eval.report.write import report
+    outcome = _execute(run, ("encode", "evaluate"))
+    code = _exit_code(run, outcome)
+    if code != EXIT_BAD_INPUT and (run.output_dir / "manifest.json").exists():
+        from qzhou_eval.report.write import report
 
-    report([run.output_dir], args.score_profile)
-    return code
+        report([run.output_dir], args.score_profile)
+    return _ended(run, outcome, code)
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -130,28 +132,49 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _encode(args: argparse.Namespace) -> int:
-    return _execute(_prepared(args), ("encode",))
+    return _stage(args, "encode")
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    return _execute(_prepared(args), ("evaluate",))
+    return _stage(args, "evaluate")
 
 
-def _execute(run, stages: tuple[str, ...]) -> int:
-    """Run stages in a pool; bad input if every task failed by it, failed tasks if only some did."""
+def _stage(args: argparse.Namespace, stage: str) -> int:
+    run = _prepared(args)
+    outcome = _execute(run, (stage,))
+    return _ended(run, outcome, _exit_code(run, outcome))
+
+
+def _execute(run, stages: tuple[str, ...]):
+    """Run stages in a pool; their :class:`~qzhou_eval.pipeline.Outcome`, or None if there was nothing to do."""
     from qzhou_eval.kept import wanted
 
     todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
-        logging.getLogger(__name__).info("all %d results are kept from before", len(run.tasks) * len(run.variants))
-        return 0
+        log.info("all %d results are kept from before", len(run.tasks) * len(run.variants))
+        return None
     from qzhou_eval.pipeline import execute
     from qzhou_eval.workers import worker_pool
 
     with worker_pool(run.eval_workers) as pool:
-        outcome = execute(run, todo, pool, stages=stages)
-    if not outcome.failed:
+        return execute(run, todo, pool, stages=stages)
+
+
+def _exit_code(run, outcome) -> int:
+    """Bad input if every task failed by it, failed tasks if only some did."""
+    if outcome is None or not outcome.failed:
         return 0
     nothing_else = len(outcome.failed) == len(run.tasks)
     bad_input = all(isinstance(error, BadInput) for error in outcome.failed.values())
     return EXIT_BAD_INPUT if nothing_else and bad_input else EXIT_FAILED_TASKS
+
+
+def _ended(run, outcome, code: int) -> int:
+    """Say at the very end, below the tables, what failed; each was said before, where it happened."""
+    if code == EXIT_FAILED_TASKS:
+        reasons = "\n  ".join(outcome.reasons())
+        log.error(
+            "%d of %d tasks failed; the same command tries them again:\n  %s",
+            *(len(outcome.failed), len(run.tasks), reasons),
+        )
+    return code
