@@ -12,6 +12,7 @@ is noticed. Many processes may write at once, without locks, on any shared file 
 import hashlib
 import json
 import logging
+from collections.abc import KeysView
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,10 @@ class Store:
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._place
+
+    def keys(self) -> KeysView[bytes]:
+        """Every key that is indexed."""
+        return self._place.keys()
 
     def __len__(self) -> int:
         return len(self._place)

@@ -39,7 +39,7 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """
     # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-    pool = ProcessPoolExecutor(worker_count(workers), _Context(), initializer=_start)
+    pool = ProcessPoolExecutor(worker_count(workers), _Context(), _start, (os.getpid(),))
     try:
         yield pool
     except BaseException:
@@ -57,10 +57,10 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _start() -> None:
+def _start(parent: int) -> None:
     """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # scikit-learn's own workers would outlive ours by minutes

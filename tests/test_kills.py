@@ -49,7 +49,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_numbers(unbroken, tmp_path, see
     else:
         process.kill()  # the main process alone: its workers must follow
         process.wait()
-        assert group_is_gone(process, 10)
+        assert group_is_gone(process, 20)
     assert_all_json_is_whole(output)
     before = stored(output)
     finish(tmp_path, command(output))

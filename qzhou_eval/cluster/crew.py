@@ -33,6 +33,27 @@ class _Member:
     units: list[list[Batch]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One task's prompts on their way into the store."""
+
+    queue: Queue
+    keys: list[bytes]
+    tokenized: list
+    store: Store
+
+    def rows(self, unit: list[Batch]) -> list[int]:
+        return [row for batch in unit for row in batch.rows]
+
+    def is_stored(self, unit: list[Batch]) -> bool:
+        return all(self.keys[row] in self.store for row in self.rows(unit))
+
+    def step(self, unit: list[Batch]) -> Step:
+        """What is known of a unit whose worker could not tell any more."""
+        rows = self.rows(unit)
+        return Step(rows, sum(len(self.tokenized[row].ids) for row in rows), None)
+
+
 class Crew:
     """Workers that encode and write shards, as :class:`~qzhou_eval.encode.Writer` wants it.
 
@@ -55,7 +76,7 @@ class Crew:
             self._start()
         self._first: Opened | None = None
         while self._first is None:
-            self._follow(Queue([], self.devices))
+            self._follow(None)
 
     @property
     def made_with(self) -> list[dict]:
@@ -72,12 +93,13 @@ class Crew:
         empty = [row for row, length in enumerate(lengths) if not length]  # no batch has them
         batches = list(plan(lengths, self._first.batch_tokens, packed=self._first.packed))
         queue = Queue(batches + ([empty] if empty else []), self.devices)
+        job = _Job(queue, keys, tokenized, store)
         failed: EncodeError | None = None
         written: list[int] = []
         while queue or any(unit is not None for _, unit in self._waiting.values()):
-            self._give_out(queue, keys, tokenized)
+            self._give_out(job)
             try:
-                for step in self._follow(queue):
+                for step in self._follow(job):
                     written += step.rows
                     yield step
             except EncodeError as error:
@@ -101,27 +123,25 @@ class Crew:
         self._members.append(member)
         self._waiting[member.actor.open.remote()] = member, None
 
-    def _give_out(self, queue: Queue, keys: list[bytes], tokenized: list) -> None:
+    def _give_out(self, job: _Job) -> None:
         """Give each worker what it lacks, first to those that have the least."""
         for depth in range(AHEAD):
             for member in self._members:
-                if queue and member.opened and len(member.units) == depth:
-                    unit = queue.take()
-                    rows = [row for batch in unit for row in batch.rows]
-                    work = [keys[row] for row in rows], [tokenized[row] for row in rows]
+                if job.queue and member.opened and len(member.units) == depth:
+                    unit = job.queue.take()
+                    rows = job.rows(unit)
+                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows]
                     member.units.append(unit)
                     self._waiting[member.actor.encode.remote(*work)] = member, unit
 
-    def _follow(self, queue: Queue) -> list[Step]:
+    def _follow(self, job: _Job | None) -> list[Step]:
         """Wait for whatever comes next from any worker, and act on it; the steps done, rows as of the whole task."""
         (ready,), _ = ray.wait(list(self._waiting), num_returns=1)
         member, unit = self._waiting.pop(ready)
         try:
             answer = ray.get(ready)
         except RayActorError as error:
-            if member in self._members:
-                self._replace(member, queue, str(error).splitlines()[0])
-            return []
+            return self._replace(member, job, str(error).splitlines()[0])
         except RayTaskError as error:
             if unit is not None:
                 member.units.remove(unit)
@@ -130,33 +150,33 @@ class Crew:
             self._lost_starts = 0
             member.opened = answer
             self._first = self._first or answer
-            self._note(answer.host, answer.made_with)
+            self._noted[answer.host] = answer.made_with
             log.info("worker on %s, process %d: model loaded", answer.host, answer.process)
             return []
         member.units.remove(unit)
-        steps, made_with = answer
-        self._note(member.opened.host, made_with)
-        rows = [row for batch in unit for row in batch.rows]
+        steps, self._noted[member.opened.host] = answer
+        rows = job.rows(unit)
         return [Step([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in steps]
 
-    def _replace(self, member: _Member, queue: Queue, reason: str) -> None:
-        """Start another worker for a dead one, and put its work back: what it worked on, and what waited for it."""
-        self._members.remove(member)
-        self._waiting = {ref: told for ref, told in self._waiting.items() if told[0] is not member}
-        for unit in reversed(member.units[1:]):
-            queue.give_back(unit)
-        if member.units:
-            queue.give_back(member.units[0], died_of_it=True)
-        if member.opened is None:
+    def _replace(self, dead: _Member, job: _Job | None, reason: str) -> list[Step]:
+        """Start another worker for a dead one and put its work back; the steps of what it had still written."""
+        self._members.remove(dead)
+        self._waiting = {ref: told for ref, told in self._waiting.items() if told[0] is not dead}
+        if dead.opened is None:
             self._lost_starts += 1
             if self._lost_starts >= LOST_STARTS:
                 raise BadInput(f"{LOST_STARTS} workers in a row died while they loaded the model ({reason})")
-        where = f"on {member.opened.host}, process {member.opened.process}" if member.opened else "that was starting"
+        where = f"on {dead.opened.host}, process {dead.opened.process}" if dead.opened else "that was starting"
         log.warning("the worker %s died; another is started, and its work is given out again", where)
         self._start()
-
-    def _note(self, host: str, made_with: dict) -> None:
-        self._noted[host] = made_with
+        if not dead.units:
+            return []
+        job.store.refresh(verify=False)
+        written = [unit for unit in dead.units if job.is_stored(unit)]
+        lost = [unit for unit in dead.units if unit not in written]
+        for place, unit in reversed(list(enumerate(lost))):  # it died of the first, the other had not begun
+            job.queue.give_back(unit, died_of_it=place == 0)
+        return [job.step(unit) for unit in written]
 
 
 def _wait_for(keys: list[bytes], store: Store) -> None:
@@ -165,8 +185,6 @@ def _wait_for(keys: list[bytes], store: Store) -> None:
     store.refresh(verify=False)
     while any(key not in store for key in keys):
         if time.monotonic() > end:
-            raise BadInput(
-                f"--store_dir: {store.folder} does not show what the workers wrote; do all machines share it?"
-            )
+            raise BadInput(f"--store_dir: {store.folder} does not show what workers wrote; do all machines share it?")
         time.sleep(1)
         store.refresh(verify=False)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from dataclasses import dataclass
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
@@ -28,15 +29,16 @@ def connect(address: str | None, workers: int | None) -> None:
     """
     if ray.is_initialized():
         return
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": True}
+    where = {"address": address}
     if address is None:
-        cores = max(os.cpu_count() or 1, workers or 1)
-        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
-        return
+        where = {"address": "local", "num_cpus": max(os.cpu_count() or 1, workers or 1), "include_dashboard": False}
+    before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, **quiet)
+        ray.init(**where, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise BadInput(f"--ray {address}: no cluster there ({str(error).splitlines()[0]})") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process unheard
 
 
 def device_of_cluster() -> str:

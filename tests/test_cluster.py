@@ -1,0 +1,237 @@
+"""Several workers through real Ray: the same vectors and scores as one process, and no worker's death loses any."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from faults import TASKS, assert_all_json_is_whole, finish, group_is_gone, launch, scores, stored
+
+from qzhou_eval import cli
+from qzhou_eval.cluster.queue import Queue
+from qzhou_eval.config import RunConfig, prepare
+from qzhou_eval.encode import encode, tokenize
+from qzhou_eval.model.batches import plan
+from qzhou_eval.model.settings import EncoderOptions
+from qzhou_eval.plan import plan_task
+from qzhou_eval.shards import EncodeError
+from qzhou_eval.smoke.__main__ import CHECKPOINT
+from qzhou_eval.store import Store, prompt_key
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def command(output, *more: str) -> list[str]:
+    what = ["run", "--model_name_or_path", str(CHECKPOINT), "--profile", "qzhou-zh-mini", "--tasks", *TASKS]
+    where = ["--device", "cpu", "--eval_workers", "1", "--batch_tokens", "512", "--output_dir", str(output)]
+    return [*what, "--dim", "128", "1792", *where, *more]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """One process with one thread, as each worker has."""
+    folder = tmp_path_factory.mktemp("alone")
+    finish(folder, command(folder / "out"))
+    return folder / "out"
+
+
+def vectors(output) -> dict[bytes, torch.Tensor]:
+    (folder,) = (output / "store").iterdir()
+    store = Store(folder.parent, folder.name)
+    store.refresh()
+    keys = sorted(store.keys())
+    return dict(zip(keys, store.get(keys), strict=True))
+
+
+def assert_equal(output, expected) -> None:
+    """Bitwise the same vectors, hence the same scores, and each prompt in one shard."""
+    ours, theirs = vectors(output), vectors(expected)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert scores(output) == scores(expected)
+    assert_all_json_is_whole(output)
+    keys = [key for shard in stored(output).values() for key in shard]
+    assert len(keys) == len(set(keys))
+
+
+def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_alone_then_aside():
+    lengths = [7 + n % 50 for n in range(3000)]
+    batches = list(plan(lengths, 256, packed=True))
+    queue, taken = Queue(batches, workers=2), []
+    while queue:
+        taken.append(queue.take())
+    assert [batch.rows for unit in taken for batch in unit] == batches
+    sizes = [len(unit) for unit in taken]
+    assert sizes[0] == 8 and sizes[-1] == 1 and sizes == sorted(sizes, reverse=True)
+    for unit in taken:  # a worker plans its own unit and comes to the same batches
+        rows = [row for batch in unit for row in batch.rows]
+        again = [[rows[i] for i in some] for some in plan([lengths[row] for row in rows], 256, packed=True)]
+        assert again == [batch.rows for batch in unit]
+    queue.give_back(taken[0], died_of_it=True)
+    queue.give_back(taken[1])
+    again = []
+    while queue:
+        again.append(queue.take())
+    assert [batch for unit in again for batch in unit] == taken[1] + taken[0]
+    assert all(len(unit) == 1 for unit in again if unit[0].deaths)
+    queue.give_back([taken[0][3]], died_of_it=True)
+    assert not queue
+    assert [batch.rows for batch in queue.set_aside] == [batches[3]]
+
+
+@pytest.mark.slow
+def test_two_workers_give_bitwise_the_vectors_and_scores_of_one_process(alone, tmp_path):
+    said = finish(tmp_path, command(tmp_path / "out", "--workers", "2"))
+    assert said.count("model loaded") == 2
+    assert_equal(tmp_path / "out", alone)
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_is_replaced_and_nothing_is_lost(alone, tmp_path):
+    process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
+    lines = follow(process)
+    pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
+    while not stored(tmp_path / "out"):
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=200)
+    said = "\n".join(lines)
+    assert process.returncode == 0, said
+    assert f"process {pid} died; another is started, and its work is given out again" in said
+    assert_equal(tmp_path / "out", alone)
+
+
+@pytest.mark.slow
+def test_killing_the_run_ends_its_workers_and_the_same_command_goes_on(alone, tmp_path):
+    process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
+    lines = follow(process)
+    pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
+    while not stored(tmp_path / "out"):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert gone(pid, 30)
+    before = stored(tmp_path / "out")
+    finish(tmp_path, command(tmp_path / "out", "--workers", "2"))
+    assert before.items() <= stored(tmp_path / "out").items()
+    assert_equal(tmp_path / "out", alone)
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_workers_within_seconds(tmp_path):
+    process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
+    lines = follow(process)
+    pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
+    start = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    assert time.monotonic() - start < 15
+    assert process.returncode == cli.EXIT_INTERRUPTED
+    assert gone(pid, 10) and group_is_gone(process, 10)
+    assert [line for line in lines if line][-1] == "interrupted; the same command goes on where this one stopped"
+    assert "Traceback" not in "\n".join(lines)
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_nodes_with_a_shared_store(alone, tmp_path):
+    """Two Ray nodes on this machine, one core each; the run joins them from outside."""
+    script = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    nodes = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        address = next(line.strip() for line in nodes.stdout if re.match(r"[\d.]+:\d+$", line.strip()))
+        said = finish(tmp_path, command(tmp_path / "out", "--ray", address, "--store_dir", str(tmp_path / "out/store")))
+        assert said.count("model loaded") == 2
+        assert_equal(tmp_path / "out", alone)
+    finally:
+        nodes.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(tmp_path, monkeypatch):
+    import ray
+
+    from qzhou_eval.cluster.crew import Crew
+    from qzhou_eval.cluster.places import connect, find_places
+
+    monkeypatch.setenv("PYTHONPATH", f"{SCRIPTS}:{Path(__file__).parents[1]}")
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from deadly import Deadly
+
+    options = EncoderOptions(device="cpu", batch_tokens=256)
+    run = prepare(RunConfig(str(CHECKPOINT), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options))
+    (task,) = run.tasks
+    prompts = plan_task(task, run.sources[task.name], run.profile, use_instruction=True).prompts[:300]
+    tokenizer = run.open_tokenizer()
+    (token,) = tokenizer.tokenizer("火车", add_special_tokens=False)["input_ids"]
+    deadly = {prompt_key(prompt) for prompt in prompts if "火车" in prompt}
+    assert deadly
+    store = Store(run.store_dir, run.fingerprint)
+    connect(None, 2)
+    crew = Crew(
+        find_places("cpu", 2), partial(Deadly, run.open_encoder, token), run.identity, run.fingerprint, run.store_dir
+    )
+    try:
+        with pytest.raises(EncodeError, match="set aside, since two workers died of them") as error:
+            encode(tokenize(prompts, tokenizer), store, lambda: crew, run.identity)
+    finally:
+        crew.close()
+    assert not ray.is_initialized()
+    named = {bytes.fromhex(key) for key in str(error.value).split(": ")[-1].split()}
+    assert deadly <= named
+    everything = {prompt_key(prompt) for prompt in prompts}
+    assert set(store.keys()) == everything - named  # all that is not in a deadly batch is stored
+
+
+def follow(process) -> list[str]:
+    """A process's lines on stderr, collected while it runs."""
+    lines: list[str] = []
+
+    def collect() -> None:
+        for line in process.stderr:
+            lines.append(line.rstrip("\n"))
+
+    for target in (collect, process.stdout.read):
+        threading.Thread(target=target, daemon=True).start()
+    return lines
+
+
+def wait_for_line(lines: list[str], pattern: str) -> re.Match:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        for line in list(lines):
+            if found := re.search(pattern, line):
+                return found
+        time.sleep(0.05)
+    raise AssertionError("\n".join(lines))
+
+
+def gone(pid: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
