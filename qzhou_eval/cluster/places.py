@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 from dataclasses import dataclass
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
@@ -29,6 +30,7 @@ def connect(address: str | None, workers: int | None) -> None:
     """
     if ray.is_initialized():
         return
+    _check_address(address)
     where = {"address": address}
     if address is None:
         where = {"address": "local", "num_cpus": max(os.cpu_count() or 1, workers or 1), "include_dashboard": False}
@@ -39,6 +41,19 @@ def connect(address: str | None, workers: int | None) -> None:
         raise BadInput(f"--ray {address}: no cluster there ({str(error).splitlines()[0]})") from None
     finally:
         signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process unheard
+
+
+def _check_address(address: str | None) -> None:
+    """Ask a head node at once: Ray itself tries for many minutes."""
+    if address in (None, "auto"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise BadInput(f"--ray {address}: give the head node's HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise BadInput(f"--ray {address}: no cluster there ({error})") from None
 
 
 def device_of_cluster() -> str:
