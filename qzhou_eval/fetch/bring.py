@@ -53,7 +53,7 @@ def _from_first_that_has_it(repository: Repository, root: Path, hubs: list[Hub],
         return
     reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
     asked = [hub for hub in hubs if hub.endpoint not in silent]
-    for hub, following in zip(asked, [*asked[1:], None], strict=True):
+    for number, hub in enumerate(asked, 1):
         try:
             _bring(repository, root, hub)
             return
@@ -61,8 +61,8 @@ def _from_first_that_has_it(repository: Repository, root: Path, hubs: list[Hub],
             reasons[hub.endpoint] = error
             if isinstance(error, Unreachable):
                 silent[hub.endpoint] = error
-            if following:
-                log.warning("%s: %s: %s; trying %s", repository.name, hub.endpoint, error, following.endpoint)
+            if number < len(asked):
+                log.warning("%s: %s: %s; trying %s", repository.name, hub.endpoint, error, asked[number].endpoint)
     said = "; ".join(f"{endpoint}: {error}" for endpoint, error in reasons.items())
     answers = {type(error) for error in reasons.values()} - {Unreachable}
     if repository.kind == "model" and answers == {NotThere}:
