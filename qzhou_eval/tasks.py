@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -116,7 +117,7 @@ def _pinned(task: Task) -> str:
 
 def fetch_command(task: Task, root: Path | str) -> str:
     """The command that brings a task's data set, at the pinned revision, into a data folder."""
-    return f"qzhou-eval fetch --tasks {task.name} --to {root}"
+    return f"qzhou-eval fetch --tasks {task.name} --to {shlex.quote(str(root))}"
 
 
 def how_to_fetch(task: Task) -> str:
