@@ -10,7 +10,7 @@ from qzhou_eval.errors import BadInput
 
 HUB = "https://huggingface.co"
 _FLAG = "QZHOU_EVAL_OFFLINE"
-# huggingface_hub reads the first, datasets the second before the first, transformers 4 the third.
+# huggingface_hub, and transformers through it, read the first (or the third), datasets the second before the first.
 _READ_BY_LIBRARIES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 

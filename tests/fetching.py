@@ -14,7 +14,12 @@ def environment(cache: Path, *endpoints: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     kept = {name: value for name, value in kept.items() if "proxy" not in name.lower()}
     proxies = {"HTTPS_PROXY": NO_WAY_OUT, "HTTP_PROXY": NO_WAY_OUT, "NO_PROXY": "127.0.0.1,localhost"}
-    own = {"HF_HOME": str(cache / "hf"), "QZHOU_EVAL_CACHE": str(cache / "own"), "PYTHONPATH": str(ROOT)}
+    own = {
+        "HF_HOME": str(cache / "hf"),
+        "QZHOU_EVAL_CACHE": str(cache / "own"),
+        "PYTHONPATH": str(ROOT),
+        "HF_TOKEN": "x",
+    }
     return kept | proxies | own | {"HF_ENDPOINT": ",".join(endpoints), "OMP_NUM_THREADS": "1"}
 
 

@@ -22,11 +22,13 @@ class Fault:
     headers: dict = field(default_factory=dict)
     cut: bool = False
     flip: bool = False
+    body: bytes = b""
     until: threading.Event | None = None
 
 
 class Hub:
-    """The server: ``requests`` are the lines it was asked, ``sent`` counts the bytes of files by name."""
+    """The server: ``requests`` are the lines it was asked, ``sent`` counts the bytes of files by name, ``tokens`` what
+    came as authorization."""
 
     def __init__(self) -> None:
         self.repositories = {}
@@ -34,6 +36,7 @@ class Hub:
         self.requests = []
         self.ranges = []
         self.sent = {}
+        self.tokens = set()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -89,12 +92,16 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         line = f"{self.command} {path}"
         self.hub.requests.append(line)
+        if self.headers["Host"] in self.hub.url and "agent" not in path:
+            self.hub.tokens.add(self.headers.get("Authorization"))
+        elif "Authorization" in self.headers:
+            self.hub.tokens.add("outside")
         fault = next((f for f in self.hub.faults if f.times and f.where in line), Fault(""))
         fault.times -= 1
         if fault.until is not None:
             fault.until.wait(60)
         if fault.status:
-            self._send(fault.status, b"", fault.headers)
+            self._send(fault.status, fault.body, fault.headers)
         elif api := re.fullmatch(r"/api/((?:datasets|models)/[^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
             self._api(*api.groups())
         elif file := re.fullmatch(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):

@@ -145,6 +145,7 @@ def test_a_wrong_file_is_fetched_again_and_never_kept(fetch, hub, other, tmp_pat
     code, out, err = fetch(tasks=["Ocnli"], endpoints=(hub.url, other.url))
     assert (code, out) == (0, "")
     assert f"README.md: what comes is not what is listed (twice); trying {other.url}" in err
+    assert (hub.tokens, other.tokens) == ({"Bearer x"}, {None})
     assert json.loads((tmp_path / "data/fetched.json").read_text())["repositories"][OCNLI.path]["endpoint"] == other.url
 
 
@@ -156,6 +157,17 @@ def test_what_cannot_be_had_is_named_and_the_rest_comes(fetch, hub, tmp_path):
     assert "STSB: not fetched: " in out and "lists a file that it does not have" in out and "README.md" in out
     assert out.count("\n") == 2
     assert contents(tmp_path / "data" / OCNLI.path) == PAIR_FILES
+
+
+def test_an_answer_of_another_kind_is_one_line(fetch, hub):
+    hub.fault(f"GET /api/datasets/{STSB.path}/tree", status=200, body=b"<html></html>")
+    hub.fault(f"GET /api/datasets/{OCNLI.path}/tree", status=200, body=b'[{"type":"file","path":5,"size":"x","oid":1}]')
+    hub.fault("GET /api/datasets/C-MTEB/AFQMC/", status=200, body=b'{"id": "C-MTEB/AFQMC", "sha": "main"}')
+    hub.fault("GET /api/datasets/C-MTEB/ATEC/", status=403)
+    code, out, _ = fetch(tasks=["STSB", "Ocnli", "AFQMC", "ATEC"])
+    assert code == 3 and out.count("\n") == 4
+    assert out.count("an answer that cannot be used") == 2
+    assert "answers with commit main for b44c3b0" in out and "HTTP 403" in out
 
 
 def test_one_endpoint_is_down_then_all(fetch, hub, tmp_path):

@@ -38,8 +38,9 @@ def _fetch(args: argparse.Namespace) -> int:
     check_writable("--to", args.to)
     chain = endpoints()
     keep_one_endpoint()
-    if offline := [name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name, "0") != "0"]:
-        raise BadInput(f"fetch needs the network, and {offline[0]} is set")
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
+            raise BadInput(f"fetch needs the network, and {variable} is set")
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # mirrors pass files on, not that protocol; every file is hashed anyway
     from qzhou_eval.fetch.bring import fetch
     from qzhou_eval.fetch.client import use_patient_client

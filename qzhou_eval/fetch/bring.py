@@ -144,5 +144,7 @@ def _alone_in(root: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadInput(f"--to {root}: another fetch into it is under way") from None
-        yield
-        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 from qzhou_eval.fetch.client import Unavailable, patiently
 
@@ -98,15 +98,14 @@ class Hub:
             Failed: no answer, not one that can be used, or a name that would leave the folder.
         """
         at = {"revision": commit, "repo_type": repository.kind, "recursive": True}
-        entries = _asked(lambda: list(self._api.list_repo_tree(repository.name, **at)))
-        entries = [entry for entry in entries if isinstance(entry, RepoFile)]
-        _check_names([entry.path for entry in entries])
-        entries = [entry for entry in entries if not any(part.startswith(".") for part in entry.path.split("/"))]
-        wanted = [one for one in entries if any(fnmatchcase(one.path, kind) for kind in repository.wanted)]
+        entries = _asked(lambda: [_listed(one) for one in self._api.list_repo_tree(repository.name, **at)])
+        everything = [entry for entry in entries if entry is not None]
+        _check_names([file.name for file in everything])
+        shown = [file for file in everything if not any(part.startswith(".") for part in file.name.split("/"))]
+        wanted = [file for file in shown if any(fnmatchcase(file.name, kind) for kind in repository.wanted)]
         if not wanted:
             raise Failed(f"lists no file to fetch at {commit}")
-        files = [Listed(one.path, one.size, one.lfs.sha256 if one.lfs else None, one.blob_id) for one in wanted]
-        return files, [one.path for one in entries if one not in wanted]
+        return wanted, [file.name for file in shown if file not in wanted]
 
     def download(self, repository: Repository, commit: str, file: Listed, into: Path, advance: Callable) -> Path:
         """Bring one file below the folder ``into``, and hold it against its hash; a wrong one is asked for twice.
@@ -130,6 +129,19 @@ class Hub:
                 return Path(path)
             Path(path).unlink()
         raise Failed(f"{file.name}: what comes is not what is listed (twice)")
+
+
+def _listed(entry: RepoFile | RepoFolder) -> Listed | None:
+    """A file of a listing; None for a folder.
+
+    Raises:
+        ValueError: not what the hub's protocol has there.
+    """
+    if isinstance(entry, RepoFolder):
+        return None
+    if not isinstance(entry.path, str) or type(entry.size) is not int:
+        raise ValueError("a file without a name or a size")
+    return Listed(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
 
 
 def _is_commit(revision: str) -> bool:
