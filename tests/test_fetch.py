@@ -109,6 +109,7 @@ def test_verify_says_what_differs(fetch, tmp_path):
     assert fetching.run([*verify, "--tasks", "AFQMC"], tmp_path)[1] == "C-MTEB/AFQMC: not fetched\n"
 
 
+@pytest.mark.slow
 def test_a_busy_hub_is_asked_again(fetch, hub, tmp_path):
     hub.fault("/tree/", status=429, headers={"Retry-After": "2"})
     hub.fault("GET /cdn/", status=503, times=2)
@@ -130,6 +131,7 @@ def test_a_broken_transfer_goes_on(fetch, hub, tmp_path):
     assert contents(tmp_path / "data" / STSB.path) == {"test.jsonl": large}
 
 
+@pytest.mark.slow
 def test_a_wrong_file_is_fetched_again_and_never_kept(fetch, hub, other, tmp_path):
     hub.fault("GET /cdn/", flip=True)
     assert fetch()[0] == 0
@@ -170,6 +172,7 @@ def test_an_answer_of_another_kind_is_one_line(fetch, hub):
     assert "answers with commit main for b44c3b0" in out and "HTTP 403" in out
 
 
+@pytest.mark.slow
 def test_one_endpoint_is_down_then_all(fetch, hub, tmp_path):
     gone = Hub()
     gone.close()
