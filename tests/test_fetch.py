@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 
 import fetching
 import pytest
@@ -88,6 +89,8 @@ def test_plain(fetch, hub, tmp_path):
     (tmp_path / "data" / STSB.path / "README.md").write_text("---\n---\nmore\n")
     assert locate(STSB, tmp_path / "data").revision.startswith("local-")
     assert locate(OCNLI, tmp_path / "data").revision == OCNLI.revision
+    moved = replace(OCNLI, revision="e" * 40)  # as if another mteb pinned another commit
+    assert locate(moved, tmp_path / "data").revision == locate(OCNLI, tmp_path / "data").content
     (tmp_path / "data" / OCNLI.path / "more.jsonl").write_text("{}\n")
     assert locate(OCNLI, tmp_path / "data").revision.startswith("local-")
 
