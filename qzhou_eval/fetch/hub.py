@@ -86,8 +86,8 @@ class Hub:
             Failed: no answer, or not one that can be used.
         """
         at = {"revision": repository.revision, "repo_type": repository.kind}
-        found = _asked(lambda: self._api.repo_info(repository.name, **at).sha)
-        if not found or (_is_commit(repository.revision) and found != repository.revision):
+        found = str(_asked(lambda: self._api.repo_info(repository.name, **at).sha))
+        if not _is_commit(found) or (_is_commit(repository.revision) and found != repository.revision):
             raise Failed(f"answers with commit {found} for {repository.revision}")
         return found
 
