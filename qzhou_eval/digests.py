@@ -21,10 +21,15 @@ def sha256_of_json(value: object) -> str:
 
 def sha256_of_files(paths: list[Path], root: Path) -> str:
     """SHA-256 (hex) over the contents of ``paths`` and their names relative to ``root``."""
+    return sha256_of_json(digests_of_files(paths, root))
+
+
+def digests_of_files(paths: list[Path], root: Path) -> dict[str, str]:
+    """SHA-256 (hex) of each file, by its name relative to ``root``."""
     memory = _Memory()
     parts = {path.relative_to(root).as_posix(): memory.digest(path) for path in paths}
     memory.save()
-    return sha256_of_json(parts)
+    return parts
 
 
 class _Memory:

@@ -2,13 +2,16 @@
 
 import difflib
 import json
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from qzhou_eval.digests import sha256_of_files
+from qzhou_eval.digests import digests_of_files, sha256_of_json
 from qzhou_eval.errors import BadInput
+from qzhou_eval.fetched import data_files, read_fetched
 from qzhou_eval.generation import generation
+from qzhou_eval.network import is_offline
 
 TYPES = ("Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS")
 MINIATURE_DATA = Path(__file__).parent / "smoke" / "data"
@@ -69,40 +72,54 @@ def _check_known(flag: str, given: list[str] | None, known: list[str]) -> None:
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where a task's data comes from: a local folder, or the hub at the pinned revision."""
+    """Where a task's data comes from: a local folder, or the hub at the pinned revision.
+
+    ``content`` names a folder's files by their digest, whatever its revision is called.
+    """
 
     folder: Path | None
     revision: str
+    content: str | None = None
 
 
 def locate(task: Task, data_dir: Path | None) -> DataSource:
     """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub at the revision that
     the installed mteb pins.
 
-    A local folder's revision is ``local-<digest of its files>``: results never claim the hub's
-    revision for local data, and edited files are seen.
+    A local folder's revision is ``local-<digest of its files>``, unless every file is what ``fetch`` brought at the
+    pinned revision: results never claim the hub's revision for other data, and edited files are seen.
 
     Raises:
-        BadInput: the folder is missing or empty, with the command that would fetch it.
+        BadInput: the folder is missing or empty, or there is none and the network is off, with the command that
+            would fetch it.
     """
     if task.benchmark == "mini":
         data_dir = MINIATURE_DATA
     if data_dir is None:
-        return DataSource(None, task.revision if generation() == "current" else task.card_revision or task.revision)
+        if is_offline():
+            raise BadInput(f"{task.name}: --offline needs its data on disk; {how_to_fetch(task)}")
+        return DataSource(None, _pinned(task))
     folder = data_dir / task.path
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _hidden(p.relative_to(folder)))
+    files = data_files(folder)
     if not files:
         raise BadInput(f"{task.name}: no data in {folder}; fetch it with: {fetch_command(task, data_dir)}")
-    return DataSource(folder, f"local-{sha256_of_files(files, folder)[:16]}")
+    digests = digests_of_files(files, folder)
+    content = f"local-{sha256_of_json(digests)[:16]}"
+    entry = read_fetched(data_dir).get(task.path)
+    as_pinned = entry and (entry.kind, entry.revision, entry.digests) == ("dataset", _pinned(task), digests)
+    return DataSource(folder, _pinned(task) if as_pinned else content, content)
 
 
-def _hidden(path: Path) -> bool:
-    """Whether a file is not data but a tool's own, such as the hub client's .cache folder."""
-    return any(part.startswith(".") for part in path.parts)
+def _pinned(task: Task) -> str:
+    """The data set's revision that the installed mteb pins."""
+    return task.revision if generation() == "current" else task.card_revision or task.revision
 
 
 def fetch_command(task: Task, root: Path | str) -> str:
     """The command that brings a task's data set, at the pinned revision, into a data folder."""
-    return (
-        f"hf download {task.path} --repo-type dataset --revision {task.revision} --local-dir {Path(root) / task.path}"
-    )
+    return f"qzhou-eval fetch --tasks {task.name} --to {shlex.quote(str(root))}"
+
+
+def how_to_fetch(task: Task) -> str:
+    """What to do where the hub cannot be asked."""
+    return f"where the hub can be reached, {fetch_command(task, 'ROOT')}, then give --data_dir ROOT"

@@ -12,10 +12,12 @@ PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 # What each part may import at module level, besides the standard library and itself.
 LAYERS = [
     {"errors", "paths", "files"},
-    {"generation", "environment"},
+    {"generation", "environment", "network"},
     {"vectors"},
     {"scoring"},
     {"digests"},
+    {"fetched"},
+    {"fetch"},
     {"profile", "tasks"},
     {"prompts", "averages"},
     {"model"},
@@ -80,6 +82,7 @@ def test_imports_point_backwards():
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
         (KEPT, ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
+        ("import qzhou_eval.fetched, qzhou_eval.tasks", ["huggingface_hub", "httpx2", "tenacity"]),
         ("import qzhou_eval.cli; qzhou_eval.cli._parser()", ["mteb", "torch", "pandas", "pydantic"]),
     ],
 )

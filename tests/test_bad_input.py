@@ -46,6 +46,7 @@ def place(tmp_path, tiny, monkeypatch):
         (folder / "test.jsonl").write_text("\n".join(lines), "utf-8")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "manifest.json").write_text("{")
+    (tmp_path / "damaged" / "fetched.json").write_text('{"repositories": {"mteb/STSB": {"kind": "dataset"}}}')
     return tmp_path
 
 
@@ -54,13 +55,14 @@ STSB = [*RUN, "--tasks", "STSB"]
 MINI = [*RUN, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
 
 VERIFY = ["verify", "--model_name_or_path", "model"]
+FETCH = ["fetch", "--to", "out"]
 
 INVOCATIONS = [
     ([*RUN, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
     ([*RUN, "--tasks"], "no task to run"),
     ([*RUN, "--tasks", "STSB", "--task_types", "Retrieval"], "no task to run"),
     ([*RUN, "--task_types", "Retreival"], "did you mean Retrieval?"),
-    ([*STSB, "--data_dir", "empty-data"], "hf download mteb/STSB --repo-type dataset --revision e036defee8"),
+    ([*STSB, "--data_dir", "empty-data"], "fetch it with: qzhou-eval fetch --tasks STSB --to "),
     ([*STSB, "--data_dir", "nowhere"], "nowhere: no such folder"),
     ([*STSB, "--data_dir", "data-none"], "STSB"),
     ([*STSB, "--data_dir", "data-number"], "not text"),
@@ -118,6 +120,18 @@ INVOCATIONS = [
     (["export", "damaged", "--to", "out"], "manifest.json: damaged"),
     (["export", "damaged"], "--to"),
     ([*MINI, "--mteb", "old"], "invalid choice: 'old'"),
+    (["fetch"], "--to"),
+    (["fetch", "--to", "a-file"], "--to a-file: a-file is a file, not a folder"),
+    (["fetch", "--to", "empty-data", "--verify"], "empty-data: nothing was fetched there"),
+    (["fetch", "--to", "damaged", "--verify"], "fetched.json: damaged"),
+    ([*STSB, "--data_dir", "damaged"], "no data in"),
+    ([*FETCH, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
+    ([*FETCH, "--tasks"], "no task to run"),
+    ([*FETCH, "--tasks", "MiniSTS"], "--tasks MiniSTS: comes with the package"),
+    ([*FETCH, "--benchmark", "mteb"], "invalid choice: 'mteb'"),
+    ([*FETCH, "--model", "../.."], "--model ../..: not an ORG/NAME on the hub"),
+    ([*FETCH, "--revision", "main"], "--revision main: a model's"),
+    (FETCH, "fetch needs the network, and HF_HUB_OFFLINE is set"),
     (["prompts", "show", "AFQMD"], "did you mean AFQMC?"),
 ]
 
@@ -150,6 +164,5 @@ def test_the_real_command_prints_no_traceback(tiny, tmp_path):
 def test_without_a_hub_the_command_that_fetches_the_data_is_named(place, caplog):
     argv = ["run", "--model_name_or_path", "model", "--output_dir", "out", "--device", "cpu", "--tasks", "AFQMC"]
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
-    command = "hf download C-MTEB/AFQMC --repo-type dataset --revision b44c3b011063adb25877c13823db83bb193913c4"
-    assert f"{command} --local-dir ROOT/C-MTEB/AFQMC, then give --data_dir ROOT" in caplog.text
+    assert "qzhou-eval fetch --tasks AFQMC --to ROOT, then give --data_dir ROOT" in caplog.text
     assert not (place / "out").exists()

@@ -8,7 +8,7 @@ import datasets
 
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import BadInput
-from qzhou_eval.tasks import DataSource, Task, fetch_command
+from qzhou_eval.tasks import DataSource, Task, how_to_fetch
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def own_arrow_cache(source: DataSource):
         yield
         return
     before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = cache_home() / "datasets" / datasets.__version__ / source.revision
+    datasets.config.HF_DATASETS_CACHE = cache_home() / "datasets" / datasets.__version__ / source.content
     try:
         yield
     finally:
@@ -45,10 +45,7 @@ def readable_errors(task: Task, source: DataSource):
         raise
     except Exception as error:
         if source.folder is None and isinstance(error, OSError):
-            raise BadInput(
-                f"{task.name}: the hub cannot be reached; where it can be, {fetch_command(task, 'ROOT')}, "
-                "then give --data_dir ROOT"
-            ) from error
+            raise BadInput(f"{task.name}: the hub cannot be reached; {how_to_fetch(task)}") from error
         where = source.folder or f"the hub's {task.path} at {source.revision}"
         reason = next(iter(str(error).splitlines()), "")
         raise BadInput(f"{task.name}: mteb cannot use the data in {where}: {type(error).__name__}: {reason}") from error

@@ -1,5 +1,6 @@
 """argv -> one command, one file for each group of them. Parsing and exit codes only; the work is elsewhere."""
 
+import argparse
 import logging
 import os
 import signal
@@ -7,9 +8,10 @@ import sys
 import threading
 from collections.abc import Callable
 
-from qzhou_eval.cli import compare, export, prompts, report, run, verify
+from qzhou_eval.cli import compare, export, fetch, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
+from qzhou_eval.network import go_offline, keep_one_endpoint
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         args.argv = sys.argv[1:] if argv is None else argv
         set_up_logging(quiet=getattr(args, "quiet", False))
+        _set_up_network(args)
         return args.command(args)
 
     return guarded(command)
@@ -75,12 +78,20 @@ def set_up_logging(*, quiet: bool) -> None:
     logging.getLogger("qzhou_eval").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
+def _set_up_network(args: argparse.Namespace) -> None:
+    """Say in the environment what the libraries may ask for, before any of them is imported."""
+    if getattr(args, "offline", False):
+        go_offline()
+    if not getattr(args, "keeps_endpoints", False):
+        keep_one_endpoint()
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="qzhou-eval",
         description="Evaluate text-embedding models on CMTEB: every dimension from one encoding pass.",
     )
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (run, report, compare, verify, export, prompts):
+    for group in (run, report, compare, verify, export, prompts, fetch):
         group.add(verbs)
     return parser

@@ -23,6 +23,11 @@ def add_score_profile(parser) -> None:
     )
 
 
+def add_offline(parser) -> None:
+    """``--offline``, for whatever reads data or a model."""
+    parser.add_argument("--offline", action="store_true", help="ask no network: data and model are on disk")
+
+
 def boolean(value: str) -> bool:
     if value.lower() in ("true", "1", "yes"):
         return True

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from qzhou_eval.cli.flags import add_score_profile, boolean, existing_folder, layers
+from qzhou_eval.cli.flags import add_offline, add_score_profile, boolean, existing_folder, layers
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.generation import ensure
 from qzhou_eval.results import EVALUATORS, SHARED
@@ -51,6 +51,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     )
     where = parser.add_argument_group("data and output")
     where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
+    add_offline(where)
     where.add_argument("--output_dir", type=Path, metavar="D", help="default: results/<model name>")
     where.add_argument("--store_dir", type=Path, metavar="S", help="vectors; default: D/store")
     where.add_argument(

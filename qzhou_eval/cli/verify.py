@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from qzhou_eval.cli.flags import add_offline
 from qzhou_eval.generation import ensure
 
 
@@ -24,6 +25,7 @@ def add(verbs) -> None:
     )
     verb.add_argument("--save", type=Path, metavar="FILE", help="write our side, to compare with elsewhere")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_offline(verb)
     verb.set_defaults(command=_verify)
 
 

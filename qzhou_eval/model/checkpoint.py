@@ -11,8 +11,10 @@ from pathlib import Path
 
 from qzhou_eval.digests import sha256_of_files
 from qzhou_eval.errors import BadInput
+from qzhou_eval.network import is_offline
 
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+# A checkpoint's files: no pickles, and no code unless it is asked for.
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,17 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    patterns = [*_WANTED, "*.py"] if trust_remote_code else _WANTED
+    patterns = [*WANTED, "*.py"] if trust_remote_code else WANTED
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except RepositoryNotFoundError:
         raise BadInput(f"--model_name_or_path {name}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if is_offline():
+            raise BadInput(
+                f"--model_name_or_path {name}: --offline needs the model on disk; where the hub can be reached, "
+                f"qzhou-eval fetch --model {name} --to ROOT, then give ROOT/models/{name}"
+            ) from None
         reason = str(error).splitlines()[0]
         raise BadInput(f"--model_name_or_path {name}: not a folder, and the hub cannot be reached ({reason})") from None
 

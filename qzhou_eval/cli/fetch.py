@@ -1,0 +1,98 @@
+"""``fetch``: data sets and a model from the hub or a mirror into a folder, and whether they still are what came."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from qzhou_eval.errors import EXIT_CHECK_FAILED, EXIT_FAILED_TASKS, BadInput
+from qzhou_eval.generation import ensure
+
+# What holds data; whatever else a data set's repository holds (code, pickles, archives) stays there.
+_TEXT = ("json", "jsonl", "csv", "tsv", "txt")
+DATA_FILES = tuple(f"*.{kind}" for kind in ("parquet", "arrow", "md", *_TEXT, *(f"{kind}.gz" for kind in _TEXT)))
+
+
+def add(verbs) -> None:
+    """Add the command to the parser."""
+    about = "Bring the benchmark's data sets, at their pinned revisions, into the layout that --data_dir reads."
+    verb = verbs.add_parser("fetch", help="data sets and a model, from the hub or a mirror", description=about)
+    verb.add_argument("--benchmark", choices=("cmteb",), default="cmteb", help="default: %(default)s")
+    verb.add_argument("--to", type=Path, required=True, metavar="DIR", help="what --data_dir will name")
+    verb.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB; without a name: no data")
+    verb.add_argument("--model", metavar="ORG/NAME", help="also this checkpoint, into DIR/models/ORG/NAME")
+    verb.add_argument("--revision", help="the model's branch, tag or commit (default: main)")
+    verb.add_argument("--verify", action="store_true", help="fetch nothing; hold what is there against what came")
+    verb.add_argument("--quiet", action="store_true", help="only warnings and what failed")
+    verb.set_defaults(command=_fetch, keeps_endpoints=True)
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    ensure("current", args.argv)
+    wanted = _repositories(args)
+    if args.verify:
+        return _verify(args, [place for _, _, _, place, _ in wanted])
+    from qzhou_eval.config import check_writable
+    from qzhou_eval.network import endpoints, keep_one_endpoint
+
+    check_writable("--to", args.to)
+    chain = endpoints()
+    keep_one_endpoint()
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
+            raise BadInput(f"fetch needs the network, and {variable} is set")
+    os.environ["HF_HUB_DISABLE_XET"] = "1"  # mirrors pass files on, not that protocol; every file is hashed anyway
+    from qzhou_eval.fetch.bring import fetch
+    from qzhou_eval.fetch.client import use_patient_client
+    from qzhou_eval.fetch.hub import Repository
+
+    use_patient_client()
+    failed = fetch([Repository(*one) for one in wanted], args.to, chain)
+    for name, reason in failed.items():
+        print(f"{name}: not fetched: {reason}")
+    return EXIT_FAILED_TASKS if failed else 0
+
+
+def _repositories(args: argparse.Namespace) -> list[tuple]:
+    """The fields of each repository to fetch, the model first: a wrong name is seen at once.
+
+    Raises:
+        BadInput: an unknown task or one of the package's, a name that is none, or nothing to fetch.
+    """
+    from qzhou_eval.model.checkpoint import WANTED
+    from qzhou_eval.tasks import select
+
+    wanted = []
+    if args.model is not None:
+        if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", args.model):
+            raise BadInput(f"--model {args.model}: not an ORG/NAME on the hub")
+        place = f"models/{args.model}"
+        wanted.append(("model", args.model, args.revision or "main", place, tuple(WANTED)))
+    elif args.revision is not None:
+        raise BadInput(f"--revision {args.revision}: a model's; data sets have the benchmark's revisions")
+    if args.model is None or args.tasks != []:
+        for task in select(args.tasks, None):
+            if task.benchmark != args.benchmark:
+                raise BadInput(f"--tasks {task.name}: comes with the package, there is nothing to fetch")
+            wanted.append(("dataset", task.path, task.revision, task.path, DATA_FILES))
+    return wanted
+
+
+def _verify(args: argparse.Namespace, asked: list[str]) -> int:
+    from qzhou_eval.fetched import MANIFEST, differences, read_fetched
+
+    entries = read_fetched(args.to)
+    if not entries:
+        raise BadInput(f"{args.to}: nothing was fetched there (no {MANIFEST})")
+    if args.tasks is None and args.model is None:
+        asked = list(entries)
+    lines = [f"{place}: not fetched" for place in asked if place not in entries]
+    entries = {place: entries[place] for place in asked if place in entries}
+    for place, entry in entries.items():
+        lines += differences(args.to, place, entry)
+    if lines:
+        print("\n".join(lines))
+        return EXIT_CHECK_FAILED
+    count = sum(len(entry.files) for entry in entries.values())
+    print(f"all right: {count} files of {len(entries)} repositories")
+    return 0

@@ -1,0 +1,150 @@
+"""Repositories into a folder: each from the first endpoint that has it, whole, and noted in ``fetched.json``."""
+
+import fcntl
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from qzhou_eval.digests import digests_of_files
+from qzhou_eval.errors import BadInput
+from qzhou_eval.fetch.hub import Failed, Hub, Listed, NotThere, Repository, Unreachable
+from qzhou_eval.fetched import Fetched, data_files, note_fetched, read_fetched
+from qzhou_eval.files import publish
+
+log = logging.getLogger(__name__)
+
+
+def fetch(repositories: list[Repository], root: Path, endpoints: list[str]) -> dict[str, str]:
+    """Bring every repository that can be had; what failed, by name, with the reasons in one line.
+
+    The user's token goes to the first endpoint alone, as it does without this project.
+
+    Raises:
+        BadInput: no such model, or no endpoint can be reached.
+    """
+    hubs = [Hub(endpoint, token=number == 0) for number, endpoint in enumerate(endpoints)]
+    silent: dict[str, Failed] = {}
+    failed = {}
+    with _alone_in(root):
+        for repository in repositories:
+            try:
+                _from_first_that_has_it(repository, root, hubs, silent)
+            except Failed as error:
+                failed[repository.name] = str(error)
+    if len(failed) == len(repositories) and len(silent) == len(hubs):
+        reasons = "; ".join(f"{endpoint}: {error}" for endpoint, error in silent.items())
+        raise BadInput(f"nothing was fetched: {reasons}")
+    return failed
+
+
+def _from_first_that_has_it(repository: Repository, root: Path, hubs: list[Hub], silent: dict[str, Failed]) -> None:
+    """Try the endpoints in order; one that did not answer once is not asked again.
+
+    Raises:
+        BadInput: a model that no endpoint has.
+        Failed: every endpoint's reason.
+    """
+    if entry := _whole(root, repository.place, repository.revision):
+        log.info("%s: %s, already there", repository.name, entry.size)
+        return
+    reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
+    asked = [hub for hub in hubs if hub.endpoint not in silent]
+    for number, hub in enumerate(asked, 1):
+        try:
+            _bring(repository, root, hub)
+            return
+        except Failed as error:
+            reasons[hub.endpoint] = error
+            if isinstance(error, Unreachable):
+                silent[hub.endpoint] = error
+            if number < len(asked):
+                log.warning("%s: %s: %s; trying %s", repository.name, hub.endpoint, error, asked[number].endpoint)
+    said = "; ".join(f"{endpoint}: {error}" for endpoint, error in reasons.items())
+    answers = {type(error) for error in reasons.values()} - {Unreachable}
+    if repository.kind == "model" and answers == {NotThere}:
+        raise BadInput(f"--model {repository.name}: {said}")
+    raise Failed(said)
+
+
+def _bring(repository: Repository, root: Path, hub: Hub) -> None:
+    """Transfer what is missing, publish each file when it is right, note the repository when all are.
+
+    Raises:
+        Failed: this endpoint cannot give it; what has come stays.
+    """
+    commit = hub.commit(repository)
+    if entry := _whole(root, repository.place, commit):
+        log.info("%s: %s, already there", repository.name, entry.size)
+        return
+    files, left_out = hub.files(repository, commit)
+    folder = root / repository.place
+    missing = [file for file in files if not file.is_in(_inside(folder, file))]
+    staging = _staging(root) / repository.place
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    size = sum(file.size for file in missing)
+    with tqdm(total=size, desc=repository.name, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+        for file in missing:
+            staged = hub.download(repository, commit, file, staging, bar)
+            target = _inside(folder, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            publish(staged, target)
+    names = [file.name for file in files]
+    source = {"kind": repository.kind, "revision": commit, "endpoint": hub.endpoint}
+    entry = note_fetched(root, repository.place, names, **source)
+    came = f"{len(missing)} of them ({size / 1e6:.1f} MB) from {hub.endpoint}" if missing else "already there"
+    log.info("%s: %s, %s", repository.name, entry.size, came)
+    if left_out and repository.kind == "dataset":
+        log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
+    if extra := {path.relative_to(folder).as_posix() for path in data_files(folder)} - {*names}:
+        log.warning("%s: also in %s, so that it is not the hub's: %s", repository.name, folder, ", ".join(extra))
+
+
+def _whole(root: Path, place: str, commit: str) -> Fetched | None:
+    """What was noted for a place, if that is this commit and every file is still as noted."""
+    entry = read_fetched(root).get(place)
+    folder = root / place
+    if entry is None or entry.revision != commit or not all((folder / name).is_file() for name in entry.files):
+        return None
+    return entry if digests_of_files([folder / name for name in entry.files], folder) == entry.digests else None
+
+
+def _inside(folder: Path, file: Listed) -> Path:
+    """Where a file goes.
+
+    Raises:
+        Failed: a link on this disk leads out of the folder.
+    """
+    target = folder / file.name
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise Failed(f"{target} is a link out of the folder; nothing is written through it")
+    return target
+
+
+def _staging(root: Path) -> Path:
+    """Where files are before they are known to be right; on the same disk, so that they appear whole."""
+    return root / ".fetching"
+
+
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Keep a second fetch out of the same folder; the lock ends with the process, killed ones too.
+
+    Raises:
+        BadInput: another one is at work there.
+    """
+    staging = _staging(root)
+    staging.mkdir(parents=True, exist_ok=True)
+    with (staging / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadInput(f"--to {root}: another fetch into it is under way") from None
+        try:
+            yield
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
