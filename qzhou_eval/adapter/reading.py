@@ -2,12 +2,15 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import datasets
+from huggingface_hub import DatasetCard
 
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import BadInput
+from qzhou_eval.paths import stays_inside
 from qzhou_eval.tasks import DataSource, Task, fetch_command
 
 
@@ -34,6 +37,35 @@ def point_at(mteb_task, source: DataSource) -> None:
     if source.folder is not None:
         where = {"path": str(source.folder), "revision": source.revision}
         mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
+
+
+def check_header(source: DataSource) -> None:
+    """Refuse a local data set whose header names files elsewhere: they would be read, and are not in its digest.
+
+    Raises:
+        BadInput: a file of ``configs`` is outside of the folder, hidden, or an address.
+    """
+    for header in ("README.md", ".huggingface.yaml"):
+        path = source.folder and source.folder / header
+        if not path or not path.is_file():
+            continue
+        text = path.read_text("utf-8")
+        card = DatasetCard(text if header == "README.md" else f"---\n{text}\n---\n", ignore_metadata_errors=True)
+        for config in card.data.to_dict().get("configs") or []:
+            for name in _file_names([config.get("data_files"), config.get("data_dir")]):
+                if not stays_inside(name) or ":" in name or any(part.startswith(".") for part in name.split("/")):
+                    raise BadInput(f"{path}: configs names {name}; only files in the same folder are read")
+
+
+def _file_names(value: object) -> Iterator[str]:
+    """Every file or pattern in a header's ``data_files``: a name, a list, or entries of split and path."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _file_names(one)
+    elif isinstance(value, dict):
+        yield from _file_names([one for key, one in value.items() if key != "split"])
 
 
 @contextmanager

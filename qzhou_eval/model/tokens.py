@@ -29,7 +29,7 @@ class PromptTokenizer:
         from transformers import AutoTokenizer
 
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder)
+            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder, trust_remote_code=False)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise BadInput(f"{checkpoint.decoder}: cannot load the tokenizer ({reason})") from None
