@@ -151,11 +151,18 @@ def _check_names(decoder: Path) -> None:
 
 def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     patterns = [*_WANTED, "*.py"] if trust_remote_code else _WANTED
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except HFValidationError:
+        raise BadInput(f"--model_name_or_path {name}: no such folder, and no name that the hub allows") from None
     except RepositoryNotFoundError:
         raise BadInput(f"--model_name_or_path {name}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

@@ -30,9 +30,11 @@ class PromptTokenizer:
 
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder, trust_remote_code=False)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(f"{checkpoint.decoder}: cannot load the tokenizer ({reason})") from None
+        except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
+            reason = " ".join(str(error).split())[:300]
+            raise BadInput(
+                f"{checkpoint.decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})"
+            ) from error
         self.tokenizer.model_max_length = 10**9  # the limit is ours; no warning about a longer prompt
         self.truncate = truncate
         self._profile = profile
