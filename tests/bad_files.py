@@ -133,18 +133,8 @@ def _data(root: Path) -> None:
     folder = root / "data-no-json" / sts / "data"
     folder.mkdir(parents=True)
     (folder / "test.jsonl").write_text("sentence1\n")
-    for name, file in {
-        "above": "../../../secret.jsonl",
-        "absolute": str(root / "secret.jsonl"),
-        "address": "https://localhost/secret.jsonl",
-        "hidden": ".data/test.jsonl",
-        "missing": "data/missing.jsonl",
-    }.items():
-        write_rows(root / f"data-{name}" / sts / "data/test.jsonl", pairs)
-        write_header(root / f"data-{name}" / sts, {"default": {"test": file}})
-    shutil.copytree(root / "data-above", root / "data-folder-above")
-    header = root / "data-folder-above" / sts / "README.md"
-    header.write_text("---\nconfigs:\n- config_name: default\n  data_dir: ../../..\n---\n")
+    write_rows(root / "data-above" / sts / "data/test.jsonl", pairs)
+    write_header(root / "data-above" / sts, {"default": {"test": "../../../secret.jsonl"}})
     shutil.copytree(root / "data-above", root / "data-bad-header")
     (root / "data-bad-header" / sts / "README.md").write_text("---\nconfigs: [\n---\n")
     for name, kept in {"one-split": ("train", "test"), "no-train": ("validation", "test")}.items():

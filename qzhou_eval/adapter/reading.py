@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import datasets
+from datasets.exceptions import DatasetGenerationError
 from huggingface_hub import DatasetCard
 
 from qzhou_eval.digests import cache_home
@@ -45,16 +46,18 @@ def check_header(source: DataSource) -> None:
     Raises:
         BadInput: a file of ``configs`` is outside of the folder, hidden, or an address.
     """
-    for header in ("README.md", ".huggingface.yaml"):
-        path = source.folder and source.folder / header
-        if not path or not path.is_file():
-            continue
-        text = path.read_text("utf-8")
-        card = DatasetCard(text if header == "README.md" else f"---\n{text}\n---\n", ignore_metadata_errors=True)
-        for config in card.data.to_dict().get("configs") or []:
-            for name in _file_names([config.get("data_files"), config.get("data_dir")]):
-                if not stays_inside(name) or ":" in name or any(part.startswith(".") for part in name.split("/")):
-                    raise BadInput(f"{path}: configs names {name}; only files in the same folder are read")
+    if source.folder is None:
+        return
+    if (hidden := source.folder / ".huggingface.yaml").exists():
+        raise BadInput(f"{hidden}: a hidden header has no part in the data's digest; put it into README.md")
+    readme = source.folder / "README.md"
+    if not readme.is_file():
+        return
+    card = DatasetCard(readme.read_text("utf-8"), ignore_metadata_errors=True)
+    for config in card.data.to_dict().get("configs") or []:
+        for name in _file_names([config.get("data_files"), config.get("data_dir")]):
+            if not stays_inside(name) or ":" in name or any(part.startswith(".") for part in name.split("/")):
+                raise BadInput(f"{readme}: configs names {name}; only files in the same folder are read")
 
 
 def _file_names(value: object) -> Iterator[str]:
@@ -82,6 +85,8 @@ def readable_errors(task: Task, source: DataSource):
                 "then give --data_dir ROOT"
             ) from error
         where = source.folder or f"the hub's {task.path} at {source.revision}"
+        if isinstance(error, DatasetGenerationError) and error.__cause__:
+            error = error.__cause__  # it says no more than that there was an error
         reason = next(iter(str(error).splitlines()), "")
         raise BadInput(f"{task.name}: mteb cannot use the data in {where}: {type(error).__name__}: {reason}") from error
 
@@ -102,6 +107,6 @@ def quiet() -> None:
     """Silence mteb's and datasets' progress and their notes on superseded tasks (the benchmark uses those)."""
     datasets.disable_progress_bars()
     for name in ("mteb", "datasets", "sentence_transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise, too
     for module in ("mteb", "sklearn"):
         warnings.filterwarnings("ignore", module=module)
