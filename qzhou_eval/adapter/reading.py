@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
@@ -34,10 +35,21 @@ def own_arrow_cache(source: DataSource):
 
 
 def point_at(mteb_task, source: DataSource) -> None:
-    """Make one task object read a local folder; the hub's task stays as it is."""
+    """Make one task object read a local folder; the hub's task stays as it is.
+
+    Raises:
+        BadInput: the hub is meant, and a folder of the data set's name is in the way.
+    """
     if source.folder is not None:
         where = {"path": str(source.folder), "revision": source.revision}
         mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where})
+        return
+    path = mteb_task.metadata.dataset["path"]
+    for shadow in (Path(path), Path(f"{path}-qrels")):
+        if shadow.exists():  # datasets would read it, and the result would claim the hub's revision
+            raise BadInput(
+                f"{shadow.resolve()}: stands in for the hub's data set; start elsewhere, or read it with --data_dir ."
+            )
 
 
 def check_header(source: DataSource) -> None:
