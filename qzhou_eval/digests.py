@@ -53,7 +53,7 @@ class _Memory:
             state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
             settled = max(stat.st_mtime_ns, stat.st_ctime_ns) <= time.time_ns() - _SETTLED_NS
             known = self._known.get(str(real))
-            if settled and isinstance(known, dict) and known.get("state") == state:
+            if settled and isinstance(known, dict) and known.get("state") == state and "sha256" in known:
                 return known["sha256"]
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._note(str(real), {"state": state, "sha256": digest} if settled else None)

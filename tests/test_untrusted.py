@@ -242,11 +242,18 @@ def test_with_the_flag_one_line_names_the_code_and_its_revision(remote, official
     assert said == [f"running the checkpoint's own code (--trust_remote_code), revision {revision}"]
 
 
-def test_code_for_an_architecture_that_nobody_knows_is_refused_without_the_flag(remote, marker, capsys):
+@pytest.mark.parametrize("own", ["tokenizer", "decoder"])
+def test_code_for_an_architecture_that_nobody_knows_is_refused_and_nobody_is_asked(remote, marker, own):
+    """Where transformers has no class of its own to fall back on, it would ask on the terminal."""
     edit_json(remote / "config.json", model_type="nobody")
-    assert cli.main(["verify", "--model_name_or_path", str(remote)]) == cli.EXIT_BAD_INPUT
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    if own == "decoder":
+        edit_json(remote / "tokenizer_config.json", auto_map={}, tokenizer_class="PreTrainedTokenizerFast")
+    done = started("verify", "--model_name_or_path", str(remote), "--device", "cpu", said="y\n" * 9)
     assert not marker.exists()
+    assert done.returncode == cli.EXIT_BAD_INPUT
+    *notes, last = done.stderr.splitlines()
+    assert last.startswith("error: ") and notes == ([] if own == "tokenizer" else notes)
+    assert not any(word in done.stdout + done.stderr for word in ("[y/N]", "Traceback", "[transformers]"))
 
 
 def test_a_plain_load_is_refused_where_a_module_is_the_checkpoints_own(remote, marker, capsys):

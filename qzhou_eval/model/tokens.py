@@ -27,7 +27,9 @@ class PromptTokenizer:
 
     def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_length: int, truncate: str) -> None:
         from transformers import AutoTokenizer
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder, trust_remote_code=False)
         except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
