@@ -45,7 +45,7 @@ def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, floa
     """Main scores x 100 of every task from these vectors."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store", VARIANT.fingerprint)
-        store.create({}, {})
+        store.create({})
         store.add([prompt_key(text) for text in texts], torch.from_numpy(vectors))
         found = {}
         for name in TASKS:

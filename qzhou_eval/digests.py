@@ -1,11 +1,19 @@
-"""SHA-256 of files and folders, remembered by path, size and mtime: 15 GB are hashed once, not at each start."""
+"""SHA-256 of files and folders, remembered while a file is as it was: 15 GB are hashed once, not at each start.
+
+As it was: the same size, modification and change times, and inode. The change time cannot be set back, and another
+file under the same name has another inode. A file that was changed within the last two seconds, or in the future of
+the clock, is not remembered: a later change could leave the same times.
+"""
 
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 from qzhou_eval.files import write_text
+
+_SETTLED_NS = 2 * 10**9  # the coarsest times of a file system in use are two seconds apart
 
 
 def cache_home() -> Path:
@@ -33,27 +41,38 @@ def digests_of_files(paths: list[Path], root: Path) -> dict[str, str]:
 
 
 class _Memory:
-    """Digests seen before, in one small JSON file; losing it only costs time."""
+    """Digests seen before, by path, in one small JSON file; losing it only costs time."""
 
     def __init__(self) -> None:
         self._file = cache_home() / "digests.json"
-        self._new = {}
+        self._changed = False
         try:
-            self._known = json.loads(self._file.read_text())
-        except (OSError, ValueError):
+            self._known = dict(json.loads(self._file.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
             self._known = {}
 
     def digest(self, path: Path) -> str:
         real = path.resolve()
-        stat = real.stat()
-        key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in self._known:
-            with real.open("rb") as file:
-                self._known[key] = self._new[key] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._known[key]
+        with real.open("rb") as file:
+            stat = os.fstat(file.fileno())  # before reading: a change while reading is seen the next time
+            state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+            settled = max(stat.st_mtime_ns, stat.st_ctime_ns) <= time.time_ns() - _SETTLED_NS
+            known = self._known.get(str(real))
+            if settled and isinstance(known, dict) and known.get("state") == state and "sha256" in known:
+                return known["sha256"]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._note(str(real), {"state": state, "sha256": digest} if settled else None)
+        return digest
+
+    def _note(self, path: str, entry: dict | None) -> None:
+        if entry is not None:
+            self._known[path] = entry
+            self._changed = True
+        elif self._known.pop(path, None) is not None:
+            self._changed = True
 
     def save(self) -> None:
-        if not self._new:
+        if not self._changed:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,4 +7,8 @@ EXIT_INTERRUPTED = 130
 
 
 class BadInput(ValueError):
-    """Something the user gave is wrong. The message says what, where, and what to do."""
+    """Something the user gave is wrong. The message says what, where, and what to do, in one line."""
+
+    def __str__(self) -> str:
+        """The message; a name in it may hold line breaks, or what a terminal obeys."""
+        return "".join(letter if letter.isprintable() else " " for letter in super().__str__())

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results import Manifest, Variant
+from qzhou_eval.results import Manifest, Variant, check_place
+from qzhou_eval.tasks import all_tasks
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,13 @@ def read_noted(folder: Path) -> Iterator[Noted]:
         raise BadInput(f"{folder}: no results there")
     for place, entry in manifest.content["variants"].items():
         found = Noted(folder / place, entry)
+        try:
+            check_place(found.variant.folder, found.tasks)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
         for task in found.tasks:
+            if task not in all_tasks():
+                raise BadInput(f"{manifest.path}: {task}: no task of this version; remove it there")
             if not manifest.intact(place, task):
                 raise BadInput(f"{found.path(task)}: missing or changed; run the evaluation again")
         yield found

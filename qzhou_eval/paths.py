@@ -1,6 +1,6 @@
-"""Where the project's data folders lie: beside the package in a checkout, inside it in a wheel."""
+"""Where the project's data folders lie, beside the package or inside it; and which names may lead to a file."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -9,3 +9,11 @@ def data_folder(name: str) -> Path:
     """``task_instructions`` or ``results/published``, wherever the project is installed."""
     packaged = _PACKAGE / "_data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
+
+
+def stays_inside(name: object) -> bool:
+    """Whether a name that a model, a data set or a manifest gives stays below the folder that it is relative to.
+
+    Links are not followed: in the hub's cache every file is one.
+    """
+    return isinstance(name, str) and not name.startswith("/") and ".." not in PurePosixPath(name).parts

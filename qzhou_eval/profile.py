@@ -45,7 +45,7 @@ class Profile(_Strict):
     that ``--token_prepending auto`` uses, or None for off.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     source: str
     template: str
     max_length: int = Field(gt=0)
@@ -125,8 +125,8 @@ def load_profile(name_or_path: str) -> Profile:
     """
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
-        path = data_folder("task_instructions") / f"{name_or_path}.yaml"
-    fields = _read(path, name_or_path)
+        path = _shipped(name_or_path)
+    fields = _read(path)
     try:
         return Profile.model_validate(fields)
     except ValidationError as error:
@@ -135,12 +135,18 @@ def load_profile(name_or_path: str) -> Profile:
         raise BadInput(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
-def _read(path: Path, name: str) -> dict:
-    if not path.is_file():
-        known = profile_names()
+def _shipped(name: str) -> Path:
+    known = profile_names()
+    if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise BadInput(f"--profile {name}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
+    return data_folder("task_instructions") / f"{name}.yaml"
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise BadInput(f"--profile {path}: no such file; known profiles: {', '.join(profile_names())}")
     try:
         fields = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -148,7 +154,7 @@ def _read(path: Path, name: str) -> dict:
     if not isinstance(fields, dict):
         raise BadInput(f"{path}: expected a mapping of profile fields")
     if base := fields.pop("extends", None):
-        parent = _read(data_folder("task_instructions") / f"{base}.yaml", str(base))
+        parent = _read(_shipped(str(base)))
         own = fields.get("tasks") or {}
         if not isinstance(own, dict):
             raise BadInput(f"{path}: tasks: expected a mapping of task names")

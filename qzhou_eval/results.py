@@ -9,6 +9,7 @@ The task files are mteb's TaskResult JSON, and D is a cache root that mteb itsel
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import write_text
 from qzhou_eval.generation import generation
+from qzhou_eval.paths import stays_inside
 
 DEFAULT_PROFILE = "qzhou-zh"
 
@@ -93,7 +95,8 @@ class Manifest:
     def _read(self) -> dict:
         try:
             content = json.loads(self.path.read_text("utf-8"))
-            for entry in content["variants"].values():
+            for place, entry in content["variants"].items():
+                check_place(place, entry["tasks"])
                 for fields in (entry["variant"], *(task["record"] for task in entry["tasks"].values())):
                     dict(fields)
         except FileNotFoundError:
@@ -137,6 +140,15 @@ class Manifest:
             if old.is_file():
                 new.parent.mkdir(parents=True, exist_ok=True)
                 old.replace(new)
+
+
+def check_place(place: str, tasks: Iterable[str]) -> None:
+    """Refuse names that lead elsewhere: a manifest may come from others, and results are read and moved by them."""
+    for name in (place, *tasks):
+        if not (stays_inside(name) and name.isprintable()):
+            raise ValueError(f"a result in {name!r}")
+    if any("/" in task for task in tasks):
+        raise ValueError("a task's name with a slash")
 
 
 def _plain(value: Variant | Record) -> dict:

@@ -1,59 +1,48 @@
 """Bad input gets one clear line that says what, where and what to do; exit code 2; nothing is written."""
 
-import json
-import shutil
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from bad_files import prepare
 
 from qzhou_eval import cli
-from qzhou_eval.tasks import MINIATURE_DATA
 
 ROOT = Path(__file__).parents[1]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    """Files with their content, folders with none."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, tiny, finished) -> Path:
+    """A folder with everything that the invocations below name, good and bad; every test leaves it as it was."""
+    root = tmp_path_factory.mktemp("prepared")
+    prepare(root, tiny, finished)
+    return root
 
 
 @pytest.fixture
-def place(tmp_path, tiny, monkeypatch):
-    """The current folder, with everything that the invocations below name, good and bad."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a-file").write_text("x")
-    (tmp_path / "no-model").mkdir()
-    (tmp_path / "empty-data").mkdir()
-    shutil.copytree(tiny, tmp_path / "model")
-    shutil.copytree(tiny, tmp_path / "no-placeholder")
-    for file in ("tokenizer.json", "tokenizer_config.json"):
-        path = tmp_path / "no-placeholder" / file
-        path.write_text(path.read_text("utf-8").replace("<|im_start|>", "<|begin|>"), "utf-8")
-    (tmp_path / "no-text.yaml").write_text('name: x\nsource: t\ntemplate: "abc"\nmax_length: 9\n')
-    (tmp_path / "list-tasks.yaml").write_text("name: x\nextends: qzhou-zh\nsource: t\ntasks: [AFQMC]\n")
-    weights = shutil.copytree(tiny, tmp_path / "cut-weights") / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    modules = shutil.copytree(tiny, tmp_path / "two-dense") / "modules.json"
-    stack = json.loads(modules.read_text())
-    modules.write_text(json.dumps([*stack, stack[-1]]))
-    for name, bad in (("none", None), ("number", 7)):
-        folder = tmp_path / f"data-{name}" / "mteb" / "STSB" / "data"
-        folder.mkdir(parents=True)
-        rows = (MINIATURE_DATA / "mini/MiniSTS/data/test.jsonl").read_text("utf-8").splitlines()[:40]
-        changed = [json.loads(row) | {"sentence1": bad} for row in (rows if bad else rows[:3])]
-        lines = [json.dumps(row, ensure_ascii=False) for row in changed] + (rows[3:] if bad is None else [])
-        (folder / "test.jsonl").write_text("\n".join(lines), "utf-8")
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "manifest.json").write_text("{")
-    (tmp_path / "damaged" / "fetched.json").write_text('{"repositories": {"mteb/STSB": {"kind": "dataset"}}}')
-    return tmp_path
+def place(prepared, monkeypatch) -> Path:
+    """The current folder."""
+    monkeypatch.chdir(prepared)
+    return prepared
+
+
+def shown(value: list[str] | str) -> str:
+    """A row's name in pytest's output: the end of the command, the beginning of the message."""
+    return value[:30] if isinstance(value, str) else " ".join(value)[-40:] or "nothing"
 
 
 RUN = ["run", "--model_name_or_path", "model", "--output_dir", "out", "--device", "cpu"]
 STSB = [*RUN, "--tasks", "STSB"]
 MINI = [*RUN, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
 
+SENTIMENT = [*RUN, "--tasks", "MultilingualSentiment", "--data_dir"]
 VERIFY = ["verify", "--model_name_or_path", "model"]
 FETCH = ["fetch", "--to", "out"]
 
@@ -133,10 +122,91 @@ INVOCATIONS = [
     ([*FETCH, "--revision", "main"], "--revision main: a model's"),
     (FETCH, "fetch needs the network, and HF_HUB_OFFLINE is set"),
     (["prompts", "show", "AFQMD"], "did you mean AFQMC?"),
+    # Checkpoints.
+    *(
+        ([*MINI, "--model_name_or_path", name], message)
+        for name, message in {
+            "bad-config": "cannot read bad-config/config.json",
+            "bad-heads": "num_attention_heads",
+            "no-tokenizer": "no-tokenizer: cannot load the tokenizer",
+            "bad-tokenizer": "bad-tokenizer: cannot load the tokenizer",
+            "bin-weights": "bin-weights: no *.safetensors file",
+            "missing-tensor": "1 tensors missing (norm.weight)",
+            "extra-tensor": "1 tensors unexpected (more)",
+            "wide-projection": "wide-projection/2_Dense: cannot load the projection",
+            "no-projection": "no-projection/2_Dense: cannot load the projection",
+            "half-projection": "half-projection/2_Dense: cannot load the projection",
+            "no-modules": "modules.json: a module without type or path",
+            "module-above": "the path ../../elsewhere leads out of the model's folder",
+            "module-absolute": "leads out of the model's folder",
+            "shards-elsewhere": "weight_map: ../model/model.safetensors is not a file of the same folder",
+            "weights-elsewhere": "transformers_weights: ../model/model.safetensors is not a file of the same folder",
+            "tokenizer-elsewhere": "../model/tokenizer.1.0.json is not a file of the same folder",
+            "adapter": "adapters are not loaded",
+            "listed-code": "auto_map is no mapping",
+            "org/..": "--model_name_or_path org/..: no such folder, and no name that the hub allows",
+            "a b/<script>": "--model_name_or_path a b/<script>: no such folder",
+            "two\nlines": "--model_name_or_path two lines: no such folder",
+        }.items()
+    ),
+    ([*MINI, "--model_name_or_path", "foreign-code", "--trust_remote_code"], "code of another repository"),
+    ([*MINI, "--model_name_or_path", "code-elsewhere", "--trust_remote_code"], "is not FILE.CLASS of the same folder"),
+    # Profiles.
+    *(
+        ([*MINI, "--profile", name], message)
+        for name, message in {
+            "nowhere.yaml": "--profile nowhere.yaml: no such file",
+            "broken.yaml": "broken.yaml: not a YAML file",
+            "a-list.yaml": "expected a mapping of profile fields",
+            "unknown-key.yaml": "unknown-key.yaml: maxlength: Extra inputs are not permitted",
+            "named-above.yaml": "named-above.yaml: name: String should match",
+            "named-absolute.yaml": "name: String should match",
+            "named-slash.yaml": "name: String should match",
+            "named-two-lines.yaml": "name: String should match",
+            "named-long.yaml": "name: String should have at most 80 characters",
+            "extends-above.yaml": "--profile ../../secret: no such profile",
+            "code.yaml": "code.yaml: not a YAML file",
+            "../../x": "--profile ../../x: no such profile",
+            "../task_instructions/plain": "no such profile",
+        }.items()
+    ),
+    # Data.
+    *(
+        pytest.param([*STSB, "--data_dir", f"data-{name}"], message, marks=pytest.mark.slow)
+        for name, message in {
+            "no-labels": "Column 'score' doesn't exist",
+            "empty": "STSB: mteb cannot use the data in",
+            "other-split": "STSB: mteb cannot use the data in",
+            "no-json": "ArrowInvalid: JSON parse error",
+            "above": "README.md: configs names ../../../secret.jsonl; only files in the same folder are read",
+            "bad-header": "STSB: mteb cannot use the data in",
+        }.items()
+    ),
+    pytest.param([*SENTIMENT, "data-one-split"], "MultilingualSentiment: mteb cannot", marks=pytest.mark.slow),
+    pytest.param([*SENTIMENT, "data-no-train"], "MultilingualSentiment: mteb cannot", marks=pytest.mark.slow),
+    # Results.
+    (["report", "cut-result"], "STSB.json: missing or changed"),
+    (["compare", "cut-result", "--to", "finished"], "STSB.json: missing or changed"),
+    (["compare", "finished", "--to", "cut-result"], "STSB.json: missing or changed"),
+    (["compare", "finished", "--to", "published.json"], "published.json: not a file of published scores"),
+    *(
+        ([*verb, name], message)
+        for verb in (["report"], ["compare"], ["export", "--to", "out", "--model_name", "a/b"])
+        for name, message in {
+            "place-above": "place-above/manifest.json: damaged",
+            "revision-above": "revision-above/manifest.json: damaged",
+            "model-two-lines": "model-two-lines/manifest.json: damaged",
+            "no-experiment": "no-experiment/manifest.json: damaged",
+            "task-above": "task-above/manifest.json: damaged",
+            "task-unknown": "STSC: no task of this version",
+        }.items()
+    ),
+    ([*STSB, "--output_dir", "place-above"], "place-above/manifest.json: damaged"),
+    ([*STSB, "--output_dir", "task-above"], "task-above/manifest.json: damaged"),
 ]
 
 
-@pytest.mark.parametrize(("argv", "message"), INVOCATIONS, ids=lambda v: " ".join(v)[-60:] if v else "nothing")
+@pytest.mark.parametrize(("argv", "message"), INVOCATIONS, ids=shown)
 def test_one_line_exit_code_2_nothing_written(place, capsys, caplog, argv, message):
     before = tree(place)
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
@@ -145,6 +215,21 @@ def test_one_line_exit_code_2_nothing_written(place, capsys, caplog, argv, messa
     assert len(said) == 1
     assert message in said[0]
     assert tree(place) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("argv", "message"), INVOCATIONS, ids=shown)
+def test_the_real_command_says_one_line_and_writes_nothing(prepared, argv, message):
+    """A process of its own: nothing that a library prints, at its end either, stands beside the line."""
+    before = tree(prepared)
+    command = [sys.executable, "-m", "qzhou_eval.cli", *argv]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=prepared, env=env, check=False)
+    assert done.returncode == cli.EXIT_BAD_INPUT
+    assert "Traceback" not in done.stderr
+    assert (done.stdout, len(done.stderr.splitlines())) == ("", 1), done.stderr
+    assert message in done.stderr
+    assert tree(prepared) == before
 
 
 @pytest.mark.slow

@@ -81,11 +81,11 @@ def variant(dim: int) -> Variant:
     )
 
 
-def fill_store(folder, task, source) -> None:
+def fill_store(folder, task, source, profile=PROFILE) -> None:
     """Store the fixed vectors of everything that ``task`` will ask for."""
-    prompts = plan_task(task, source, PROFILE, use_instruction=True).prompts
+    prompts = plan_task(task, source, profile, use_instruction=True).prompts
     store = Store(folder / "store", variant(WIDTH).fingerprint)
-    store.create({}, {})
+    store.create({})
     vectors = torch.from_numpy(np.stack([vector(prompt) for prompt in prompts]))
     store.add([prompt_key(prompt) for prompt in prompts], vectors)
 

@@ -60,7 +60,7 @@ def stored(folder, task, source) -> TaskVectors:
     """The vectors of everything that ``task`` will ask for, in a store."""
     prompts = plan_task(task, source, PROFILE, use_instruction=False).prompts
     store = Store(folder, "12" * 32)
-    store.create({}, {})
+    store.create({})
     store.add([prompt_key(p) for p in prompts], torch.from_numpy(np.stack([vector(p) for p in prompts])))
     return TaskVectors(store, task, PROFILE, use_instruction=False)
 

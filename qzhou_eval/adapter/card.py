@@ -16,7 +16,7 @@ from mteb.load_results.task_results import TaskResult
 from mteb.model_meta import ModelMeta
 
 from qzhou_eval.adapter.card_data import reranking_rows, retrieval_rows
-from qzhou_eval.adapter.reading import own_arrow_cache, point_at, readable_errors, text_list
+from qzhou_eval.adapter.reading import check_header, own_arrow_cache, point_at, readable_errors, text_list
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results import Variant
@@ -37,6 +37,7 @@ def load(task: Task, source: DataSource) -> AbsTask:
     mteb_task = mteb.get_task(task.name, eval_splits=list(task.splits))
     point_at(mteb_task, source)
     with own_arrow_cache(source), readable_errors(task, source):
+        check_header(source)
         if source.folder is not None and task.type == "Retrieval":
             rows = [retrieval_rows(source.folder, split) for split in task.splits]
             mteb_task.corpus, mteb_task.queries, mteb_task.relevant_docs = (

@@ -14,7 +14,7 @@ from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from qzhou_eval.adapter import ranking
-from qzhou_eval.adapter.reading import own_arrow_cache, point_at, readable_errors, text_list
+from qzhou_eval.adapter.reading import check_header, own_arrow_cache, point_at, readable_errors, text_list
 from qzhou_eval.adapter.sharing import CallOrder, columns_read_once, draw_once
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
 from qzhou_eval.results import SHARED, Variant
@@ -33,6 +33,7 @@ def load(task: Task, source: DataSource) -> AbsTask:
     mteb_task = _new(task)
     point_at(mteb_task, source)
     with own_arrow_cache(source), readable_errors(task, source):
+        check_header(source)
         mteb_task.load_data()
     return mteb_task
 

@@ -5,6 +5,7 @@ optionally Dense and Normalize) and a bare decoder.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from qzhou_eval.digests import sha256_of_files
 from qzhou_eval.errors import BadInput
 from qzhou_eval.network import is_offline
+from qzhou_eval.paths import stays_inside
 
 # A checkpoint's files: no pickles, and no code unless it is asked for.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
@@ -85,7 +87,7 @@ def find_checkpoint(
     if folder.is_dir():
         if revision is not None:
             raise BadInput(f"--revision {revision}: {folder} is a folder; revisions are the hub's")
-        name = f"local/{folder.resolve().name}"
+        name = _local_name(folder)
     elif model_name_or_path.count("/") == 1 and not model_name_or_path.startswith((".", "/", "~")):
         name = model_name_or_path
         folder = _download(name, revision, trust_remote_code)
@@ -106,19 +108,63 @@ def find_checkpoint(
         width = _read_json(projection / "config.json", what="broken Dense module").get("out_features")
         if not isinstance(width, int):
             raise BadInput(f"{projection / 'config.json'}: no out_features; is this a Dense module?")
-    own_code = (config.get("auto_map") or {}).get("AutoModel")
-    if trust_remote_code and own_code and "--" in own_code:
-        raise BadInput(f"{decoder / 'config.json'}: {own_code} is code of another repository, which nothing pins")
+    _check_names(decoder)
+    own_code = _own_code(decoder, config, trust_remote_code=trust_remote_code)
     return Checkpoint(folder, name, commit, decoder, projection, layers, width, own_code)
+
+
+def _local_name(folder: Path) -> str:
+    """``local/<folder>`` in letters, digits, spaces, ``.``, ``_`` and ``-``: it names folders and stands in tables."""
+    name = re.sub(r"[^\w. -]", "_", folder.resolve().name)
+    return f"local/{name[:60] or 'model'}"  # at most 240 bytes, so that every file system takes it
+
+
+def _own_code(decoder: Path, config: dict, *, trust_remote_code: bool) -> str | None:
+    """The class that the checkpoint brings for its decoder. Code is trusted only where the revision pins it."""
+    classes = config.get("auto_map") or {}
+    if not isinstance(classes, dict):
+        raise BadInput(f"{decoder / 'config.json'}: auto_map is no mapping of classes")
+    for kind in ("AutoModel", "AutoConfig") if trust_remote_code and "AutoModel" in classes else ():
+        own = str(classes.get(kind, "file.Class"))
+        if "--" in own:
+            raise BadInput(f"{decoder / 'config.json'}: {own} is code of another repository, which nothing pins")
+        if not re.fullmatch(r"\w+\.\w+", own):
+            raise BadInput(f"{decoder / 'config.json'}: auto_map: {own} is not FILE.CLASS of the same folder")
+    return classes.get("AutoModel")
+
+
+def _check_names(decoder: Path) -> None:
+    """Refuse what leads a loader out of the folder, or to other weights: it would have no part in the digest."""
+    if (decoder / "adapter_config.json").exists():
+        raise BadInput(f"{decoder / 'adapter_config.json'}: adapters are not loaded; merge it into the weights")
+    for file, field in (
+        ("model.safetensors.index.json", "weight_map"),
+        ("tokenizer_config.json", "fast_tokenizer_files"),
+        ("config.json", "transformers_weights"),
+    ):
+        if not (decoder / file).exists():
+            continue
+        value = _read_json(decoder / file, what="broken checkpoint").get(field) or []
+        names = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        for name in names:
+            if not stays_inside(name) or "/" in name:
+                raise BadInput(f"{decoder / file}: {field}: {name} is not a file of the same folder")
 
 
 def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     patterns = [*WANTED, "*.py"] if trust_remote_code else WANTED
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except HFValidationError:
+        raise BadInput(f"--model_name_or_path {name}: no such folder, and no name that the hub allows") from None
     except RepositoryNotFoundError:
         raise BadInput(f"--model_name_or_path {name}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -131,13 +177,25 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
         raise BadInput(f"--model_name_or_path {name}: not a folder, and the hub cannot be reached ({reason})") from None
 
 
+def module_types(folder: Path) -> list[str]:
+    """The classes that ``modules.json`` names."""
+    return [module["type"] for module in _read_json(folder / "modules.json", what="broken modules.json", kind=list)]
+
+
 def _modules(folder: Path) -> tuple[Path, Path | None]:
     """The decoder's and the projection's folder, from ``modules.json`` if there is one."""
     if not (folder / "modules.json").is_file():
         return folder, None
     modules = _read_json(folder / "modules.json", what="broken modules.json", kind=list)
-    kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
-    paths = [folder / module["path"] for module in modules]
+    try:
+        kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+        names = [module["path"] for module in modules]
+    except (KeyError, TypeError, AttributeError):
+        raise BadInput(f"{folder / 'modules.json'}: a module without type or path") from None
+    for name in names:
+        if not stays_inside(name):
+            raise BadInput(f"{folder / 'modules.json'}: the path {name} leads out of the model's folder")
+    paths = [folder / name for name in names]
     if kinds[1:] not in (
         ["Pooling"],
         ["Pooling", "Dense"],

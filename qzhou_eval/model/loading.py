@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import contextmanager
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,14 +41,16 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     transformers.utils.logging.disable_progress_bar()
     if trust_remote_code:
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
-        model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
+        with _named(checkpoint):
+            model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
     elif kind in MODEL_MAPPING_NAMES:
         stock = getattr(transformers, CONFIG_MAPPING_NAMES[kind])
         name = MODEL_MAPPING_NAMES[kind]
         stock_model = getattr(transformers, name if isinstance(name, str) else name[0])
-        model, info = stock_model.from_pretrained(
-            checkpoint.decoder, config=stock.from_pretrained(checkpoint.decoder), **options
-        )
+        with _named(checkpoint):
+            model, info = stock_model.from_pretrained(
+                checkpoint.decoder, config=stock.from_pretrained(checkpoint.decoder), **options
+            )
     else:
         raise BadInput(
             f"{checkpoint.decoder}: model type {kind!r} is not in transformers; "
@@ -55,6 +58,20 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
         )
     _account_for_tensors(checkpoint, info)
     return model.to(device).eval()
+
+
+@contextmanager
+def _named(checkpoint: Checkpoint):
+    """Turn whatever a loader raises over a broken configuration or file into one line that names the checkpoint."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(
+            f"{checkpoint.decoder}: transformers cannot load it ({type(error).__name__}: {reason[:300]})"
+        ) from error
 
 
 def _rotary_base_is_read(checkpoint: Checkpoint, config: dict, version: str) -> None:
@@ -102,15 +119,15 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
         return None
     config = json.loads((checkpoint.projection / "config.json").read_text("utf-8"))
     activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if not activation.endswith(".Identity") or config.get("use_residual"):
+    if not str(activation).endswith(".Identity") or config.get("use_residual"):
         raise BadInput(f"{checkpoint.projection}: only a plain linear projection is supported, not {activation}")
-    with torch.device("meta"):
-        linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
     try:
+        with torch.device("meta"):
+            linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
         tensors = load_file(checkpoint.projection / "model.safetensors")
         tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
         linear.load_state_dict(tensors, assign=True)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"{checkpoint.projection}: cannot load the projection ({reason})") from None
     return linear.to(device).eval()

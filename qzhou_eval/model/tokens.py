@@ -27,12 +27,16 @@ class PromptTokenizer:
 
     def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_length: int, truncate: str) -> None:
         from transformers import AutoTokenizer
+        from transformers.utils import logging
 
+        logging.set_verbosity_error()
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(f"{checkpoint.decoder}: cannot load the tokenizer ({reason})") from None
+            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder, trust_remote_code=False)
+        except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
+            reason = " ".join(str(error).split())[:300]
+            raise BadInput(
+                f"{checkpoint.decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})"
+            ) from error
         self.tokenizer.model_max_length = 10**9  # the limit is ours; no warning about a longer prompt
         self.truncate = truncate
         self._profile = profile

@@ -1,6 +1,8 @@
 """Tables -> screen, Markdown, CSV. Formats what :mod:`.tables` computed; nothing is computed here."""
 
 import csv
+import html
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -92,11 +94,18 @@ def _cell(value: object) -> str:
 
 def _table(frame: pd.DataFrame, style: str) -> str:
     rows = [[str(index), *map(_cell, row)] for index, row in zip(frame.index, frame.values.tolist(), strict=True)]
+    if style == "github":
+        rows = [[_markdown(cell) for cell in row] for row in rows]
     text_columns = 1 + sum(column == "type" for column in frame.columns)
     align = ["left"] * text_columns + ["right"] * (len(frame.columns) + 1 - text_columns)
     headers = [frame.index.name, *frame.columns]
     with _narrow_columns():
         return tabulate.tabulate(rows, headers, tablefmt=style, colalign=align, disable_numparse=True)
+
+
+def _markdown(text: str) -> str:
+    """A name as Markdown shows it: no tag, link or code of it is live, and no column is opened."""
+    return re.sub(r"([\\`*|\[\]])", r"\\\1", html.escape(text, quote=False))
 
 
 @contextmanager
@@ -112,7 +121,7 @@ def _narrow_columns():
 def _write(folder: Path, sections: list[Section], scores: list[Score], score_profile: str) -> list[Path]:
     parts = [f"# Report\n\nMain scores x 100; score profile `{score_profile}`."]
     for section in sections:
-        parts.append(f"## {section.title}\n\n{_table(section.frame, 'github')}")
+        parts.append(f"## {_markdown(section.title)}\n\n{_table(section.frame, 'github')}")
         if section.note:
             parts.append(section.note)
     write_text(folder / "report.md", "\n\n".join(parts) + "\n")

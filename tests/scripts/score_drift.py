@@ -45,7 +45,7 @@ def main(drift: Path, output: Path, names: list[str]) -> None:
     with np.load(drift / "vectors.npz") as file:
         vectors = torch.from_numpy(file[file.files[0]])
     store = Store(output / "store", VARIANT.fingerprint)
-    store.create({}, {})
+    store.create({})
     store.add([prompt_key(text) for text in texts], vectors)
     for name in names:
         task = all_tasks()[name]

@@ -1,0 +1,184 @@
+"""A folder of everything that is wrong: checkpoints, profiles, data and results with one fault each."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from checkpoints import edit_json
+from layouts import read_rows, write_header, write_rows
+from safetensors.torch import load_file, save_file
+
+from qzhou_eval.tasks import MINIATURE_DATA, all_tasks
+
+PAIRS = MINIATURE_DATA / "mini/MiniSTS/data/test.jsonl"
+REVIEWS = MINIATURE_DATA / "mini/MiniClassification/data"
+
+
+def prepare(root: Path, tiny: Path, finished: Path) -> None:
+    """Fill ``root``: ``model`` and ``finished`` are good, ``a-file`` is a file, everything else is bad."""
+    (root / "a-file").write_text("x")
+    (root / "no-model").mkdir()
+    (root / "empty-data").mkdir()
+    (root / "ran").mkdir()
+    shutil.copytree(tiny, root / "model")
+    for name, spoil in CHECKPOINTS.items():
+        spoil(shutil.copytree(tiny, root / name))
+    for name, text in PROFILES.items():
+        (root / f"{name}.yaml").write_text(text, "utf-8")
+    _data(root)
+    _results(root, finished)
+
+
+def _without_placeholder(folder: Path) -> None:
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        path = folder / file
+        path.write_text(path.read_text("utf-8").replace("<|im_start|>", "<|begin|>"), "utf-8")
+
+
+def _two_dense(folder: Path) -> None:
+    stack = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([*stack, stack[-1]]))
+
+
+def _cut(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def _tensors(file: Path, change) -> None:
+    tensors = load_file(file)
+    change(tensors)
+    save_file(tensors, file, {"format": "pt"})
+
+
+def _module_elsewhere(folder: Path, path: str) -> None:
+    stack = json.loads((folder / "modules.json").read_text())
+    stack[-1]["path"] = path
+    (folder / "modules.json").write_text(json.dumps(stack))
+
+
+def _shards_elsewhere(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "../model/model.safetensors")}
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+CHECKPOINTS = {
+    "no-placeholder": _without_placeholder,
+    "cut-weights": _cut,
+    "two-dense": _two_dense,
+    "bad-config": lambda d: (d / "config.json").write_text("{"),
+    "bad-heads": lambda d: edit_json(d / "config.json", num_attention_heads="four"),
+    "no-tokenizer": lambda d: (d / "tokenizer.json").unlink(),
+    "bad-tokenizer": lambda d: (d / "tokenizer.json").write_text('{"model": 3}'),
+    "bin-weights": lambda d: (d / "model.safetensors").rename(d / "pytorch_model.bin"),
+    "missing-tensor": lambda d: _tensors(d / "model.safetensors", lambda w: w.pop("norm.weight")),
+    "extra-tensor": lambda d: _tensors(d / "model.safetensors", lambda w: w.update(more=torch.zeros(2))),
+    "wide-projection": lambda d: _tensors(
+        d / "2_Dense/model.safetensors", lambda w: w.update({"linear.weight": torch.zeros(96, 65)})
+    ),
+    "no-projection": lambda d: (d / "2_Dense/model.safetensors").rename(d / "2_Dense/pytorch_model.bin"),
+    "half-projection": lambda d: (d / "2_Dense/config.json").write_text(
+        '{"out_features": 96, "activation_function": "torch.nn.modules.linear.Identity"}'
+    ),
+    "no-modules": lambda d: (d / "modules.json").write_text("[{}]"),
+    "module-above": lambda d: _module_elsewhere(d, "../../elsewhere"),
+    "module-absolute": lambda d: _module_elsewhere(d, str(d.parent / "model" / "2_Dense")),
+    "shards-elsewhere": _shards_elsewhere,
+    "weights-elsewhere": lambda d: edit_json(d / "config.json", transformers_weights="../model/model.safetensors"),
+    "tokenizer-elsewhere": lambda d: edit_json(
+        d / "tokenizer_config.json", fast_tokenizer_files=["../model/tokenizer.1.0.json"]
+    ),
+    "adapter": lambda d: (d / "adapter_config.json").write_text('{"base_model_name_or_path": "../model"}'),
+    "foreign-code": lambda d: edit_json(
+        d / "config.json", auto_map={"AutoModel": "own.Model", "AutoConfig": "org/other--config.Config"}
+    ),
+    "code-elsewhere": lambda d: edit_json(d / "config.json", auto_map={"AutoModel": "../own.Model"}),
+    "listed-code": lambda d: edit_json(d / "config.json", auto_map=["own.Model"]),
+}
+
+MINE = "extends: qzhou-zh-mini\nsource: t\n"
+
+PROFILES = {
+    "no-text": 'name: x\nsource: t\ntemplate: "abc"\nmax_length: 9\n',
+    "list-tasks": "name: x\nextends: qzhou-zh\nsource: t\ntasks: [AFQMC]\n",
+    "broken": "name: [\n",
+    "a-list": "- name\n",
+    "unknown-key": f"name: x\n{MINE}maxlength: 9\n",
+    "named-above": f"name: ../../x\n{MINE}",
+    "named-absolute": f"name: /x\n{MINE}",
+    "named-slash": f"name: a/b\n{MINE}",
+    "named-two-lines": f'name: "a\\n"\n{MINE}',
+    "named-long": f"name: {'x' * 300}\n{MINE}",
+    "extends-above": "name: x\nextends: ../../secret\nsource: t\n",
+    "code": f'name: !!python/object/apply:os.rmdir ["ran"]\n{MINE}',
+}
+
+
+def _data(root: Path) -> None:
+    """Data folders ``data-*``, each with one task's data; ``secret.jsonl`` is good and belongs to none."""
+    sts, sentiment = (all_tasks()[name].path for name in ("STSB", "MultilingualSentiment"))
+    pairs = read_rows(PAIRS)[:40]
+    write_rows(root / "secret.jsonl", pairs)
+    for name, rows in {
+        "none": [row | {"sentence1": None} for row in pairs[:3]] + pairs[3:],
+        "number": [row | {"sentence1": 7} for row in pairs],
+        "no-labels": [{key: text for key, text in row.items() if key != "score"} for row in pairs],
+        "empty": [],
+    }.items():
+        write_rows(root / f"data-{name}" / sts / "data/test.jsonl", rows)
+    write_rows(root / "data-other-split" / sts / "data/validation.jsonl", pairs)
+    folder = root / "data-no-json" / sts / "data"
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text("sentence1\n")
+    write_rows(root / "data-above" / sts / "data/test.jsonl", pairs)
+    write_header(root / "data-above" / sts, {"default": {"test": "../../../secret.jsonl"}})
+    shutil.copytree(root / "data-above", root / "data-bad-header")
+    (root / "data-bad-header" / sts / "README.md").write_text("---\nconfigs: [\n---\n")
+    for name, kept in {"one-split": ("train", "test"), "no-train": ("validation", "test")}.items():
+        for split in kept:
+            target = root / f"data-{name}" / sentiment / f"data/{split}.jsonl"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REVIEWS / f"{'train' if split == 'train' else 'test'}.jsonl", target)
+
+
+def _results(root: Path, finished: Path) -> None:
+    (root / "damaged").mkdir()
+    (root / "damaged" / "manifest.json").write_text("{")
+    entry = {"repositories": {"mteb/STSB": {"kind": "dataset"}}}
+    (root / "damaged" / "fetched.json").write_text(json.dumps(entry))
+    (root / "published.json").write_text('{"models": [{"model": "a/b", "sco')
+    shutil.copytree(finished, root / "finished")
+    result = next(shutil.copytree(finished, root / "cut-result").glob("results/*/*/STSB.json"))
+    result.write_text(result.read_text("utf-8")[:100], "utf-8")
+    for name, change in MANIFESTS.items():
+        path = shutil.copytree(finished, root / name) / "manifest.json"
+        content = json.loads(path.read_text("utf-8"))
+        change(content["variants"])
+        path.write_text(json.dumps(content), "utf-8")
+
+
+def _first(variants: dict) -> dict:
+    return variants[min(variants, key=len)]
+
+
+def _moved(variants: dict) -> None:
+    place = min(variants, key=len)
+    variants[f"../finished/{place}"] = variants.pop(place)
+
+
+def _renamed(variants: dict, name: str) -> None:
+    tasks = _first(variants)["tasks"]
+    tasks[name] = tasks.pop("STSB")
+
+
+MANIFESTS = {
+    "place-above": _moved,
+    "revision-above": lambda variants: _first(variants)["variant"].update(revision="../../.."),
+    "model-two-lines": lambda variants: _first(variants)["variant"].update(model="a\nb"),
+    "no-experiment": lambda variants: _first(variants)["variant"].pop("experiment"),
+    "task-above": lambda variants: _renamed(variants, "../STSB"),
+    "task-unknown": lambda variants: _renamed(variants, "STSC"),
+}
