@@ -73,8 +73,11 @@ class Run:
         return self.variants[0].fingerprint
 
 
-def prepare(config: RunConfig) -> Run:
+def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
     """Resolve a configuration against profile, tasks, data and checkpoint.
+
+    Args:
+        encodes: vectors may have to be written; without, a store that is only read will do.
 
     Raises:
         BadInput: anything in it that cannot work, before anything is computed or written.
@@ -93,8 +96,9 @@ def prepare(config: RunConfig) -> Run:
     settings = resolve_settings(checkpoint, profile, encoder, here=config.ray is None)
     output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
     store_dir = config.store_dir or output_dir / "store"
-    for flag, folder in (("--output_dir", output_dir), ("--store_dir", store_dir)):
-        check_writable(flag, folder)
+    check_writable("--output_dir", output_dir)
+    if encodes:
+        check_writable("--store_dir", store_dir)
     return Run(
         tasks=tasks,
         sources=sources,

@@ -42,6 +42,18 @@ def write_text(path: Path, text: str) -> None:
         publish(temporary, path)
 
 
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block with the same file; a kill lets the next one in.
+
+    Where the file system has no locks, nobody waits.
+    """
+    with lock.open("a") as file:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @cache  # once for each process and folder
 def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob(".tmp-*"):

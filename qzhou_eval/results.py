@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.files import write_text
+from qzhou_eval.files import alone, write_text
 from qzhou_eval.generation import generation
 from qzhou_eval.paths import stays_inside
 
@@ -122,16 +122,17 @@ class Manifest:
         Results of a folder's earlier variant (another fingerprint) are moved to ``superseded/``, so that no
         reader finds two variants in one folder.
         """
-        self.content = self._read()
-        for variant in variants:
-            entry = self.content["variants"].setdefault(variant.folder, {})
-            if entry and entry["variant"] != _plain(variant):
-                self._supersede(variant.folder, [name for name in entry["tasks"] if name != task])
-                entry.clear()
-            entry |= {"variant": _plain(variant), "provenance": provenance, "tasks": entry.get("tasks", {})}
-            digest = _sha256(self.folder / variant.folder / f"{task}.json")
-            entry["tasks"][task] = {"record": _plain(record), "sha256": digest, **counts}
-        write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
+        with alone(self.folder / ".manifest.lock"):
+            self.content = self._read()
+            for variant in variants:
+                entry = self.content["variants"].setdefault(variant.folder, {})
+                if entry and entry["variant"] != _plain(variant):
+                    self._supersede(variant.folder, [name for name in entry["tasks"] if name != task])
+                    entry.clear()
+                entry |= {"variant": _plain(variant), "provenance": provenance, "tasks": entry.get("tasks", {})}
+                digest = _sha256(self.folder / variant.folder / f"{task}.json")
+                entry["tasks"][task] = {"record": _plain(record), "sha256": digest, **counts}
+            write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
 
     def _supersede(self, place: str, tasks: list[str]) -> None:
         for task in tasks:

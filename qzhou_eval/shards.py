@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from qzhou_eval.errors import BadInput
 from qzhou_eval.store import Store
 
 SHARD_PROMPTS = 4096
@@ -38,7 +39,7 @@ def write_shards(encoder, keys: list[bytes], tokenized: list, store: Store) -> I
 
     Raises:
         EncodeError: a vector is missing, zero, NaN or infinite, or a single prompt does not fit the device.
-        OSError: the store cannot be written.
+        BadInput: the store cannot be written.
     """
     shard = _OpenShard(store)
     try:
@@ -46,7 +47,7 @@ def write_shards(encoder, keys: list[bytes], tokenized: list, store: Store) -> I
             _check(done, keys, tokenized)
             shard.add([keys[row] for row in done.rows], done.vectors)
             yield Step(done.rows, done.forwarded, encoder.ideal_seconds([len(tokenized[row].ids) for row in done.rows]))
-    except OSError:
+    except BadInput:
         raise
     except torch.OutOfMemoryError as error:
         shard.flush()

@@ -51,7 +51,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_text(self.folder / "settings.json", _readable_json({"identity": identity}))
         except OSError as error:
-            raise BadInput(f"--store_dir {self.folder.parent}: cannot write there ({error.strerror})") from None
+            raise self._unwritable(error) from None
 
     def note(self, made_with: dict) -> None:
         """Note a machine and its libraries that write here; a file for each, so that no writer loses another's."""
@@ -102,13 +102,19 @@ class Store:
         Args:
             keys: n distinct 16-byte keys.
             vectors: (n, width), any floating dtype, kept as it is.
+
+        Raises:
+            BadInput: it cannot be written.
         """
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), 16)
         content = save({"keys": torch.from_numpy(table.copy()), "vectors": vectors.contiguous()})
         path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
-        with temporary_in(self.folder) as temporary:
-            temporary.write_bytes(content)
-            publish(temporary, path)
+        try:
+            with temporary_in(self.folder) as temporary:
+                temporary.write_bytes(content)
+                publish(temporary, path)
+        except OSError as error:
+            raise self._unwritable(error) from None
         self._seen.add(path.name)
         self._index(path, table)
 
@@ -132,6 +138,10 @@ class Store:
             positions, rows = (list(column) for column in zip(*pairs, strict=True))
             result[positions] = vectors[rows].float()
         return result if result is not None else torch.empty(0, 0)
+
+    def _unwritable(self, error: OSError) -> BadInput:
+        what = f"cannot write there ({error.strerror}); what is done is kept, the same command goes on"
+        return BadInput(f"--store_dir {self.folder.parent}: {what}")
 
     def _index(self, path: Path, table: np.ndarray) -> None:
         self._shards.append(path)

@@ -1,7 +1,10 @@
 """The manifest: a result counts only as what it was noted for; two variants never share a folder's means."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 
 import pytest
 from test_mteb import WIDTH, variant
@@ -70,3 +73,14 @@ def test_the_same_result_from_two_folders_is_refused(tmp_path):
         put(tmp_path / name, variant(WIDTH), STS, 0.5)
     with pytest.raises(BadInput, match="already read from another folder"):
         read_scores([tmp_path / "one", tmp_path / "two"], "card")
+
+
+def test_many_processes_note_results_at_once_and_none_is_lost(tmp_path):
+    dims = range(1, 25)
+    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
+        list(pool.map(partial(_note_one, tmp_path), dims))
+    assert sorted(e["variant"]["dim"] for e in Manifest(tmp_path).content["variants"].values()) == [*dims]
+
+
+def _note_one(output, dim):
+    put(output, variant(dim), STS, dim / 100)

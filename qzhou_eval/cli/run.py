@@ -87,7 +87,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     machine.add_argument("--quiet", action="store_true", help="only warnings and the tables")
 
 
-def _prepared(args: argparse.Namespace):
+def _prepared(args: argparse.Namespace, *, encodes: bool = True):
     ensure(args.mteb, args.argv)
     from qzhou_eval.config import RunConfig, prepare
     from qzhou_eval.model.settings import EncoderOptions
@@ -101,7 +101,7 @@ def _prepared(args: argparse.Namespace):
             raise BadInput("--tp_layers contradicts --token_prepending off")
         args.token_prepending = args.tp_layers
     args.encoder = _pick(EncoderOptions, args)
-    return prepare(_pick(RunConfig, args))
+    return prepare(_pick(RunConfig, args), encodes=encodes)
 
 
 def _pick(kind, args: argparse.Namespace):
@@ -141,7 +141,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _stage(args: argparse.Namespace, stage: str) -> int:
-    run = _prepared(args)
+    run = _prepared(args, encodes=stage == "encode")
     outcome = _execute(run, (stage,))
     return _ended(run, outcome, _exit_code(run, outcome))
 
