@@ -86,6 +86,15 @@ def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_
     assert [batch.rows for batch in queue.set_aside] == [batches[3]]
 
 
+def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("qzhou_eval.config.find_spec", lambda name: None)
+    assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
+    assert (
+        capsys.readouterr().err == "error: --workers: needs Ray, the extra: pip install -c constraints.txt '.[ray]'\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_two_workers_give_bitwise_the_vectors_and_scores_of_one_process(alone, tmp_path):
     said = finish(tmp_path, command(tmp_path / "out", "--workers", "2"))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ def connect(address: str | None, workers: int | None) -> None:
     _check_address(address)
     where = {"address": address}
     if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the home folder
         where = {"address": "local", "num_cpus": max(os.cpu_count() or 1, workers or 1), "include_dashboard": False}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**where, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise BadInput(f"--ray {address}: no cluster there ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"--ray {address}: {reason}; if it wants a token, set RAY_AUTH_MODE=token") from None
     finally:
         signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process unheard
 
