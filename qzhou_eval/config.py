@@ -133,7 +133,7 @@ def _device_of_workers(config: RunConfig) -> EncoderOptions:
         return options
     flag = "--workers" if config.ray is None else "--ray"
     if find_spec("ray") is None:
-        raise BadInput(f"{flag}: needs Ray; in a checkout: .venv/bin/pip install -c constraints.txt -r requirements-ray.txt")
+        raise BadInput(f"{flag}: needs Ray: .venv/bin/pip install -c constraints.txt -r requirements-ray.txt")
     if options.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
     if config.ray is None or options.device != "auto":

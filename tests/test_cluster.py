@@ -89,9 +89,7 @@ def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("qzhou_eval.config.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
-    assert (
-        capsys.readouterr().err == "error: --workers: needs Ray, the extra: pip install -c constraints.txt '.[ray]'\n"
-    )
+    assert capsys.readouterr().err.startswith("error: --workers: needs Ray: .venv/bin/pip install -c constraints.txt")
     assert not (tmp_path / "out").exists()
 
 
