@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from array import array
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ from transformers import AutoTokenizer
 
 from qzhou_eval import Embedder, cli
 from qzhou_eval.model.forward import Encoded, Forward
+from qzhou_eval.model.tokens import Tokenized
 from qzhou_eval.plan import plan_task
 from qzhou_eval.profile import load_profile
-from qzhou_eval.store import prompt_key
+from qzhou_eval.shards import EncodeError, write_shards
+from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import all_tasks, locate
 
 RARE = "火车"  # a token of MiniSTS that MiniRetrieval does not have
@@ -135,3 +138,23 @@ def test_too_few_rows_stop_the_task(tiny, tmp_path, monkeypatch, caplog, kind):
     assert not scores(tmp_path)
     monkeypatch.undo()
     assert cli.main(command(tiny, tmp_path, "MiniSTS")) == 0
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, torch.OutOfMemoryError, EncodeError])
+def test_whatever_ends_encoding_the_vectors_in_hand_are_written(tmp_path, ending):
+    class Ends:
+        def ideal_seconds(self, lengths):
+            return None
+
+        def stream(self, tokenized):
+            yield Encoded([1], torch.ones(1, 4), forwarded=1)
+            raise ending
+
+    store = Store(tmp_path, "0f" * 32)
+    store.create({})
+    keys = [prompt_key("one"), prompt_key("two")]
+    with pytest.raises(EncodeError if ending is torch.OutOfMemoryError else ending):
+        list(write_shards(Ends(), keys, [Tokenized(array("I", [1]), cut=False)] * 2, store))
+    again = Store(tmp_path, "0f" * 32)
+    again.refresh()
+    assert set(again.keys()) == {keys[1]}

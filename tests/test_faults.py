@@ -133,15 +133,6 @@ def test_a_damaged_shard_is_set_aside_and_only_its_prompts_are_encoded_again(unb
     assert scores(copied) == scores(unbroken)
 
 
-def test_a_cut_result_is_evaluated_again_and_nothing_else(unbroken, copied, tmp_path):
-    cut, *others = sorted(copied.glob("results/**/Mini*.json"))
-    cut.write_bytes(cut.read_bytes()[:100])
-    times = [path.stat().st_mtime_ns for path in others]
-    finish(tmp_path, command(copied))
-    assert scores(copied) == scores(unbroken)
-    assert [path.stat().st_mtime_ns for path in others] == times
-
-
 def test_a_cut_manifest_is_named_and_nothing_is_changed(copied, tmp_path):
     manifest = copied / "manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:1000])
