@@ -14,6 +14,7 @@ import pytest
 import sklearn
 import tabulate
 import torch
+from faults import scores
 
 import qzhou_eval
 from qzhou_eval import cli
@@ -155,7 +156,7 @@ def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, firs
         assert [word for word in line.split() if word.endswith(":")] == ["16:", "64:", "96:"]
     assert [sorted(v["tasks"]) for v in manifest(tmp_path)["variants"].values()] == [both] * 3
     for path in tmp_path.glob("results/**/MiniSTS.json"):  # of another number of workers
-        assert json.loads(path.read_text())["scores"] == scores_of(first)[str(path.relative_to(tmp_path))]
+        assert json.loads(path.read_text())["scores"] == scores(first)[str(path.relative_to(tmp_path))]
 
 
 def test_a_worker_has_one_thread_whatever_the_main_module_imports(tmp_path):
