@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 AHEAD = 2  # units that a worker has: one it works on, one that waits for it
 LOST_STARTS = 3  # workers in a row that died while they loaded the model
+QUIET_SECONDS = 60  # before one says what is waited for
 SHARED_FOLDER_SECONDS = 60  # until a network folder shows what another machine wrote
 
 
@@ -136,10 +137,14 @@ class Crew:
 
     def _follow(self, job: _Job | None) -> list[Step]:
         """Wait for whatever comes next from any worker, and act on it; the steps done, rows as of the whole task."""
-        (ready,), _ = ray.wait(list(self._waiting), num_returns=1)
-        member, unit = self._waiting.pop(ready)
+        ready = []
+        while not ready:
+            ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=QUIET_SECONDS)
+            if not ready and not any(member.opened for member in self._members):
+                log.info("waiting for %d workers to find a place and load the model", len(self._members))
+        member, unit = self._waiting.pop(ready[0])
         try:
-            answer = ray.get(ready)
+            answer = ray.get(ready[0])
         except RayActorError as error:
             return self._replace(member, job, str(error).splitlines()[0])
         except RayTaskError as error:
