@@ -28,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from qzhou_eval.model.ceiling import flops, matmul_rate
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.fp8 import use_fp8
-from qzhou_eval.model.settings import EncoderSettings
 
 SPAN, PLACEHOLDER = (1, 7), 4
 VOCABULARY = 1000
@@ -137,21 +136,6 @@ def sentence_transformer(model: torch.nn.Module, projection: torch.nn.Linear, de
     return SentenceTransformer(modules=[transformer, Pooling(size, pooling_mode="lasttoken"), dense], device=device)
 
 
-def settings(device: str, budget: int, attention: str) -> EncoderSettings:
-    return EncoderSettings(
-        token_prepending=None,
-        max_length=1024,
-        truncate="whole",
-        dtype="bfloat16",
-        device=device,
-        trust_remote_code=False,
-        attention=attention,
-        batch_tokens=budget,
-        compile=False,
-        fp8=False,
-    )
-
-
 def encode(forward: Forward, sequences: list[array], budget: int, *, prepend: bool) -> torch.Tensor:
     """Vectors (n, width) of all sequences, on CPU, by the project's own stream."""
     span = SPAN if prepend else None
@@ -194,7 +178,7 @@ class Bench:
     def steps(self) -> Iterator[tuple[str, dict[str, float]]]:
         """Each step's name and its seconds by workload, in order."""
         yield from self._sentence_transformers()
-        padded = Forward(self.model, self.projection, settings(self.device, self.shape.budget, "padded"))
+        padded = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="padded")
         padded.cut = False
         ours = encode(padded, self.sequences["passages"][:64], self.shape.budget, prepend=False)
         lowest = float(cosine_similarity(ours.float(), self._theirs.float()).min())
@@ -202,7 +186,7 @@ class Bench:
             raise SystemExit(f"error: sentence-transformers and ours do not do the same work: cosine {lowest:.3f}")
         self.notes.append(f"sentence-transformers' vectors and ours, no token prepending: lowest cosine {lowest:.5f}")
         yield "token budget, sorted by tokens, padded", self._ours(padded)
-        packed = Forward(self.model, self.projection, settings(self.device, self.shape.budget, "packed"))
+        packed = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="packed")
         packed.cut = False
         yield f"+ {packed.attention}", self._ours(packed)
         packed.cut = True

@@ -100,13 +100,20 @@ def test_two_workers_give_bitwise_the_vectors_and_scores_of_one_process(alone, t
     assert_equal(tmp_path / "out", alone)
 
 
-@pytest.mark.slow
-def test_a_worker_killed_in_the_middle_is_replaced_and_nothing_is_lost(alone, tmp_path):
+@pytest.fixture
+def in_the_middle(tmp_path):
+    """A run with two workers that has written its first shard: its process, what it says, and a worker's process."""
     process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
     lines = follow(process)
     pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
     while not stored(tmp_path / "out"):
         time.sleep(0.02)
+    return process, lines, pid
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_is_replaced_and_nothing_is_lost(alone, tmp_path, in_the_middle):
+    process, lines, pid = in_the_middle
     os.kill(pid, signal.SIGKILL)
     process.wait(timeout=200)
     said = "\n".join(lines)
@@ -116,12 +123,8 @@ def test_a_worker_killed_in_the_middle_is_replaced_and_nothing_is_lost(alone, tm
 
 
 @pytest.mark.slow
-def test_killing_the_run_ends_its_workers_and_the_same_command_goes_on(alone, tmp_path):
-    process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
-    lines = follow(process)
-    pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
-    while not stored(tmp_path / "out"):
-        time.sleep(0.02)
+def test_killing_the_run_ends_its_workers_and_the_same_command_goes_on(alone, tmp_path, in_the_middle):
+    process, _, pid = in_the_middle
     process.kill()
     process.wait()
     assert gone(pid, 30)
@@ -132,10 +135,8 @@ def test_killing_the_run_ends_its_workers_and_the_same_command_goes_on(alone, tm
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_the_workers_within_seconds(tmp_path):
-    process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
-    lines = follow(process)
-    pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
+def test_an_interrupt_ends_the_workers_within_seconds(in_the_middle):
+    process, lines, pid = in_the_middle
     start = time.monotonic()
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)

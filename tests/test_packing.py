@@ -16,19 +16,13 @@ from qzhou_eval.model import attention
 from qzhou_eval.model.batches import ahead, pack, pad, plan
 from qzhou_eval.model.ceiling import flops
 from qzhou_eval.model.forward import Forward
-from qzhou_eval.model.settings import EncoderSettings
 from qzhou_eval.smoke.__main__ import CHECKPOINT
 
 PACKABLE = ["Qwen3", "Qwen2", "Llama", "Mistral", "Gemma", "Phi3"]
 LENGTHS = [37, 5, 5, 12, 1, 64, 12, 12, 3]
 PLACEHOLDER = 2
 SPANS = [None, (1, 7), (0, 8)]  # off, as published, all layers
-
-
-def settings(**changes) -> EncoderSettings:
-    values = dict(token_prepending=None, max_length=64, truncate="whole", dtype="float32", device="cpu")
-    values |= dict(trust_remote_code=False, attention="auto", batch_tokens=64, compile=False, fp8=False)
-    return EncoderSettings(**values | changes)
+ON_CPU = {"device": "cpu", "max_length": 64}
 
 
 def sequences(lengths: list[int], seed: int = 0) -> list[array]:
@@ -77,9 +71,9 @@ def test_packed_and_padded_equal_one_prompt_at_a_time(family, span):
     prompts = sequences([n for n in LENGTHS if n > PLACEHOLDER])
     model = make_decoder(family)
     expected = unit(one_by_one(model, prompts, span))
-    padded = Forward(model, None, settings(attention="padded"))
+    padded = Forward(model, None, **ON_CPU, attention="padded")
     assert (unit(through(padded, prompts, span)) - expected).abs().max() < 1e-5
-    packed = Forward(model, None, settings(attention="packed"))
+    packed = Forward(model, None, **ON_CPU, attention="packed")
     assert packed.attention == "packed, runs" and packed.cut
     assert (unit(through(packed, prompts, span)) - expected).abs().max() < 1e-5
 
@@ -93,9 +87,9 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
     model = make_decoder(family)
     expected = unit(one_by_one(model, prompts, (1, 7)))
     with pytest.raises(BadInput, match=f"--attention packed: the decoder.*{reason}"):
-        Forward(model, None, settings(attention="packed"))
+        Forward(model, None, **ON_CPU, attention="packed")
     with caplog.at_level(logging.WARNING):
-        forward = Forward(model, None, settings())
+        forward = Forward(model, None, **ON_CPU)
     assert not forward.packed and forward.cut
     assert [reason in record.message for record in caplog.records] == [True]
     assert (unit(through(forward, prompts, (1, 7))) - expected).abs().max() < 1e-5
@@ -111,8 +105,8 @@ def test_a_decoder_that_leaks_between_prompts_is_found_out(monkeypatch):
     model = make_decoder("Qwen3")
     monkeypatch.setattr(attention, "_by_runs", whole)
     with pytest.raises(BadInput, match="--attention packed: the decoder gives other vectors then"):
-        Forward(model, None, settings(attention="packed"))
-    forward = Forward(model, None, settings())
+        Forward(model, None, **ON_CPU, attention="packed")
+    forward = Forward(model, None, **ON_CPU)
     assert not forward.packed
     prompts = sequences(LENGTHS)
     assert (unit(through(forward, prompts, None)) - unit(one_by_one(model, prompts, None))).abs().max() < 1e-5
@@ -124,7 +118,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(dtype, span):
     """The same prompt first, in the middle and last, among few and many others, and alone."""
     model = make_decoder("Qwen3").to(getattr(torch, dtype))
     projection = torch.nn.Linear(64, 96, dtype=getattr(torch, dtype))
-    forward = Forward(model, projection, settings(dtype=dtype))
+    forward = Forward(model, projection, **ON_CPU)
     assert forward.packed
     prompts = sequences([40, 40, 22, 22, 17, 22, 9, 4, 50, 61, 12, 12, 12, 33])
     mine = 2
@@ -138,7 +132,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(dtype, span):
 @pytest.mark.parametrize("packed", [True, False])
 def test_the_same_plan_gives_bitwise_the_same(packed):
     prompts = sequences(LENGTHS)
-    forward = Forward(make_decoder("Qwen3"), None, settings(attention="packed" if packed else "padded"))
+    forward = Forward(make_decoder("Qwen3"), None, **ON_CPU, attention="packed" if packed else "padded")
     assert torch.equal(through(forward, prompts, None), through(forward, prompts, None))
 
 

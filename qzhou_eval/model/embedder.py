@@ -45,7 +45,14 @@ class Embedder:
         self.projection = load_projection(checkpoint, dtype=dtype, device=device)
         self.parameters = sum(p.numel() for m in (self.model, self.projection) if m for p in m.parameters())
         self._check_parameters()
-        self._forward = Forward(self.model, self.projection, settings)
+        self._forward = Forward(
+            self.model,
+            self.projection,
+            device=device,
+            max_length=settings.max_length,
+            attention=settings.attention,
+            own_code=settings.trust_remote_code,
+        )
         self.fp8_cosine = self._use_fp8() if settings.fp8 else None
         if settings.compile:
             self._forward.compile()

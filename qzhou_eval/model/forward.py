@@ -14,7 +14,6 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.attention import kernel, packed_inputs, use_packed_attention
 from qzhou_eval.model.batches import Batch, ahead, on_its_way, pack, pad, plan
 from qzhou_eval.model.last_tokens import can_be_cut, last_tokens_only
-from qzhou_eval.model.settings import EncoderSettings
 from qzhou_eval.model.token_prepending import Places, decoder_layers, prepending
 
 log = logging.getLogger(__name__)
@@ -35,6 +34,11 @@ class Encoded:
 class Forward:
     """A loaded decoder with its projection, and the way in which batches go through it.
 
+    Args:
+        max_length: tokens of the longest prompt that will come.
+        attention: ``packed``, ``padded``, or ``auto``: packed where the decoder can.
+        own_code: the decoder is the checkpoint's own code, which runs as it is.
+
     Attributes:
         packed: whether it takes packed batches; padded ones otherwise.
         attention: the same with the kernel, for the manifest.
@@ -43,18 +47,27 @@ class Forward:
         BadInput: packed attention is asked for and this decoder cannot have it.
     """
 
-    def __init__(self, model: nn.Module, projection: nn.Linear | None, settings: EncoderSettings) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        projection: nn.Linear | None,
+        *,
+        device: str,
+        max_length: int,
+        attention: str = "auto",
+        own_code: bool = False,
+    ) -> None:
         self.model = model
         self.projection = projection
-        self.device = settings.device
+        self.device = device
         self.packed = self.cut = False
         self._fits: int | None = None
         self._dense = model.config._attn_implementation
-        self.layers = None if settings.trust_remote_code else decoder_layers(model)
-        obstacle = self._choose(settings) if self.layers else "the checkpoint's own code pads"
-        if obstacle and settings.attention == "packed":
+        self.layers = None if own_code else decoder_layers(model)
+        obstacle = self._choose(attention, max_length) if self.layers else "the checkpoint's own code pads"
+        if obstacle and attention == "packed":
             raise BadInput(f"--attention packed: {obstacle}; use --attention padded")
-        if obstacle and settings.attention == "auto":
+        if obstacle and attention == "auto":
             log.warning("padded batches, not packed ones: %s", obstacle)
         self.attention = f"packed, {kernel(*self._place())}" if self.packed else f"padded, {self._dense}"
 
@@ -145,12 +158,12 @@ class Forward:
         for layer in self.layers[:-1] if self.cut else self.layers:
             layer.compile(dynamic=True)
 
-    def _choose(self, settings: EncoderSettings) -> str | None:
+    def _choose(self, attention: str, max_length: int) -> str | None:
         """Take packed attention and the short last layer if they give what the plain way gives; else say why not."""
         expected = self._probe()
         self.cut = can_be_cut(self.layers[-1])
-        obstacle = self._obstacle(settings)
-        if settings.attention != "padded" and obstacle is None:
+        obstacle = self._obstacle(max_length)
+        if attention != "padded" and obstacle is None:
             use_packed_attention(self.model)
             self.packed = True
             if (obstacle := self._difference(expected)) is None:
@@ -161,7 +174,7 @@ class Forward:
             self.cut = False
         return obstacle
 
-    def _obstacle(self, settings: EncoderSettings) -> str | None:
+    def _obstacle(self, max_length: int) -> str | None:
         """Why this decoder cannot have packed attention, as far as its configuration says."""
         config = self.model.config.get_text_config(decoder=True)
         if getattr(config, "attn_logit_softcapping", None) is not None:
@@ -169,7 +182,7 @@ class Forward:
         kinds = getattr(config, "layer_types", None)
         slides = kinds is None or any("sliding" in kind for kind in kinds)
         window = getattr(config, "sliding_window", None)
-        if slides and window is not None and window < settings.max_length:
+        if slides and window is not None and window < max_length:
             return f"the decoder's window of {window} tokens is shorter than --max_length"
         return None
 

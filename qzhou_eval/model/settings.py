@@ -1,17 +1,12 @@
 """What changes a vector besides the prompt: asked for, then resolved once, for the Embedder and the fingerprint."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
-
-if TYPE_CHECKING:  # the benchmark on a GPU needs the settings, and neither profiles nor the hub
-    from qzhou_eval.model.checkpoint import Checkpoint
-    from qzhou_eval.profile import Profile
+from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.profile import Profile
 
 DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
