@@ -12,7 +12,7 @@ from tqdm import tqdm
 from qzhou_eval.digests import digests_of_files
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.hub import Failed, Hub, Listed, NotThere, Repository, Unreachable
-from qzhou_eval.fetched import Fetched, data_files, note_fetched, read_fetched
+from qzhou_eval.fetched import Fetched, data_files, is_one_of, note_fetched, read_fetched
 from qzhou_eval.files import publish
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,9 @@ def _bring(repository: Repository, root: Path, hub: Hub) -> None:
     log.info("%s: %s, %s", repository.name, entry.size, came)
     if left_out and repository.kind == "dataset":
         log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
-    if extra := {path.relative_to(folder).as_posix() for path in data_files(folder)} - {*names}:
+    counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, "*.py")
+    there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
+    if extra := sorted(name for name in there - {*names} if is_one_of(name, counts)):
         log.warning("%s: also in %s, so that it is not the hub's: %s", repository.name, folder, ", ".join(extra))
 
 

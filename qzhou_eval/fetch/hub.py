@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 from qzhou_eval.fetch.client import Unavailable, patiently
+from qzhou_eval.fetched import is_one_of
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ class Hub:
         everything = [entry for entry in entries if entry is not None]
         _check_names([file.name for file in everything])
         shown = [file for file in everything if not any(part.startswith(".") for part in file.name.split("/"))]
-        wanted = [file for file in shown if any(fnmatchcase(file.name, kind) for kind in repository.wanted)]
+        wanted = [file for file in shown if is_one_of(file.name, repository.wanted)]
         if not wanted:
             raise Failed(f"lists no file to fetch at {commit}")
         return wanted, [file.name for file in shown if file not in wanted]
