@@ -19,7 +19,10 @@ MANIFEST = "fetched.json"
 
 @dataclass(frozen=True)
 class Fetched:
-    """One repository as an endpoint listed it; ``files`` gives size and SHA-256 by name."""
+    """One repository as an endpoint listed it; ``files`` gives size and SHA-256 by name.
+
+    ``kind`` is ``dataset`` or ``model`` at a commit of the hub's; of another origin, its name comes first.
+    """
 
     kind: str
     revision: str
