@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/venv.sh
 card_venv
-ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements.txt
+ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements-modelscope.txt requirements.txt
 "$PY" -m ruff check .
 "$PY" -m ruff format --check .
 exec "$PY" -m pytest "$@"

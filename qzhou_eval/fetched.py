@@ -5,7 +5,9 @@ Says whether a folder still is what was fetched. Knows files and digests, no net
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from qzhou_eval.digests import digests_of_files
@@ -17,7 +19,10 @@ MANIFEST = "fetched.json"
 
 @dataclass(frozen=True)
 class Fetched:
-    """One repository as an endpoint listed it; ``files`` gives size and SHA-256 by name."""
+    """One repository as an endpoint listed it; ``files`` gives size and SHA-256 by name.
+
+    ``kind`` is ``dataset`` or ``model`` at a commit of the hub's; of another origin, its name comes first.
+    """
 
     kind: str
     revision: str
@@ -68,6 +73,33 @@ def data_files(folder: Path) -> list[Path]:
     """The files of a data set's folder; not those of tools, such as the hub client's .cache."""
     found = (p for p in folder.rglob("*") if p.is_file())
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def hub_model(folder: Path, loadable: Iterable[str]) -> tuple[str, str] | None:
+    """A model's name and commit on the hub, if its folder is where ``fetch`` put it and still is what came.
+
+    ``loadable`` are the kinds of files of which there may be none that did not come.
+
+    Raises:
+        BadInput: a damaged manifest.
+    """
+    folder = folder.resolve()
+    place = "/".join(folder.parts[-3:])  # models/ORG/NAME
+    entry = read_fetched(folder.parents[2]).get(place) if place.startswith("models/") else None
+    if entry is None or entry.kind != "model":
+        return None
+    there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
+    extra = {name for name in there - {*entry.files} if is_one_of(name, loadable)}
+    if extra or not there.issuperset(entry.files):
+        return None
+    if digests_of_files([folder / name for name in entry.files], folder) != entry.digests:
+        return None
+    return place.removeprefix("models/"), entry.revision
+
+
+def is_one_of(name: str, kinds: Iterable[str]) -> bool:
+    """Whether a file's name matches one of the patterns."""
+    return any(fnmatchcase(name, kind) for kind in kinds)
 
 
 def differences(root: Path, place: str, entry: Fetched) -> list[str]:

@@ -11,7 +11,8 @@ NO_WAY_OUT = "http://127.0.0.1:9"  # the hub itself comes last in the chain; it 
 
 def environment(cache: Path, *endpoints: str) -> dict[str, str]:
     """The tests' environment without their being offline; ``endpoints`` go into HF_ENDPOINT."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    left_out = ("HF_", "TRANSFORMERS_", "MODELSCOPE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     kept = {name: value for name, value in kept.items() if "proxy" not in name.lower()}
     proxies = {"HTTPS_PROXY": NO_WAY_OUT, "HTTP_PROXY": NO_WAY_OUT, "NO_PROXY": "127.0.0.1,localhost"}
     own = {
@@ -19,6 +20,8 @@ def environment(cache: Path, *endpoints: str) -> dict[str, str]:
         "QZHOU_EVAL_CACHE": str(cache / "own"),
         "PYTHONPATH": str(ROOT),
         "HF_TOKEN": "x",
+        "MODELSCOPE_ENDPOINT": NO_WAY_OUT,
+        "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1",
     }
     return kept | proxies | own | {"HF_ENDPOINT": ",".join(endpoints), "OMP_NUM_THREADS": "1"}
 

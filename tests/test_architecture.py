@@ -83,6 +83,11 @@ def test_imports_point_backwards():
         (KEPT, ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
         ("import qzhou_eval.fetched, qzhou_eval.tasks", ["huggingface_hub", "httpx2", "tenacity"]),
+        (
+            "import qzhou_eval.fetch.bring, pathlib, tempfile\n"
+            "qzhou_eval.fetch.bring.ModelScope(pathlib.Path(tempfile.mkdtemp()))",
+            ["torch", "transformers", "datasets", "modelscope", "numpy"],
+        ),
         ("import qzhou_eval.cli; qzhou_eval.cli._parser()", ["mteb", "torch", "pandas", "pydantic"]),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 from hub import COMMIT, Hub
 from layouts import MINI
 
+from qzhou_eval.model.checkpoint import find_checkpoint
 from qzhou_eval.tasks import all_tasks, locate
 
 STSB, OCNLI = all_tasks()["STSB"], all_tasks()["Ocnli"]
@@ -255,3 +256,45 @@ def test_a_model_without_pickles_and_code(fetch, hub, tmp_path):
     assert code == 2 and f"error: --model org/other: {hub.url}: no such repository or revision" in err
     assert not (tmp_path / "data/mteb").exists()
     assert fetch("--model", "org/tiny", "--revision", COMMIT, endpoints=(), tasks=())[0] == 0
+
+
+def test_a_model_that_is_what_came_has_its_hub_name(fetch, hub, tiny, tmp_path):
+    hub.add_folder("org/tiny", tiny, COMMIT, "models")
+    assert fetch("--model", "org/tiny", tasks=())[0] == 0
+    folder = tmp_path / "copied/models/org/tiny"
+    shutil.move(tmp_path / "data", tmp_path / "copied")
+
+    def named(where=folder) -> tuple[str, str]:
+        found = find_checkpoint(str(where))
+        return found.name, found.revision[:6]
+
+    as_came = ("org/tiny", COMMIT[:6])
+    assert named() == named(f"{folder}/../tiny") == as_came
+    shutil.copytree(folder, tmp_path / "moved/models/org/tiny")  # no fetched.json with it
+    assert named(tmp_path / "moved/models/org/tiny") == ("local/tiny", "local-")
+    shutil.copytree(folder, folder.parent / "other")  # nothing was fetched under this name
+    assert named(folder.parent / "other") == ("local/other", "local-")
+
+    loaded = ["more.safetensors", "own.py", "1_Pooling/more.json", "a.txt", "a.model", "chat_template.jinja"]
+    for name in loaded:
+        (folder / name).write_text("{}")
+        assert named() == ("local/tiny", "local-"), name
+        (folder / name).unlink()
+    (folder / "README.md").write_text("never loaded")
+    assert named() == as_came
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    assert named() == ("local/tiny", "local-")
+    (folder / "model.safetensors").write_bytes(weights)
+    assert named() == as_came
+    (folder / "tokenizer_config.json").unlink()
+    assert named() == ("local/tiny", "local-")
+
+
+def test_only_what_is_extra_and_loaded_is_warned_of(fetch, hub, tmp_path):
+    hub.add("org/tiny", {"config.json": b"{}", "model.safetensors": ROWS}, kind="models")
+    (tmp_path / "data/models/org/tiny").mkdir(parents=True)
+    for name in ("README.md", "pytorch_model.bin", "own.py"):
+        (tmp_path / "data/models/org/tiny" / name).write_text("x")
+    err = fetch("--model", "org/tiny", tasks=())[2]
+    assert err.endswith("so that it is not the hub's: own.py\n")

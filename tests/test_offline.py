@@ -51,7 +51,7 @@ def test_fetch_needs_the_network_and_urls(hub, tmp_path):
 
 @pytest.mark.slow
 def test_fetch_here_run_there(hub, official, tiny, tmp_path):
-    """A task of each type and a model; the run asks nothing, --offline or not; results name the hub's revision."""
+    """A task of each type and a model; the run asks nothing, --offline or not; results name the hub's revisions."""
     tasks = [all_tasks()[name] for name in TASKS]
     for task in tasks:
         hub.add_folder(task.path, official / task.path, task.revision)
@@ -66,6 +66,8 @@ def test_fetch_here_run_there(hub, official, tiny, tmp_path):
         code, _, err = fetching.run(argv, tmp_path, f"{hub.url}, {hub.url}/second")
         assert code == 0, err
         assert hub.requests == []
+        (model,) = (path.relative_to(out / "results").as_posix() for path in out.glob("results/*/*"))
+        assert model == f"org__tiny/{'d' * 40}"  # as mteb files a model of the hub
         return {json.loads(path.read_text())["dataset_revision"] for path in out.glob("results/**/[A-Z]*.json")}
 
     assert revisions(tmp_path / "out", TASKS) == {task.revision for task in tasks}

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from qzhou_eval.digests import digests_of_files
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.hub import Failed, Hub, Listed, NotThere, Repository, Unreachable
-from qzhou_eval.fetched import Fetched, data_files, note_fetched, read_fetched
+from qzhou_eval.fetch.modelscope import HOW_TO_INSTALL, ModelScope, is_installed
+from qzhou_eval.fetched import Fetched, data_files, is_one_of, note_fetched, read_fetched
 from qzhou_eval.files import publish
 
 log = logging.getLogger(__name__)
@@ -21,34 +22,48 @@ log = logging.getLogger(__name__)
 def fetch(repositories: list[Repository], root: Path, endpoints: list[str]) -> dict[str, str]:
     """Bring every repository that can be had; what failed, by name, with the reasons in one line.
 
-    The user's token goes to the first endpoint alone, as it does without this project.
+    After the endpoints, ModelScope is asked where its client is installed. The user's token goes to the first endpoint
+    alone, as it does without this project.
 
     Raises:
         BadInput: no such model, or no endpoint can be reached.
     """
-    hubs = [Hub(endpoint, token=number == 0) for number, endpoint in enumerate(endpoints)]
+    hubs: list[Hub | ModelScope] = [Hub(endpoint, token=number == 0) for number, endpoint in enumerate(endpoints)]
     silent: dict[str, Failed] = {}
     failed = {}
     with _alone_in(root):
+        if is_installed():
+            hubs.append(ModelScope(_staging(root) / ".modelscope"))
         for repository in repositories:
             try:
                 _from_first_that_has_it(repository, root, hubs, silent)
             except Failed as error:
                 failed[repository.name] = str(error)
-    if len(failed) == len(repositories) and len(silent) == len(hubs):
-        reasons = "; ".join(f"{endpoint}: {error}" for endpoint, error in silent.items())
+    if len(failed) < len(repositories):
+        return failed
+    if len(silent) == len(hubs):
+        reasons = "; ".join([*(f"{endpoint}: {error}" for endpoint, error in silent.items()), *_other_way()])
         raise BadInput(f"nothing was fetched: {reasons}")
+    for way in _other_way():
+        log.warning("nothing was fetched; %s", way)
     return failed
 
 
-def _from_first_that_has_it(repository: Repository, root: Path, hubs: list[Hub], silent: dict[str, Failed]) -> None:
+def _other_way() -> list[str]:
+    """What else could be tried, once: nothing where ModelScope was asked."""
+    return [] if is_installed() else [HOW_TO_INSTALL]
+
+
+def _from_first_that_has_it(
+    repository: Repository, root: Path, hubs: list[Hub | ModelScope], silent: dict[str, Failed]
+) -> None:
     """Try the endpoints in order; one that did not answer once is not asked again.
 
     Raises:
         BadInput: a model that no endpoint has.
         Failed: every endpoint's reason.
     """
-    if entry := _whole(root, repository.place, repository.revision):
+    if entry := _whole(root, repository, repository.revision):
         log.info("%s: %s, already there", repository.name, entry.size)
         return
     reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
@@ -70,14 +85,17 @@ def _from_first_that_has_it(repository: Repository, root: Path, hubs: list[Hub],
     raise Failed(said)
 
 
-def _bring(repository: Repository, root: Path, hub: Hub) -> None:
+def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
     """Transfer what is missing, publish each file when it is right, note the repository when all are.
 
     Raises:
         Failed: this endpoint cannot give it; what has come stays.
     """
     commit = hub.commit(repository)
-    if entry := _whole(root, repository.place, commit):
+    before = read_fetched(root).get(repository.place)
+    if hub.origin and before and before.kind == repository.kind:
+        raise Failed("not asked, so that the hub's files that are there stay as they are")
+    if entry := _whole(root, repository, commit):
         log.info("%s: %s, already there", repository.name, entry.size)
         return
     files, left_out = hub.files(repository, commit)
@@ -94,21 +112,28 @@ def _bring(repository: Repository, root: Path, hub: Hub) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             publish(staged, target)
     names = [file.name for file in files]
-    source = {"kind": repository.kind, "revision": commit, "endpoint": hub.endpoint}
+    source = {"kind": hub.origin + repository.kind, "revision": commit, "endpoint": hub.endpoint}
     entry = note_fetched(root, repository.place, names, **source)
     came = f"{len(missing)} of them ({size / 1e6:.1f} MB) from {hub.endpoint}" if missing else "already there"
     log.info("%s: %s, %s", repository.name, entry.size, came)
+    if hub.origin:
+        what = (repository.name, hub.endpoint, commit, repository.revision)
+        log.warning("%s: %s's %s is not known to be the hub's %s; results call it local", *what)
     if left_out and repository.kind == "dataset":
         log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
-    if extra := {path.relative_to(folder).as_posix() for path in data_files(folder)} - {*names}:
+    counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, "*.py")
+    there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
+    if extra := sorted(name for name in there - {*names} if is_one_of(name, counts)):
         log.warning("%s: also in %s, so that it is not the hub's: %s", repository.name, folder, ", ".join(extra))
 
 
-def _whole(root: Path, place: str, commit: str) -> Fetched | None:
-    """What was noted for a place, if that is this commit and every file is still as noted."""
-    entry = read_fetched(root).get(place)
-    folder = root / place
-    if entry is None or entry.revision != commit or not all((folder / name).is_file() for name in entry.files):
+def _whole(root: Path, repository: Repository, commit: str) -> Fetched | None:
+    """What was noted for a repository, if that is this commit of the hub's and every file is still as noted."""
+    entry = read_fetched(root).get(repository.place)
+    folder = root / repository.place
+    if entry is None or (entry.kind, entry.revision) != (repository.kind, commit):
+        return None
+    if not all((folder / name).is_file() for name in entry.files):
         return None
     return entry if digests_of_files([folder / name for name in entry.files], folder) == entry.digests else None
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 from qzhou_eval.fetch.client import Unavailable, patiently
+from qzhou_eval.fetched import is_one_of
 
 T = TypeVar("T")
 
@@ -74,6 +74,8 @@ class Listed:
 class Hub:
     """An endpoint; ``token`` says whether the user's own token goes to it."""
 
+    origin = ""  # in front of the kind in the manifest: where a revision is not the hub's
+
     def __init__(self, endpoint: str, *, token: bool) -> None:
         self.endpoint = endpoint
         self._token = None if token else False
@@ -99,13 +101,7 @@ class Hub:
         """
         at = {"revision": commit, "repo_type": repository.kind, "recursive": True}
         entries = _asked(lambda: [_listed(one) for one in self._api.list_repo_tree(repository.name, **at)])
-        everything = [entry for entry in entries if entry is not None]
-        _check_names([file.name for file in everything])
-        shown = [file for file in everything if not any(part.startswith(".") for part in file.name.split("/"))]
-        wanted = [file for file in shown if any(fnmatchcase(file.name, kind) for kind in repository.wanted)]
-        if not wanted:
-            raise Failed(f"lists no file to fetch at {commit}")
-        return wanted, [file.name for file in shown if file not in wanted]
+        return choose(repository, commit, [entry for entry in entries if entry is not None])
 
     def download(self, repository: Repository, commit: str, file: Listed, into: Path, advance: Callable) -> Path:
         """Bring one file below the folder ``into``, and hold it against its hash; a wrong one is asked for twice.
@@ -129,6 +125,20 @@ class Hub:
                 return Path(path)
             Path(path).unlink()
         raise Failed(f"{file.name}: what comes is not what is listed (twice)")
+
+
+def choose(repository: Repository, commit: str, listed: list[Listed]) -> tuple[list[Listed], list[str]]:
+    """The wanted files of a listing, and the names of those left out; hidden files are neither.
+
+    Raises:
+        Failed: none is wanted, or a name would leave the folder.
+    """
+    _check_names([file.name for file in listed])
+    shown = [file for file in listed if not any(part.startswith(".") for part in file.name.split("/"))]
+    wanted = [file for file in shown if is_one_of(file.name, repository.wanted)]
+    if not wanted:
+        raise Failed(f"lists no file to fetch at {commit}")
+    return wanted, [file.name for file in shown if file not in wanted]
 
 
 def _listed(entry: RepoFile | RepoFolder) -> Listed | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from qzhou_eval.digests import sha256_of_files
 from qzhou_eval.errors import BadInput
+from qzhou_eval.fetched import hub_model
 from qzhou_eval.network import is_offline
 from qzhou_eval.paths import stays_inside
 
@@ -25,8 +26,8 @@ class Checkpoint:
 
     Attributes:
         folder: the whole checkpoint.
-        name: ``org/name`` on the hub, ``local/<folder>`` for a folder.
-        revision: the hub's commit, or ``local-<digest>`` for a folder.
+        name: ``org/name`` on the hub, ``local/<folder>`` for a folder that is not proven to be the hub's.
+        revision: the hub's commit, or ``local-<digest>`` for such a folder.
         decoder: the folder with the decoder's weights and tokenizer.
         projection: the Dense module's folder, or None.
         layers: number of decoder layers.
@@ -79,6 +80,8 @@ def find_checkpoint(
 ) -> Checkpoint:
     """Find a checkpoint in a folder or on the hub (downloaded once, safetensors only).
 
+    A folder that is byte for byte what ``fetch`` brought has the hub's name and commit.
+
     Raises:
         BadInput: nothing there, not a model, no safetensors, or a layout this harness cannot run.
     """
@@ -87,7 +90,7 @@ def find_checkpoint(
     if folder.is_dir():
         if revision is not None:
             raise BadInput(f"--revision {revision}: {folder} is a folder; revisions are the hub's")
-        name = _local_name(folder)
+        name, commit = hub_model(folder, [*WANTED, "*.py"]) or (_local_name(folder), None)
     elif model_name_or_path.count("/") == 1 and not model_name_or_path.startswith((".", "/", "~")):
         name = model_name_or_path
         folder = _download(name, revision, trust_remote_code)

@@ -1,0 +1,134 @@
+"""ModelScope, the last endpoint that ``fetch`` asks if its client is installed: the same ORG/NAME, at ``master``.
+
+It knows none of the hub's commits, so nothing of it is called the hub's. Its client speaks for it; what was tested is
+that client against a server of the tests' own, not the service.
+"""
+
+import logging
+import os
+import string
+from collections.abc import Callable
+from contextlib import nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from qzhou_eval.fetch.hub import Failed, Listed, NotThere, Repository, Unreachable, choose
+
+T = TypeVar("T")
+
+REVISION = "master"
+HOW_TO_INSTALL = "ModelScope would be asked too after pip install -c constraints.txt '.[modelscope]'"
+# Read by the client when it is imported. It gives a file an hour, little for a model's weights; and asks an address
+# that the server names for the cloud region.
+_SETTINGS = {"MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT": "86400", "MODELSCOPE_DOWNLOAD_INTRA_CLOUD": "false"}
+
+
+def is_installed() -> bool:
+    """Whether ModelScope's client is there: the extra ``modelscope``."""
+    return find_spec("modelscope_hub") is not None
+
+
+class ModelScope:
+    """The endpoint, as :class:`qzhou_eval.fetch.hub.Hub` is one; MODELSCOPE_ENDPOINT names another host.
+
+    The token is MODELSCOPE_API_TOKEN; what the client keeps of a login is a pickle and is not read. ``own`` is a folder
+    for its lock files.
+    """
+
+    origin = "modelscope "
+
+    def __init__(self, own: Path) -> None:
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        from modelscope_hub import HubApi, HubConfig
+
+        logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
+        token = os.environ.get("MODELSCOPE_API_TOKEN", "")
+        config = HubConfig(cache_dir=own, config_dir=own, token=token)
+        self.endpoint = f"ModelScope at {config.endpoint}"
+        self._api = HubApi(config)
+
+    def commit(self, repository: Repository) -> str:
+        """Its own revision, whichever commit of the hub is meant.
+
+        Raises:
+            NotThere: a revision of the model was asked for.
+        """
+        if repository.kind == "model" and repository.revision != "main":
+            raise NotThere(f"has no revision {repository.revision} of the hub's")
+        return REVISION
+
+    def files(self, repository: Repository, commit: str) -> tuple[list[Listed], list[str]]:
+        """The wanted files, and the names of those left out; hidden files are neither.
+
+        Raises:
+            Failed: no answer, not one that can be used, or a name that would leave the folder.
+        """
+        entries = _asked(lambda: self._api.list_repo_files(repository.name, repository.kind, revision=commit))
+        return choose(repository, commit, [_listed(entry) for entry in entries if not entry.is_dir])
+
+    def download(self, repository: Repository, commit: str, file: Listed, into: Path, advance: Callable) -> Path:
+        """Bring one file below the folder ``into``; the client asks again for one that does not have its hash.
+
+        Raises:
+            Failed: it cannot be had, or what comes is not what is listed.
+        """
+        import modelscope_hub._download
+
+        modelscope_hub._download.tqdm = lambda *_, **__: nullcontext(advance)  # it has no other way to be without bars
+        how = {"revision": commit, "local_dir": into, "force": True, "expected_sha256": file.sha256}
+        try:
+            path = _asked(lambda: self._api.download_file(repository.name, repository.kind, file.name, **how))
+        except NotThere as error:
+            raise Failed(f"lists a file that it does not have ({file.name})") from error
+        if not file.is_in(path):
+            path.unlink()
+            raise Failed(f"{file.name}: what comes is not what is listed")
+        return path
+
+
+def _listed(entry) -> Listed:
+    """A file of a listing.
+
+    Raises:
+        Failed: not what ModelScope's protocol has there.
+    """
+    if not isinstance(entry.path, str) or not entry.path:
+        raise Failed("lists a file without a name")
+    if not isinstance(entry.sha256, str) or len(entry.sha256) != 64 or set(entry.sha256) - set(string.hexdigits):
+        raise Failed(f"lists {entry.path!r} without a SHA-256; nothing of it is used")
+    return Listed(entry.path, entry.size, entry.sha256.lower(), "")
+
+
+def _asked(call: Callable[[], T]) -> T:
+    """What ModelScope answers; its client tries again by itself.
+
+    Raises:
+        Failed: in one line, why there is no answer that can be used.
+    """
+    from modelscope_hub.errors import FileIntegrityError, HubError, NetworkError, NotExistError
+
+    try:
+        return call()
+    except NotExistError as error:
+        raise NotThere("no such repository") from error
+    except FileIntegrityError as error:
+        raise Failed(f"what comes is not what is listed ({_first_line(error)})") from error
+    except NetworkError as error:
+        raise Unreachable(f"cannot be reached ({_first_line(_innermost(error))})") from error
+    except (HubError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # this machine's disk
+        status = getattr(error, "status_code", None)
+        raise Failed(f"HTTP {status}" if status else f"an answer that cannot be used ({_first_line(error)})") from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
