@@ -77,7 +77,7 @@ def test_the_same_result_from_two_folders_is_refused(tmp_path):
 
 def test_many_processes_note_results_at_once_and_none_is_lost(tmp_path):
     dims = range(1, 25)
-    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(4, get_context("fork")) as pool:
         list(pool.map(partial(_note_one, tmp_path), dims))
     assert sorted(e["variant"]["dim"] for e in Manifest(tmp_path).content["variants"].values()) == [*dims]
 
