@@ -68,6 +68,7 @@ def test_a_full_device_halves_its_batches_and_gives_the_same_vectors(tiny, room_
     assert model.made_with["batch_plan"] == f"longest first, up to {refused[-1] // 2} tokens"
 
 
+@pytest.mark.slow
 def test_a_prompt_that_does_not_fit_alone_stops_its_task_and_no_other(tiny, tmp_path, room_for, caplog):
     room_for(40, of="longest")  # prompts of MiniSTS have up to 33 tokens, those of MiniClassification up to 45
     assert cli.main(command(tiny, tmp_path, "MiniClassification", "MiniSTS")) == cli.EXIT_FAILED_TASKS
@@ -88,6 +89,7 @@ def with_nan(tiny, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_nan_stops_the_task_names_the_first_bad_prompt_and_the_others_are_right(
     with_nan, tiny, tmp_path, caplog, capfd
 ):
@@ -117,6 +119,7 @@ def test_zero_vectors_stop_each_task(tiny, tmp_path, caplog):
     assert not scores(tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fewer vectors than prompts", "a batch that never comes"])
 def test_too_few_rows_stop_the_task(tiny, tmp_path, monkeypatch, caplog, kind):
     stream = Embedder.stream

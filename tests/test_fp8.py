@@ -47,6 +47,7 @@ def test_its_cosine_to_bfloat16_is_printed_and_noted(tiny, caplog):
     assert "fp8_cosine" not in exact.made_with
 
 
+@pytest.mark.slow
 def test_its_results_are_filed_apart(tiny, official, tmp_path):
     bfloat16, fp8 = (run_command(tiny, official, tmp_path, *more) for more in ([], ["--fp8"]))
     assert cli.main(bfloat16) == 0

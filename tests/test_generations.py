@@ -94,6 +94,7 @@ def data(tmp_path_factory):
     return new, old_layout(tmp_path_factory.mktemp("old"), new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["EcomRetrieval", "T2Reranking"])
 def test_our_loader_of_the_new_layout_is_the_cards_loader_of_the_old(data, task):
     new, old = data

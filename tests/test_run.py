@@ -188,13 +188,13 @@ def test_every_dimension_is_in_one_part():
     ("setting", "part"),
     [
         (["--token_prepending", "off"], "token_prepending_off"),
-        (["--tp_layers", "1-6"], "token_prepending_1-6"),
-        (["--normalize", "false"], "normalize_off"),
-        (["--use_instruction", "false"], "instruction_off"),
-        (["--max_length", "20"], "max_length_20"),
-        (["--truncate", "text"], "truncate_text"),
-        (["--dtype", "bfloat16"], "dtype_bfloat16"),
-        (["--profile", "plain", "--use_instruction", "false"], "profile_plain"),
+        pytest.param(["--tp_layers", "1-6"], "token_prepending_1-6", marks=pytest.mark.slow),
+        pytest.param(["--normalize", "false"], "normalize_off", marks=pytest.mark.slow),
+        pytest.param(["--use_instruction", "false"], "instruction_off", marks=pytest.mark.slow),
+        pytest.param(["--max_length", "20"], "max_length_20", marks=pytest.mark.slow),
+        pytest.param(["--truncate", "text"], "truncate_text", marks=pytest.mark.slow),
+        pytest.param(["--dtype", "bfloat16"], "dtype_bfloat16", marks=pytest.mark.slow),
+        pytest.param(["--profile", "plain", "--use_instruction", "false"], "profile_plain", marks=pytest.mark.slow),
     ],
 )
 def test_whatever_changes_a_score_is_filed_apart(tiny, first, setting, part):
@@ -217,7 +217,7 @@ def test_a_changed_profile_of_the_same_name_is_filed_apart(tiny, first, tmp_path
     assert any("profile_qzhou-zh-mini-" in p.parent.name for p in after.keys() - before.keys())
 
 
-@pytest.mark.parametrize("what", ["result", "swapped", "record"])
+@pytest.mark.parametrize("what", ["result", *(pytest.param(x, marks=pytest.mark.slow) for x in ("swapped", "record"))])
 def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_path, what, caplog):
     output = shutil.copytree(first, tmp_path / "copy")
     path = next(output.glob("results/**/experiments/dim_16__profile*/MiniSTS.json"))
