@@ -2,22 +2,27 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from faults import TASKS, assert_all_json_is_whole, finish, group_is_gone, launch, scores, stored
+from safetensors.torch import load_file, save_file
 
 from qzhou_eval import cli
 from qzhou_eval.cluster.queue import Queue
+from qzhou_eval.cluster.worker import Worker
 from qzhou_eval.config import RunConfig, prepare
 from qzhou_eval.encode import encode, tokenize
+from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batches import plan
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.plan import plan_task
@@ -84,6 +89,21 @@ def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_
     queue.give_back([taken[0][3]], died_of_it=True)
     assert not queue
     assert [batch.rows for batch in queue.set_aside] == [batches[3]]
+
+
+def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path):
+    model = shutil.copytree(tiny, tmp_path / "model")
+    config = RunConfig(str(model), tmp_path / "out", profile="qzhou-zh-mini", tasks=["MiniSTS"])
+    run = prepare(replace(config, encoder=EncoderOptions(device="cpu")))
+    worker = Worker(run.open_encoder, run.identity, run.fingerprint, tmp_path / "nowhere")
+    worker.open()
+    with pytest.raises(BadInput, match=r"no store in .*nowhere.*; give a --store_dir that all machines share"):
+        worker.encode([b"0" * 16], [])
+    weights = load_file(model / "model.safetensors")
+    weights["norm.weight"] *= 1.01
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BadInput, match="model differs there in checkpoint; give all machines the same files"):
+        worker.open()
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
