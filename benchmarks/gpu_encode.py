@@ -194,6 +194,7 @@ class Bench:
         yield "+ token prepending on layers 1-7", self._ours(packed, prepend=True)
         self._exactness(packed)
         self._waits(packed)
+        self._full_device()
         packed.compile()
         yield "+ compiled layers", self._ours(packed, prepend=True)
         probe = self.sequences["passages"][:64]
@@ -255,6 +256,24 @@ class Bench:
             self.notes.append(f"the host waits for the GPU inside a pack: {str(error).splitlines()[0]}")
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+    def _full_device(self) -> None:
+        """A batch for which the GPU has no room: torch's own error, then smaller batches and the same vectors."""
+        if self.device != "cuda":
+            return
+        forward = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="packed")
+        sequences = self.sequences["short"]
+        expected = encode(forward, sequences, self.shape.budget, prepend=True).float()
+        torch.cuda.empty_cache()
+        room = torch.cuda.memory_allocated() + 2**30
+        torch.cuda.set_per_process_memory_fraction(room / torch.cuda.get_device_properties(0).total_memory)
+        try:
+            found = encode(forward, sequences, self.shape.tokens, prepend=True).float()
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        lowest = float(cosine_similarity(found, expected).min())
+        fits = forward.limit(self.shape.tokens)
+        self.notes.append(f"1 GiB beside the weights: batches went down to {fits} tokens; lowest cosine {lowest:.5f}")
 
     def speed(self, name: str, seconds: float) -> tuple[float, float]:
         """Real tokens per second, and the share of the matrix product's rate."""

@@ -1,5 +1,6 @@
 """What the user asked for, and what it means for the model and tasks at hand. Every default lives here."""
 
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,8 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
     Raises:
         BadInput: anything in it that cannot work, before anything is computed or written.
     """
+    if not encodes:
+        config = replace(config, workers=None)
     profile = load_profile(config.profile)
     tasks = select(config.tasks, config.task_types)
     sources = {task.name: locate(task, config.data_dir) for task in tasks}
@@ -133,7 +136,7 @@ def _device_of_workers(config: RunConfig) -> EncoderOptions:
         return options
     flag = "--workers" if config.ray is None else "--ray"
     if find_spec("ray") is None:
-        raise BadInput(f"{flag}: needs Ray: .venv/bin/pip install -c constraints.txt -r requirements-ray.txt")
+        raise BadInput(f"{flag}: needs Ray: {sys.executable} -m pip install -r requirements-ray.txt")
     if options.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
     if config.ray is None or options.device != "auto":

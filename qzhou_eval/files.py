@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import platform
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,10 +16,10 @@ def temporary_in(folder: Path) -> Iterator[Path]:
     """Give an empty temporary file in ``folder``, to be filled in place; if it is still there at the end, it goes.
 
     Its writer holds a lock on it, which a kill releases: one that nobody locks was left behind, and is removed by
-    the next process that writes in the folder.
+    the next process of the same machine that writes in the folder (locks need not reach other machines).
     """
     _remove_abandoned(folder)
-    temporary = folder / f".tmp-{secrets.token_hex(8)}"
+    temporary = folder / f"{_ours()}{secrets.token_hex(8)}"
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with suppress(OSError):  # a file system without locks: then others cannot lock it either, and leave it
@@ -54,9 +56,14 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
+def _ours() -> str:
+    """How this machine's temporary names begin."""
+    return f".tmp-{re.sub(r'[^a-zA-Z0-9.]', '_', platform.node())}-"
+
+
 @cache  # once for each process and folder
 def _remove_abandoned(folder: Path) -> None:
-    for path in folder.glob(".tmp-*"):
+    for path in folder.glob(f"{_ours()}*"):
         with suppress(OSError), path.open("rb") as file:  # locked, or gone meanwhile
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()

@@ -175,9 +175,7 @@ def _score(
             "seed": MTEB_SEED,
             "code": run.code,
         }
-        Manifest(run.output_dir).add(
-            part, task.name, record, asked | counts | made | {"code": run.code}, run.provenance
-        )
+        Manifest(run.output_dir).add(part, task.name, record, asked | counts | made, run.provenance)
         outcome.finished += len(part)
         scores.update(done.scores)
         if len(scores) == len(variants):

@@ -56,8 +56,12 @@ class Store:
     def note(self, made_with: dict) -> None:
         """Note a machine and its libraries that write here; a file for each, so that no writer loses another's."""
         path = self.folder / f"made-with-{sha256_of_json(made_with)[:16]}.json"
-        if not path.exists():
+        if path.exists():
+            return
+        try:
             write_text(path, _readable_json(made_with))
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def made_with(self) -> list[dict]:
         """Every machine and set of libraries that was noted; {} for a note that cannot be read."""
@@ -80,8 +84,9 @@ class Store:
             except FileNotFoundError:  # another process has just set it aside
                 continue
             except (ValueError, SafetensorError) as error:
-                if verify:
-                    _set_aside(path, str(error))
+                if not verify:
+                    continue  # a network folder may show a file's name before its content
+                _set_aside(path, str(error))
             else:
                 self._index(path, keys)
             self._seen.add(path.name)

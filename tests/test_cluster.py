@@ -8,16 +8,20 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+import ray
 import torch
 from faults import TASKS, assert_all_json_is_whole, finish, group_is_gone, launch, scores, stored
 from safetensors.torch import load_file, save_file
 
 from qzhou_eval import cli
+from qzhou_eval.cluster.crew import Crew
+from qzhou_eval.cluster.places import connect, find_places
 from qzhou_eval.cluster.queue import Queue
 from qzhou_eval.cluster.worker import Worker
 from qzhou_eval.config import RunConfig, prepare
@@ -109,7 +113,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("qzhou_eval.config.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
-    assert capsys.readouterr().err.startswith("error: --workers: needs Ray: .venv/bin/pip install -c constraints.txt")
+    assert capsys.readouterr().err.endswith(" -m pip install -r requirements-ray.txt\n")
     assert not (tmp_path / "out").exists()
 
 
@@ -193,40 +197,59 @@ cluster.shutdown()
         nodes.communicate(timeout=60)
 
 
-@pytest.mark.slow
-def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(tmp_path, monkeypatch):
-    import ray
-
-    from qzhou_eval.cluster.crew import Crew
-    from qzhou_eval.cluster.places import connect, find_places
-
+@pytest.fixture
+def crew_of_two(tmp_path, monkeypatch):
+    """Starts two workers with an encoder of tests/scripts/deadly.py, and has them encode 300 prompts of MiniSTS."""
     monkeypatch.setenv("PYTHONPATH", f"{SCRIPTS}:{Path(__file__).parents[1]}")
     monkeypatch.syspath_prepend(SCRIPTS)
-    from deadly import Deadly
-
     options = EncoderOptions(device="cpu", batch_tokens=256)
     run = prepare(RunConfig(str(CHECKPOINT), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options))
     (task,) = run.tasks
     prompts = plan_task(task, run.sources[task.name], run.profile, use_instruction=True).prompts[:300]
     tokenizer = run.open_tokenizer()
+
+    def encode_with(change) -> Store:
+        store = Store(run.store_dir, run.fingerprint)
+        connect(None, 2)
+        places = find_places("cpu", 2)
+        with closing(Crew(places, change(run.open_encoder), run.identity, run.fingerprint, run.store_dir)) as crew:
+            encode(tokenize(prompts, tokenizer), store, lambda: crew, run.identity)
+        return store
+
     (token,) = tokenizer.tokenizer("火车", add_special_tokens=False)["input_ids"]
+    return prompts, token, encode_with, run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(crew_of_two, breaks):
+    prompts, token, encode_with, run = crew_of_two
+    from deadly import Deadly
+
     deadly = {prompt_key(prompt) for prompt in prompts if "火车" in prompt}
     assert deadly
-    store = Store(run.store_dir, run.fingerprint)
-    connect(None, 2)
-    crew = Crew(
-        find_places("cpu", 2), partial(Deadly, run.open_encoder, token), run.identity, run.fingerprint, run.store_dir
-    )
-    try:
-        with pytest.raises(EncodeError, match="set aside, since two workers died of them") as error:
-            encode(tokenize(prompts, tokenizer), store, lambda: crew, run.identity)
-    finally:
-        crew.close()
+    with pytest.raises(EncodeError, match="set aside, since two workers died of them") as error:
+        encode_with(lambda open_encoder: partial(Deadly, open_encoder, token, breaks=breaks))
     assert not ray.is_initialized()
     named = {bytes.fromhex(key) for key in str(error.value).split(": ")[-1].split()}
     assert deadly <= named
+    store = Store(run.store_dir, run.fingerprint)
+    store.refresh()
     everything = {prompt_key(prompt) for prompt in prompts}
     assert set(store.keys()) == everything - named  # all that is not in a deadly batch is stored
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_load_the_model_is_left_out(crew_of_two, tmp_path, caplog):
+    prompts, _, encode_with, _ = crew_of_two
+    from deadly import second_alone
+
+    store = encode_with(lambda open_encoder: partial(second_alone, open_encoder, tmp_path))
+    assert set(store.keys()) == {prompt_key(prompt) for prompt in prompts}
+    assert (
+        "cannot load the model (CUDA error: uncorrectable ECC error encountered); going on with 1 workers"
+        in caplog.text
+    )
 
 
 def follow(process) -> list[str]:

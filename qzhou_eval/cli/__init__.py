@@ -38,6 +38,10 @@ _ENDINGS = {
         "error: the device is out of memory ({error}); what is done is kept",
         EXIT_FAILED_TASKS,
     ),
+    "AcceleratorError": (  # torch's, where a GPU breaks
+        "error: the device failed ({error}); what is done is kept, the same command goes on",
+        EXIT_FAILED_TASKS,
+    ),
     "OSError": ("error: {error}; what is done is kept, the same command goes on", EXIT_BAD_INPUT),
     "KeyboardInterrupt": ("interrupted; the same command goes on where this one stopped", EXIT_INTERRUPTED),
 }
@@ -57,7 +61,7 @@ def guarded(command: Callable[[], int]) -> int:
         if not known:
             raise
         words, code = _ENDINGS[known[0]]
-        print(words.format(error=error), file=sys.stderr)
+        print(words.format(error=next(iter(str(error).splitlines()), "")), file=sys.stderr)
         return code
 
 

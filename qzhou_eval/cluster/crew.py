@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from qzhou_eval.cluster.places import Places
 from qzhou_eval.cluster.queue import Batch, Queue
-from qzhou_eval.cluster.worker import Opened, Worker
+from qzhou_eval.cluster.worker import CannotLoad, Opened, Worker
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batches import plan
 from qzhou_eval.shards import EncodeError, Step
@@ -20,6 +20,7 @@ from qzhou_eval.store import Store
 log = logging.getLogger(__name__)
 
 AHEAD = 2  # units that a worker has: one it works on, one that waits for it
+DEATHS_FOR_EACH = 10  # in a row, without a unit finished, for each worker; then something is wrong with all
 LOST_STARTS = 3  # workers in a row that died while they loaded the model
 QUIET_SECONDS = 60  # before one says what is waited for
 SHARED_FOLDER_SECONDS = 60  # until a network folder shows what another machine wrote
@@ -68,7 +69,7 @@ class Crew:
         log.info("starting %d workers with Ray", places.workers)
         self.devices = places.workers
         self._noted: dict[str, dict] = {}
-        self._lost_starts = 0
+        self._lost_starts = self._deaths_in_a_row = 0
         self._waiting: dict[object, tuple[_Member, list[Batch] | None]] = {}
         kind = ray.remote(max_restarts=0, max_task_retries=0, **places.options)(Worker)
         self._start_actor = lambda: kind.remote(open_encoder, identity, fingerprint, store_dir)
@@ -145,12 +146,15 @@ class Crew:
         member, unit = self._waiting.pop(ready[0])
         try:
             answer = ray.get(ready[0])
-        except RayActorError as error:
-            return self._replace(member, job, str(error).splitlines()[0])
-        except RayTaskError as error:
+        except RayTaskError as error:  # the worker lives, and says what is wrong
             if unit is not None:
                 member.units.remove(unit)
-            raise error.cause from None
+            if not isinstance(error.cause, CannotLoad):
+                raise error.cause from None
+            self._leave_out(member, str(error.cause))
+            return []
+        except RayError as error:
+            return self._replace(member, job, error)
         if unit is None:
             self._lost_starts = 0
             member.opened = answer
@@ -158,19 +162,27 @@ class Crew:
             self._noted[answer.host] = answer.made_with
             log.info("worker on %s, process %d: model loaded", answer.host, answer.process)
             return []
+        self._deaths_in_a_row = 0
         member.units.remove(unit)
         steps, self._noted[member.opened.host] = answer
         rows = job.rows(unit)
         return [Step([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in steps]
 
-    def _replace(self, dead: _Member, job: _Job | None, reason: str) -> list[Step]:
+    def _replace(self, dead: _Member, job: _Job | None, error: RayError) -> list[Step]:
         """Start another worker for a dead one and put its work back; the steps of what it had still written."""
-        self._members.remove(dead)
-        self._waiting = {ref: told for ref, told in self._waiting.items() if told[0] is not dead}
+        reason = str(error).splitlines()[0]
+        self._dismiss(dead)
         if dead.opened is None:
             self._lost_starts += 1
             if self._lost_starts >= LOST_STARTS:
-                raise BadInput(f"{LOST_STARTS} workers in a row died while they loaded the model ({reason})")
+                self._leave_out(dead, f"{LOST_STARTS} workers in a row died while they loaded the model ({reason})")
+                return []
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row > DEATHS_FOR_EACH * self.devices:
+            raise BadInput(
+                f"{self._deaths_in_a_row} workers died in a row and none finished anything ({reason}); "
+                "what is done is kept, the same command goes on"
+            )
         where = f"on {dead.opened.host}, process {dead.opened.process}" if dead.opened else "that was starting"
         log.warning("the worker %s died; another is started, and its work is given out again", where)
         self._start()
@@ -179,9 +191,28 @@ class Crew:
         job.store.refresh(verify=False)
         written = [unit for unit in dead.units if job.is_stored(unit)]
         lost = [unit for unit in dead.units if unit not in written]
+        died_of_it = not isinstance(error, ActorUnavailableError)  # else the network has
         for place, unit in reversed(list(enumerate(lost))):  # it died of the first, the other had not begun
-            job.queue.give_back(unit, died_of_it=place == 0)
+            job.queue.give_back(unit, died_of_it=died_of_it and place == 0)
         return [job.step(unit) for unit in written]
+
+    def _leave_out(self, member: _Member, reason: str) -> None:
+        """Go on with one worker fewer.
+
+        Raises:
+            BadInput: there is no other.
+        """
+        self._dismiss(member)
+        if not self._members:
+            raise BadInput(reason)
+        log.warning("%s; going on with %d workers", reason, len(self._members))
+
+    def _dismiss(self, member: _Member) -> None:
+        """Forget a worker, and end what may be left of it: it would hold its GPU."""
+        ray.kill(member.actor)
+        if member in self._members:
+            self._members.remove(member)
+        self._waiting = {ref: told for ref, told in self._waiting.items() if told[0] is not member}
 
 
 def _wait_for(keys: list[bytes], store: Store) -> None:

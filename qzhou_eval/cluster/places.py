@@ -11,8 +11,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to 
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+from ray.exceptions import RayError
 
 from qzhou_eval.errors import BadInput
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def connect(address: str | None, workers: int | None) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**where, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"--ray {address}: {reason}; if it wants a token, set RAY_AUTH_MODE=token") from None
     finally:
@@ -60,8 +63,11 @@ def _check_address(address: str | None) -> None:
 
 
 def device_of_cluster() -> str:
-    """``cuda`` if the cluster has GPUs, else ``cpu``."""
-    return "cuda" if ray.cluster_resources().get("GPU") else "cpu"
+    """``cuda`` if the cluster has GPUs, else ``cpu``, which is said: nodes with GPUs may only be late."""
+    if ray.cluster_resources().get("GPU"):
+        return "cuda"
+    log.warning("the cluster has no GPU (yet): encoding on its CPUs; --device cuda would refuse that")
+    return "cpu"
 
 
 def find_places(device: str, workers: int | None) -> Places:
@@ -73,7 +79,9 @@ def find_places(device: str, workers: int | None) -> Places:
     total = ray.cluster_resources()
     if device == "cuda":
         found = int(total.get("GPU", 0))
-        if not 1 <= (workers or found) <= found:
+        if not found:
+            raise BadInput("--device cuda: Ray finds no GPU (yet)")
+        if (workers or found) > found:
             raise BadInput(f"--workers {workers}: there are {found} GPUs; each worker needs one")
         return Places(workers or found, {"num_gpus": 1, "scheduling_strategy": "SPREAD"})
     cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -81,5 +89,5 @@ def find_places(device: str, workers: int | None) -> Places:
     workers = workers or len(cores)
     if workers > sum(cores):
         raise BadInput(f"--workers {workers}: there are {sum(cores)} cores; each worker needs one")
-    share = min(sum(cores) // workers, *cores)
+    share = max(size for size in range(1, max(cores) + 1) if sum(count // size for count in cores) >= workers)
     return Places(workers, {"num_cpus": share, "scheduling_strategy": "SPREAD"})

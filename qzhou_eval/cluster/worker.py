@@ -3,13 +3,18 @@
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.shards import Step, write_shards
+from qzhou_eval.shards import EncodeError, Step, write_shards
 from qzhou_eval.store import Store
+
+
+class CannotLoad(RuntimeError):
+    """The model cannot be loaded on this machine; on others it may."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,15 @@ class Worker:
         """Load the model.
 
         Raises:
-            BadInput: it cannot be loaded here, or its files are not those that the run started from.
+            BadInput: its files are not those that the run started from.
+            CannotLoad: no memory, a broken device, or no such folder on this machine.
         """
         host = platform.node()
         try:
             self._encoder = encoder = self._open_encoder()
             found = encoder.settings.identity(replace(encoder.checkpoint), encoder.profile)  # digests of this machine
-        except BadInput as error:
-            raise BadInput(f"worker on {host}: {error}") from None
-        except (OSError, RuntimeError) as error:
-            raise BadInput(f"worker on {host}: cannot load the model ({str(error).splitlines()[0]})") from None
+        except (BadInput, OSError, RuntimeError) as error:
+            raise CannotLoad(f"worker on {host}: cannot load the model ({str(error).splitlines()[0]})") from None
         if differ := [name for name, value in self._identity.items() if found[name] != value]:
             raise BadInput(
                 f"worker on {host}: {encoder.checkpoint.folder} differs there in {', '.join(differ)}; "
@@ -66,10 +70,17 @@ class Worker:
         Raises:
             BadInput: this machine does not see the run's store.
             EncodeError: vectors that cannot be used.
+        Whatever else goes wrong (a broken device, say) ends this process, so that another takes its place.
         """
         if not (self._store.folder / "settings.json").is_file():
             raise BadInput(
                 f"worker on {platform.node()}: no store in {self._store.folder}; "
                 "give a --store_dir that all machines share"
             )
-        return list(write_shards(self._encoder, keys, tokenized, self._store)), self._encoder.made_with
+        try:
+            return list(write_shards(self._encoder, keys, tokenized, self._store)), self._encoder.made_with
+        except (BadInput, EncodeError, OSError):
+            raise
+        except Exception as error:
+            print(f"worker on {platform.node()}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            os._exit(1)

@@ -167,8 +167,10 @@ def _alone_in(root: Path) -> Iterator[None]:
     with (staging / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise BadInput(f"--to {root}: another fetch into it is under way") from None
+        except OSError:
+            log.warning("%s: no locks on this file system; see that no other fetch is under way", root)
         try:
             yield
         finally:

@@ -94,8 +94,8 @@ def _listed(entry) -> Listed:
     Raises:
         Failed: not what ModelScope's protocol has there.
     """
-    if not isinstance(entry.path, str) or not entry.path:
-        raise Failed("lists a file without a name")
+    if not isinstance(entry.path, str) or not entry.path or type(entry.size) is not int:
+        raise Failed("lists a file without a name or a size")
     if not isinstance(entry.sha256, str) or len(entry.sha256) != 64 or set(entry.sha256) - set(string.hexdigits):
         raise Failed(f"lists {entry.path!r} without a SHA-256; nothing of it is used")
     return Listed(entry.path, entry.size, entry.sha256.lower(), "")
