@@ -329,7 +329,7 @@ def test_on_tie_heavy_vectors_scores_stay_within_what_mtebs_chunk_sizes_give():
     mteb_task.dataset["default"][split := task.splits[0]] = data
     encoder = Arrays(queries, documents)
     how = {"normalize": True, "encode_kwargs": current.ENCODE_OPTIONS}
-    ours = ranking.evaluate(mteb_task, split, encoder, (6, 12), **how)
+    ours, _ = ranking.evaluate(mteb_task, split, encoder, (6, 12), **how)
     widest = 0
     for dim in (6, 12):
         cut = [v[:, :dim] / np.linalg.norm(v[:, :dim], axis=1, keepdims=True) for v in (queries, documents)]
