@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 from qzhou_eval.files import write_text
-from qzhou_eval.gate.baseline import Baseline, read_baseline, write_baseline
+from qzhou_eval.gate.baseline import Baseline, Result, read_baseline, write_baseline
 from qzhou_eval.gate.judge import judge
 from qzhou_eval.gate.like import Pair, beside, pairs, restated
 from qzhou_eval.gate.measure import Measured, measure
@@ -93,7 +93,7 @@ def _notes(baseline: Baseline, runs: list[Measured], found: list[Pair]) -> list[
     return list(dict.fromkeys([*notes, *(note for pair in found for note in restated(pair))]))
 
 
-def _has_probe(base) -> bool:
+def _has_probe(base: Result) -> bool:
     return all(task.probe for task in base.tasks.values())
 
 

@@ -52,10 +52,12 @@ def beside(baseline: Baseline, runs: list[Measured]) -> list[str]:
         if base is None:
             found.append(run.label)
             continue
-        found += [f"{task} of {run.label}" for task in run.tasks if task not in base.tasks]
-        known = {dim for task in base.tasks.values() for dim in task.scores}
-        dims = sorted({dim for task in run.tasks.values() for dim in task.scores} - known)
-        found += [f"dim {dim} of {run.label}" for dim in dims]
+        further: dict[str, list[str]] = {}
+        for task, ours in run.tasks.items():
+            known = base.tasks[task].scores if task in base.tasks else {}
+            if dims := ", ".join(str(dim) for dim in ours.scores if dim not in known):
+                further.setdefault(dims, []).append(task)
+        found += [f"{run.label}: {_listed(tasks)} at dim {dims}" for dims, tasks in further.items()]
     return found
 
 

@@ -1,5 +1,6 @@
 """A results folder -> what the gate looks at, grouped by model and setting. Reads and groups; judges nothing."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def _measured(folder: Path, model: str, experiment: tuple, group: list[Noted], s
     for task in all_tasks():
         if holders := [noted for noted in group if task in noted.tasks]:
             tasks[task] = _task(folder, task, holders, score_profile)
-    settings = _the_same(folder, name, [_settings(noted.entry) | {"score_profile": score_profile} for noted in group])
-    return Measured(folder, model, dict(experiment), settings, _made_from(group), tasks)
+    with _as_noted(folder):
+        several = [_settings(noted.entry) | {"score_profile": score_profile} for noted in group]
+        made_from = _made_from(group)
+    return Measured(folder, model, dict(experiment), _the_same(folder, name, several), made_from, tasks)
 
 
 def _task(folder: Path, task: str, holders: list[Noted], score_profile: str) -> MeasuredTask:
@@ -83,8 +86,11 @@ def _task(folder: Path, task: str, holders: list[Noted], score_profile: str) -> 
             counted = ", ".join(counted_splits(task, score_profile))
             raise BadInput(f"{noted.path(task)}: not all of its splits ({counted}) are there; run the evaluation again")
         scores[noted.variant.dim] = 100 * score
-    settings = _the_same(folder, task, [_task_settings(noted.tasks[task]) for noted in holders])
-    return MeasuredTask(settings, scores, {noted.variant.dim: noted.items(task) for noted in holders})
+    with _as_noted(folder):
+        several = [_task_settings(noted.tasks[task]) for noted in holders]
+    return MeasuredTask(
+        _the_same(folder, task, several), scores, {noted.variant.dim: noted.items(task) for noted in holders}
+    )
 
 
 def _the_same(folder: Path, what: str, several: list[dict]) -> dict:
@@ -94,6 +100,15 @@ def _the_same(folder: Path, what: str, several: list[dict]) -> dict:
             if other[field] != value:
                 raise BadInput(f"{folder}: mixed: {what} has {field} {value} and {other[field]} at other dimensions")
     return several[0]
+
+
+@contextmanager
+def _as_noted(folder: Path):
+    """A manifest without what every run notes is damaged."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{folder / 'manifest.json'}: damaged ({error!r}); remove it to evaluate again") from None
 
 
 def _settings(entry: dict) -> dict[str, object]:
