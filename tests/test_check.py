@@ -2,16 +2,21 @@
 
 import base64
 import json
+import re
+import shlex
 import shutil
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import yaml
 from comparing import BAD, edited
 from safetensors.numpy import load_file
 from scipy import stats
 
 from qzhou_eval import cli
+from qzhou_eval.cli import _parser
 from qzhou_eval.compare.verdicts import TOLERANCE
 from qzhou_eval.gate.judge import Row, lowest_cosine
 from qzhou_eval.gate.write import Checked, console, junit, markdown
@@ -522,3 +527,20 @@ def test_the_packaged_baseline_is_of_the_whole_miniature():
         assert sorted(result["tasks"]) == sorted(mini)
         assert all(len(task["scores"]) == dims[result["model"]] for task in result["tasks"].values())
         assert all(task["probe"] for task in result["tasks"].values())
+
+
+def test_the_documented_workflow_is_yaml_whose_commands_have_these_flags():
+    page = (Path(__file__).parents[1] / "docs" / "ci.md").read_text("utf-8")
+    (workflow,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    steps = yaml.safe_load(workflow)["jobs"]["gate"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL):
+        commands += [line.split("#")[0].strip() for line in block.splitlines()]
+    starts = {".venv/bin/qzhou-eval": [], "./run_benchmark_cmteb.sh": ["run"]}
+    parsed = [
+        _parser().parse_args([*verb, *shlex.split(command)[1:]]).command
+        for command in commands
+        for start, verb in starts.items()
+        if command.startswith(start)
+    ]
+    assert len(parsed) == 8

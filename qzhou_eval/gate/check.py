@@ -71,7 +71,8 @@ def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Ma
         baseline = widened(baseline, [[pair.run for pair in matched] for matched in found], tolerances)
     write_baseline(file, baseline)
     tasks = [task for base in baseline.results for task in base.tasks.values()]
-    print(f"written: {file}: {sum(len(task.scores) for task in tasks)} scores of {len(baseline.results)} settings")
+    scores = sum(len(task.scores) for task in tasks)
+    print(f"written: {file}: {scores} scores; models and settings: {len(baseline.results)}")
     if others:
         rows = [row for matched in found for row in judge(matched, {}, 1.0)]
         cosine = min((row.cosine for row in rows if row.cosine is not None), default=None)

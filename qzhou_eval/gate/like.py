@@ -64,7 +64,7 @@ def beside(baseline: Baseline, runs: list[Measured]) -> list[str]:
 def restated(pair: Pair) -> list[str]:
     """What a run was made from, where the baseline was made from something else."""
     return [
-        f"{name} is {_shown(ours)[:40]}, the baseline's {_shown(theirs)[:40]}"
+        f"{name} is {_shown(ours)}, the baseline's {_shown(theirs)}"
         for name, theirs in pair.base.made_from.items()
         if (ours := pair.run.made_from.get(name)) != theirs
     ]

@@ -19,6 +19,7 @@ _OF_PROFILE = {  # what a refusal calls it -> the profile's field
     "empty_text": "empty_text",
     "end_token": "end_token",
 }
+_SHORT = 12  # hex digits of a digest, enough to tell two apart
 _OF_RECORD = ("metric", "splits", "data", "mteb", "scikit_learn")
 
 
@@ -137,12 +138,12 @@ def _made_from(group: list[Noted]) -> dict[str, str | None]:
     model = group[0].entry["provenance"].get("model", {})
     return {
         "revision": group[0].variant.revision,
-        "weights": model.get("weights_sha256"),
-        "tokenizer": model.get("tokenizer_sha256"),
-        "code": _joined((made.get("code") or {}).get("commit") for made in tasks),
-        "machine": _joined(one.get("gpu") or one.get("cpu") for one in hardware),
+        "weights": _joined([model.get("weights_sha256")], _SHORT),
+        "tokenizer": _joined([model.get("tokenizer_sha256")], _SHORT),
+        "code": _joined([(made.get("code") or {}).get("commit") for made in tasks], _SHORT),
+        "machine": _joined([one.get("gpu") or one.get("cpu") for one in hardware]),
     }
 
 
-def _joined(values) -> str | None:
-    return " and ".join(sorted({value for value in values if value})) or None
+def _joined(values: list[str | None], length: int | None = None) -> str | None:
+    return " and ".join(sorted({value[:length] for value in values if value})) or None
