@@ -26,10 +26,8 @@ _KINDS = {
 _ROUNDED = 1.1e-5  # mteb rounds rank metrics to five decimals
 
 
-def items_of(
-    task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, list[dict]], probe: dict[str, np.ndarray]
-) -> Items | None:
-    """The items of one result, if they give its main score in every split; if not, the log says so."""
+def items_of(task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, list[dict]]) -> Items | None:
+    """The items of one result, no probe yet, if they give its main score in every split; if not, the log says so."""
     statistic, unit = _KINDS[task.type]
     for split, rows in result.items():
         found = splits[split]
@@ -37,7 +35,7 @@ def items_of(
         if alone is None or not abs(alone - rows[0]["main_score"]) < _ROUNDED:
             log.warning("%s: its items do not give its score on %s; it has no error bars", task.name, split)
             return None
-    return Items(statistic, unit, dict(splits), probe)
+    return Items(statistic, unit, dict(splits), {})
 
 
 class Listener:
