@@ -20,6 +20,7 @@ from qzhou_eval.cli import _parser
 from qzhou_eval.compare.verdicts import TOLERANCE
 from qzhou_eval.gate.judge import Row, lowest_cosine
 from qzhou_eval.gate.write import Checked, console, junit, markdown
+from qzhou_eval.noted import Noted
 from qzhou_eval.results import _sha256
 from qzhou_eval.smoke.__main__ import CHECKPOINT
 from qzhou_eval.tasks import TYPES, all_tasks
@@ -280,6 +281,39 @@ def test_several_unlike_settings_are_all_named_in_one_line(check, finished, tmp_
     assert err.count("the baseline has") == 3 and "(" not in err.split("mteb is")[1]  # of all tasks: none is named
 
 
+def filed(source, copy, dims=DIMS, revision=None, **settings):
+    """Results copied to where other settings, or another revision at some dimensions, file them; others stay there."""
+    path = copy / "manifest.json"
+    variants = json.loads(path.read_text())["variants"] if path.exists() else {}
+    for place, entry in json.loads((source / "manifest.json").read_text())["variants"].items():
+        variant = entry["variant"]
+        if variant["dim"] in dims:
+            variant |= settings | ({"revision": revision} if revision else {})
+            variant["experiment"] += [[name, value] for name, value in settings.items()]
+        moved = Noted(copy, entry).variant.folder
+        shutil.copytree(source / place, copy / moved, ignore=shutil.ignore_patterns("experiments"), dirs_exist_ok=True)
+        variants[moved] = entry
+    path.write_text(json.dumps({"format": 1, "variants": variants}))
+    return copy
+
+
+def test_a_setting_that_is_not_there_is_held_against_the_closest(check, finished, tmp_path):
+    short, file = filed(finished, tmp_path / "short", max_length=512), tmp_path / "two.json"
+    two = filed(finished, filed(finished, tmp_path / "two", max_length=512))
+    assert cli.main(["check", str(two), "--baseline", str(file), "--update-baseline"]) == 0
+    other = filed(finished, filed(finished, tmp_path / "other", max_length=512), dtype="fp8")
+    code, _, err, _ = check(results=other, against=file)
+    assert code == BAD and err.strip().endswith("two.json: local/tiny: dtype is fp8, the baseline has bfloat16")
+    code, _, err, _ = check(results=finished, against=file)
+    assert code == BAD and err.strip().endswith("two.json: local/tiny (max_length 512): not there")
+    code, _, err, _ = check(results=short)
+    assert code == BAD and err.strip().endswith("b.json: max_length is 512, the baseline has 1024")
+    code, _, err, _ = check(results=filed(finished, tmp_path / "renamed", model="local/big"))
+    assert code == BAD and err.strip().endswith("b.json: model is local/big, the baseline has local/tiny")
+    code, out, err, _ = check(results=two)
+    assert (code, err) == (0, "") and "note: not in the baseline, not judged: local/tiny (max_length 512)" in out
+
+
 @pytest.mark.parametrize(
     ("where", "said"),
     [
@@ -304,28 +338,13 @@ def test_what_is_under_test_is_stated_and_not_refused(*, where, said, check, fin
     assert said.removeprefix("note: ") in (tmp_path / "s.md").read_text("utf-8")
 
 
-def rename_revision(finished, copy, revision, dims=DIMS):
-    """A copy whose results at some dimensions are another revision's."""
-    shutil.copytree(finished, copy)
-    content = json.loads((copy / "manifest.json").read_text())
-    variants = {}
-    for place, entry in content["variants"].items():
-        moved = place
-        if entry["variant"]["dim"] in dims:
-            moved = place.replace(entry["variant"]["revision"], revision)
-            (copy / moved).mkdir(parents=True, exist_ok=True)
-            for file in [path for path in (copy / place).iterdir() if path.is_file()]:
-                file.rename(copy / moved / file.name)
-            entry["variant"]["revision"] = revision
-        variants[moved] = entry
-    (copy / "manifest.json").write_text(json.dumps({"format": 1, "variants": variants}))
-    return copy
-
-
 def test_another_revision_is_under_test_but_two_do_not_mix(check, finished, tmp_path):
-    code, out, err, _ = check(results=rename_revision(finished, tmp_path / "new", "newer"))
+    code, out, err, _ = check(results=filed(finished, tmp_path / "new", revision="newer"))
     assert (code, err) == (0, "") and "note: revision is newer, the baseline's local-" in out
-    code, _, err, _ = check(results=rename_revision(finished, tmp_path / "two", "newer", dims=(16,)))
+    code, _, err, _ = check(results=filed(finished, tmp_path / "two", dims=(16,), revision="newer"))
+    assert code == BAD and "mixed: local/tiny at the revisions local-" in err and " and newer" in err
+    mixed = filed(finished, filed(finished, tmp_path / "settings"), revision="newer", max_length=512)
+    code, _, err, _ = check(results=mixed)
     assert code == BAD and "mixed: local/tiny at the revisions local-" in err and " and newer" in err
 
 

@@ -68,7 +68,7 @@ class Result(_Strict):
     experiment: dict[str, JsonValue]
     settings: dict[str, JsonValue]
     made_from: dict[str, str | None]
-    tasks: dict[str, TaskBaseline]
+    tasks: dict[str, TaskBaseline] = Field(min_length=1)
 
     @property
     def label(self) -> str:

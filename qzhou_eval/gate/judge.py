@@ -35,7 +35,7 @@ class Row:
 
     @property
     def size(self) -> float:
-        """The difference without its sign, as exact as a baseline's scores are."""
+        """The difference without its sign, as exact as the scores are."""
         return round(abs(self.difference), 6)
 
     @property

@@ -21,7 +21,7 @@ class Pair:
 def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
     """Every setting of the baseline with the run's.
 
-    A setting that the run has not is held against the closest that it has beside, so that what differs gets named.
+    A setting that the run lacks is held against the closest that it has beside, so that what differs gets named.
 
     Args:
         name: the baseline's, for the message.
@@ -32,9 +32,11 @@ def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
     of_key = {(run.model, _key(run.experiment)): run for run in runs}
     keys = [(base.model, _key(base.experiment)) for base in baseline.results]
     spare = [run for key, run in of_key.items() if key not in keys]
+    lacking = [base for base, key in zip(baseline.results, keys, strict=True) if key not in of_key]
+    closest = iter(_closest(lacking, spare))
     found: dict[str, list[str]] = {}
     for base, key in zip(baseline.results, keys, strict=True):
-        for sentence in _unlike(base, of_key[key]) if key in of_key else _closest(base, spare):
+        for sentence in _unlike(base, of_key[key]) if key in of_key else next(closest):
             found.setdefault(sentence, []).append(base.label)
     if found:
         several = len(baseline.results)
@@ -74,10 +76,21 @@ def _key(experiment: dict) -> tuple:
     return tuple(sorted((name, str(value)) for name, value in experiment.items()))
 
 
-def _closest(base: Result, spare: list[Measured]) -> list[str]:
-    """How the run's closest other setting differs."""
-    sentences = [list(_unlike(base, run)) or ["filed under another experiment"] for run in spare]
-    return min(sentences, key=len, default=["not there"])
+def _closest(lacking: list[Result], spare: list[Measured]) -> list[list[str]]:
+    """For each setting that is lacking, how a spare one of the same model differs; each spare one stands for one."""
+    unlike = {
+        (one, other): list(_unlike(base, run)) or ["filed under another experiment"]
+        for one, base in enumerate(lacking)
+        for other, run in enumerate(spare)
+        if run.model == base.model or len(lacking) == 1  # one alone may have been renamed
+    }
+    found: dict[int, list[str]] = {}
+    taken = set()
+    for one, other in sorted(unlike, key=lambda pair: len(unlike[pair])):
+        if one not in found and other not in taken:
+            found[one] = unlike[one, other]
+            taken.add(other)
+    return [found.get(one, ["not there"]) for one in range(len(lacking))]
 
 
 def _unlike(base: Result, run: Measured) -> Iterator[str]:

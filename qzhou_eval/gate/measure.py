@@ -25,7 +25,8 @@ _OF_RECORD = ("metric", "splits", "data", "mteb", "scikit_learn")
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """One task under one setting: scores (0 to 100) and items by dimension; None where none were kept."""
+    """One task under one setting: scores (0 to 100, six decimals) and items by dimension; None where none
+    were kept."""
 
     settings: dict[str, object]
     scores: dict[int, float]
@@ -55,8 +56,12 @@ def measure(folder: Path, score_profile: str) -> list[Measured]:
         BadInput: no results, a missing, changed or unfinished one, or results that do not belong together.
     """
     groups: dict[tuple, list[Noted]] = {}
+    revisions: dict[str, str] = {}
     for noted in read_noted(folder):
         variant = noted.variant
+        if (known := revisions.setdefault(variant.model, variant.revision)) != variant.revision:
+            several = " and ".join(sorted([known, variant.revision]))
+            raise BadInput(f"{folder}: mixed: {variant.model} at the revisions {several}; give a folder with one")
         experiment = tuple((key, value) for key, value in variant.experiment if key != "dim")
         groups.setdefault((variant.model, experiment), []).append(noted)
     found = [_measured(folder, *key, group, score_profile) for key, group in groups.items()]
@@ -64,10 +69,6 @@ def measure(folder: Path, score_profile: str) -> list[Measured]:
 
 
 def _measured(folder: Path, model: str, experiment: tuple, group: list[Noted], score_profile: str) -> Measured:
-    name = label(model, dict(experiment))
-    revisions = sorted({noted.variant.revision for noted in group})
-    if len(revisions) > 1:
-        raise BadInput(f"{folder}: mixed: {name} at the revisions {' and '.join(revisions)}; give a folder with one")
     group = sorted(group, key=lambda noted: noted.variant.dim)
     tasks = {}
     for task in all_tasks():
@@ -76,7 +77,9 @@ def _measured(folder: Path, model: str, experiment: tuple, group: list[Noted], s
     with _as_noted(folder):
         several = [_settings(noted.entry) | {"score_profile": score_profile} for noted in group]
         made_from = _made_from(group)
-    return Measured(folder, model, dict(experiment), _the_same(folder, name, several), made_from, tasks)
+    return Measured(
+        folder, model, dict(experiment), _the_same(folder, label(model, dict(experiment)), several), made_from, tasks
+    )
 
 
 def _task(folder: Path, task: str, holders: list[Noted], score_profile: str) -> MeasuredTask:
@@ -86,7 +89,7 @@ def _task(folder: Path, task: str, holders: list[Noted], score_profile: str) -> 
         if score is None:
             counted = ", ".join(counted_splits(task, score_profile))
             raise BadInput(f"{noted.path(task)}: not all of its splits ({counted}) are there; run the evaluation again")
-        scores[noted.variant.dim] = 100 * score
+        scores[noted.variant.dim] = round(100 * score, 6)
     with _as_noted(folder):
         several = [_task_settings(noted.tasks[task]) for noted in holders]
     return MeasuredTask(

@@ -61,7 +61,7 @@ def _task(name: str, task: MeasuredTask, score_profile: str, tolerances: Toleran
     widest = task.items[max(task.scores)]
     return TaskBaseline(
         settings=task.settings,
-        scores={dim: round(score, 6) for dim, score in task.scores.items()},
+        scores=task.scores,
         spread=spread,
         between_runs=None,
         tolerance=_tolerance(name, spread, None, tolerances),

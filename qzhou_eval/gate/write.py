@@ -13,6 +13,7 @@ from qzhou_eval.gate.judge import Row, counts, worst_dimensions
 _HEADERS = ("task", "dim", "baseline", "here", "difference", "tolerance", "cosine", "verdict")
 _ALIGN = ("left", *["right"] * 6, "left")
 _NAME = "qzhou-eval check"
+_LEGEND = "OK is within the tolerance, DRIFT within three times, FAIL beyond, or vectors that point elsewhere."
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,14 @@ def markdown(checked: Checked) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_LEGEND = "OK is within the tolerance, DRIFT within three times, FAIL beyond, or vectors that point elsewhere."
-
-
 def junit(checked: Checked) -> str:
     """A test case for each setting, task and dimension; failures and drifts with their figures."""
     suite, root = _suite(len(checked.rows), sum(map(checked.fails, checked.rows)), 0)
     for row in checked.rows:
         case = _case(suite, row.setting, f"{row.task}, dim {row.dim}")
         if checked.fails(row):
-            ET.SubElement(case, "failure", {"type": row.verdict, "message": _one_line(reason(row))}).text = _figures(
-                row
-            )
+            failure = ET.SubElement(case, "failure", {"type": row.verdict, "message": _one_line(reason(row))})
+            failure.text = _figures(row)
         else:
             ET.SubElement(case, "system-out").text = f"{row.verdict}: {_figures(row)}"
     return _document(root)
