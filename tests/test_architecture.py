@@ -19,7 +19,7 @@ LAYERS = [
     {"fetched"},
     {"fetch"},
     {"profile", "tasks"},
-    {"prompts", "averages"},
+    {"prompts", "averages", "published"},
     {"model"},
     {"store", "results"},
     {"shards"},
