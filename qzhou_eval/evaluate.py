@@ -5,7 +5,7 @@ inside the functions: the main process, which only submits jobs, does without it
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
@@ -62,7 +62,8 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     scores, texts = {}, 0
     scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
     for variant, result, items in scored:
-        _write(job.output_dir / variant.folder, result, items, mteb.meta(variant))
+        probed = items and replace(items, probe=vectors.probe(variant.dim))
+        _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
         texts = texts or vectors.texts  # as of the first dimension: another may ask for them again

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layouts import read_rows, write_rows
 from test_mteb import variant
-from test_sharing import DIMS, REVIEWS, stored, vector
+from test_sharing import DIMS, PROFILE, REVIEWS, stored, vector
 
 from qzhou_eval.adapter import current
 from qzhou_eval.evaluate import EvaluateJob, evaluate
@@ -57,8 +57,10 @@ def test_two_splits_are_kept_apart(tmp_path):
 
 def test_the_probe_is_the_first_vectors_of_each_side_as_stored(tmp_path):
     task = all_tasks()["MiniRetrieval"]
-    source = locate(task, None)
-    _, items = scored(tmp_path, task, source)[DIMS[0]]
+    source, one = locate(task, None), variant(DIMS[0])
+    stored(tmp_path / "store", task, source)
+    evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, (one,)))
+    items = read_items(items_path(tmp_path / one.folder / "MiniRetrieval.json"))
     for side, file in (("query", "queries"), ("document", "corpus")):
         rows = read_rows(source.folder / file / "dev.jsonl")[:PROBE]
         prompts = [f"{row.get('title') or ''} {row['text']}".strip() for row in rows]
@@ -68,9 +70,9 @@ def test_the_probe_is_the_first_vectors_of_each_side_as_stored(tmp_path):
 def test_items_that_do_not_give_the_score_are_not_kept_and_it_is_said(tmp_path, monkeypatch, caplog):
     task = all_tasks()["MiniSTS"]
     source = locate(task, None)
-    vectors = stored(tmp_path / "store", task, source)
+    stored(tmp_path / "store", task, source)
     one = variant(DIMS[0])
-    job = EvaluateJob(task, source, vectors._profile, tmp_path / "store", tmp_path, (one,))
+    job = EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, (one,))
     path = items_path(tmp_path / one.folder / "MiniSTS.json")
     evaluate(job)
     assert read_items(path).statistic == "spearman"

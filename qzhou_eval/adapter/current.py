@@ -97,7 +97,7 @@ def score(
             result = TaskResult.from_task_results(
                 mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
             )
-        yield variant, result, items_of(task, items, result.scores, vectors.probe(variant.dim))
+        yield variant, result, items_of(task, items, result.scores)
 
 
 def _ranked(
@@ -115,7 +115,7 @@ def _ranked(
         scores = {split: by_dim[variant.dim] for split, (by_dim, _) in by_split.items()}
         items = {split: by_query[variant.dim] for split, (_, by_query) in by_split.items()}
         result = TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC))
-        yield variant, result, items_of(task, items, result.scores, vectors.probe(variant.dim))
+        yield variant, result, items_of(task, items, result.scores)
 
 
 def meta(variant: Variant) -> dict:

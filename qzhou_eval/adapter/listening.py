@@ -15,7 +15,7 @@ from qzhou_eval.tasks import Task
 
 log = logging.getLogger(__name__)
 
-_KINDS = {
+KINDS = {
     "Classification": (MEAN, "texts"),
     "Clustering": (MEAN, "sets"),
     "PairClassification": (MAX_ACCURACY, "pairs"),
@@ -26,18 +26,16 @@ _KINDS = {
 _ROUNDED = 1.1e-5  # mteb rounds rank metrics to five decimals
 
 
-def items_of(
-    task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, list[dict]], probe: dict[str, np.ndarray]
-) -> Items | None:
-    """The items of one result, if they give its main score in every split; if not, the log says so."""
-    statistic, unit = _KINDS[task.type]
+def items_of(task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, list[dict]]) -> Items | None:
+    """The items of one result, no probe yet, if they give its main score in every split; if not, the log says so."""
+    statistic, unit = KINDS[task.type]
     for split, rows in result.items():
         found = splits[split]
         alone = None if found is None else value(Items(statistic, unit, {split: found}, {}), [split])
         if alone is None or not abs(alone - rows[0]["main_score"]) < _ROUNDED:
             log.warning("%s: its items do not give its score on %s; it has no error bars", task.name, split)
             return None
-    return Items(statistic, unit, dict(splits), probe)
+    return Items(statistic, unit, dict(splits), {})
 
 
 class Listener:
