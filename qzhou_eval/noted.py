@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
@@ -105,7 +105,7 @@ def _read_variant(manifest: Manifest, place: str) -> Noted:
         check_place(found.variant.folder, found.tasks)
         if found.variant.folder != place:
             raise ValueError(f"{found.variant.folder} noted in {place}")
-        if not all(made["sha256"] and Record(**made["record"]) for made in found.tasks.values()):
+        if not all(made["sha256"] and _record(made) for made in found.tasks.values()):
             raise ValueError("a result without its digest")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
@@ -117,6 +117,10 @@ def _read_variant(manifest: Manifest, place: str) -> Noted:
         if found.tasks[task].get("items") and not manifest.items_intact(place, task):
             raise BadInput(f"{items_path(found.path(task))}: missing or changed; run the evaluation again")
     return found
+
+
+def _record(made: dict) -> Record:
+    return Record(**{field.name: made["record"][field.name] for field in fields(Record)})
 
 
 def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:
