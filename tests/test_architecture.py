@@ -31,6 +31,7 @@ LAYERS = [
     {"evaluate"},
     {"pipeline", "dry_run", "show", "report", "verify"},
     {"compare", "export"},
+    {"gate"},
     {"cli"},
     {"smoke"},
 ]
@@ -84,6 +85,7 @@ def test_imports_point_backwards():
         ("import qzhou_eval.report.placement", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.report.write", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.compare.write, qzhou_eval.export", ["mteb", "torch", "transformers", "datasets"]),
+        ("import qzhou_eval.gate.check", ["mteb", "torch", "transformers", "datasets", "pandas"]),
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
         (KEPT, ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
