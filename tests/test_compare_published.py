@@ -39,9 +39,6 @@ def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **vari
         task = all_tasks()[task_name]
         by = (shift or {}).get(task_name, 0)
         rows = {split: [{"main_score": splits[split] + by}] for split in task.splits}
-        path = folder / one.folder / f"{task_name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"scores": rows}))
         record = Record(
             type=task.type,
             metric=task.card_metric or task.metric,
@@ -50,6 +47,10 @@ def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **vari
             mteb="1.38.30",
             scikit_learn="1.7.2",
         )
+        path = folder / one.folder / f"{task_name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        says = {"task_name": task_name, "mteb_version": record.mteb, "dataset_revision": record.data}
+        path.write_text(json.dumps(says | {"scores": rows}))
         counts = {"instruction": PROFILE.tasks[task_name].model_dump()}
         Manifest(folder).add([one], task_name, record, counts, template["provenance"])
     return folder
