@@ -94,9 +94,9 @@ def read_noted(folder: Path) -> Iterator[Noted]:
     variants = manifest.content["variants"]
     if not variants:
         raise BadInput(f"{folder}: no results there")
-    _warn_of_others(folder, variants)
     for place in variants:
         yield _read_variant(manifest, place)
+    _warn_of_others(folder, variants)  # last: what is refused gets its one line alone
 
 
 def _read_variant(manifest: Manifest, place: str) -> Noted:
