@@ -94,9 +94,9 @@ def read_noted(folder: Path) -> Iterator[Noted]:
     variants = manifest.content["variants"]
     if not variants:
         raise BadInput(f"{folder}: no results there")
-    _warn_of_others(folder, variants)
     for place in variants:
         yield _read_variant(manifest, place)
+    _warn_of_others(folder, variants)  # last: what is refused gets its one line alone
 
 
 def _read_variant(manifest: Manifest, place: str) -> Noted:
@@ -162,8 +162,9 @@ def _check_together(first: Noted, other: Noted) -> None:
     unlike = [name for name in ours if ours[name] != theirs[name]]
     if unlike:
         raise BadInput(f"{other.place}: made with another {', '.join(unlike)} than {first.place}; report them apart")
-    for task in first.tasks.keys() & other.tasks.keys():
-        raise BadInput(f"{other.path(task)}: was already read from another folder, {first.place}; give one of them")
+    twice = [task for task in other.tasks if task in first.tasks]
+    if twice:
+        raise BadInput(f"{other.path(twice[0])}: was already read from another folder, {first.place}; give one of them")
 
 
 def _check_libraries(several: list[Noted]) -> None:

@@ -232,7 +232,7 @@ INVOCATIONS = [
             "other-split": "STSB.json: its splits: ['validation'], the manifest's: ['test']",
             "two-mtebs": "STSB.json: scored by mteb 2.1.0, most results beside it by 2.",
             "two-scikits": "T2Reranking.json: scored by scikit_learn 1.7.2, most results beside it by 1.8",
-            "finished finished": "STSB.json: was already read from another folder",
+            "finished finished": ".json: was already read from another folder, finished/results/local__tiny",
             "finished other-weights": "made with another fingerprint than finished/results/local__tiny",
             "finished cut-result": "cut-result/results/local__tiny",
             "cut-result finished": "STSB.json: missing or changed",

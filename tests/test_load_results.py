@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from test_mteb import WIDTH, variant
+from written import result_json
 
 from qzhou_eval import load_results
 from qzhou_eval.errors import BadInput
@@ -32,8 +33,7 @@ def put(output, one, name, scores):
     record = record_for(all_tasks()[name], "local-1")
     path = output / one.folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    says = {"task_name": name, "mteb_version": record.mteb, "dataset_revision": record.data}
-    path.write_text(json.dumps(says | {"scores": {split: [{"main_score": s}] for split, s in scores.items()}}))
+    path.write_text(result_json(name, record, scores))
     Manifest(output).add([one], name, record, {}, {})
 
 

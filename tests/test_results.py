@@ -1,6 +1,5 @@
 """The manifest: a result counts only as what it was noted for; two variants never share a folder's means."""
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -8,6 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 from test_mteb import WIDTH, variant
+from written import result_json
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.read import read_scores
@@ -23,8 +23,7 @@ def put(output, one, task, score):
     path = output / one.folder / f"{task.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     record = record_for(task, "local-1")
-    says = {"task_name": task.name, "mteb_version": record.mteb, "dataset_revision": record.data}
-    path.write_text(json.dumps(says | {"scores": {task.splits[0]: [{"main_score": score}]}}))
+    path.write_text(result_json(task.name, record, {task.splits[0]: score}))
     Manifest(output).add([one], task.name, record, {}, {})
     return path
 
