@@ -25,7 +25,8 @@ from score_drift import PLAIN, VARIANT
 
 from qzhou_eval.adapter.reading import quiet
 from qzhou_eval.evaluate import EvaluateJob, evaluate
-from qzhou_eval.items import items_path, read_items
+from qzhou_eval.items import read_items
+from qzhou_eval.paths import items_path
 from qzhou_eval.statistics.bootstrap import draws
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import all_tasks, locate

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from qzhou_eval.averages import task_score
 from qzhou_eval.files import publish, temporary_in, write_text
-from qzhou_eval.items import Items, items_path, write_items
+from qzhou_eval.items import Items, write_items
+from qzhou_eval.paths import items_path
 from qzhou_eval.profile import Profile
 from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task

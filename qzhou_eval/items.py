@@ -47,11 +47,6 @@ def dense_ranks(values) -> np.ndarray:
     return ranks.reshape(-1).astype(np.min_scalar_type(len(distinct)))
 
 
-def items_path(result: Path) -> Path:
-    """Where the items of a result file lie."""
-    return result.with_suffix(".items.safetensors")
-
-
 def write_items(path: Path, items: Items) -> None:
     """Write items to ``path``, whole or not at all."""
     named = {f"split/{name}": rows for name, rows in items.splits.items()}

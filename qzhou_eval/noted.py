@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.items import Items, items_path, read_items
+from qzhou_eval.items import Items, read_items
+from qzhou_eval.paths import items_path
 from qzhou_eval.results import Manifest, Record, Variant, check_place
 from qzhou_eval.tasks import all_tasks
 

@@ -1,4 +1,4 @@
-"""Where the project's data folders lie, beside the package or inside it; and which names may lead to a file."""
+"""Where the project's data folders lie, and a result's items; and which names may lead to a file."""
 
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +9,11 @@ def data_folder(name: str) -> Path:
     """``task_instructions`` or ``results/published``, wherever the project is installed."""
     packaged = _PACKAGE / "_data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
+
+
+def items_path(result: Path) -> Path:
+    """Where the items of a result file lie."""
+    return result.with_suffix(".items.safetensors")
 
 
 def stays_inside(name: object) -> bool:

@@ -18,8 +18,7 @@ from pathlib import Path
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import alone, write_text
 from qzhou_eval.generation import generation
-from qzhou_eval.items import items_path
-from qzhou_eval.paths import stays_inside
+from qzhou_eval.paths import items_path, stays_inside
 
 DEFAULT_PROFILE = "qzhou-zh"
 

@@ -10,7 +10,8 @@ from test_sharing import DIMS, PROFILE, REVIEWS, stored, vector
 
 from qzhou_eval.adapter import current
 from qzhou_eval.evaluate import EvaluateJob, evaluate
-from qzhou_eval.items import PROBE, items_path, read_items
+from qzhou_eval.items import PROBE, read_items
+from qzhou_eval.paths import items_path
 from qzhou_eval.results import MTEB, SHARED
 from qzhou_eval.statistics.scores import value
 from qzhou_eval.tasks import all_tasks, locate

@@ -19,7 +19,8 @@ from written import result_json
 
 from qzhou_eval import load_results
 from qzhou_eval.errors import BadInput
-from qzhou_eval.items import items_path, read_items
+from qzhou_eval.items import read_items
+from qzhou_eval.paths import items_path
 from qzhou_eval.results import Manifest, record_for
 from qzhou_eval.tasks import all_tasks
 

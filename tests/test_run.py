@@ -20,8 +20,9 @@ import qzhou_eval
 from qzhou_eval import cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
-from qzhou_eval.items import items_path, read_items
+from qzhou_eval.items import read_items
 from qzhou_eval.model.settings import resolve_device
+from qzhou_eval.paths import items_path
 from qzhou_eval.pipeline import parts
 from qzhou_eval.profile import load_profile
 from qzhou_eval.tasks import MINIATURE_DATA, all_tasks

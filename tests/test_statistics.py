@@ -6,7 +6,8 @@ import scipy.stats
 from mteb.abstasks import AbsTaskPairClassification
 
 from qzhou_eval.averages import table_row
-from qzhou_eval.items import MAX_ACCURACY, MEAN, SPEARMAN, Items, dense_ranks, items_path, read_items, write_items
+from qzhou_eval.items import MAX_ACCURACY, MEAN, SPEARMAN, Items, dense_ranks, read_items, write_items
+from qzhou_eval.paths import items_path
 from qzhou_eval.statistics.bootstrap import draws, rng_for
 from qzhou_eval.statistics.intervals import interval, separable
 from qzhou_eval.statistics.scores import counted, value
