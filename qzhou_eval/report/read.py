@@ -3,12 +3,12 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
 from qzhou_eval.errors import BadInput
-from qzhou_eval.noted import read_noted
+from qzhou_eval.noted import Noted, read_noted
 from qzhou_eval.tasks import all_tasks
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,14 @@ def labels(settings: Iterable[Setting]) -> dict[Setting, str]:
 
 @dataclass(frozen=True)
 class Score:
-    """One task's main score, 0 to 100; None if a counted split is missing."""
+    """One task's main score, 0 to 100; None if a counted split is missing. ``noted`` has what it was made from."""
 
     setting: Setting
     dim: int
     width: int
     task: str
     score: float | None
+    noted: Noted = field(repr=False, compare=False)
 
 
 def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
@@ -77,7 +78,7 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
             _warn_if_unlike(noted.place, task, made["record"], made_with.setdefault(key[:2], made["record"]))
             score = task_score(task, noted.main_scores(task), score_profile)
             points = None if score is None else 100 * score
-            scores[key] = Score(setting, variant.dim, variant.width, task, points)
+            scores[key] = Score(setting, variant.dim, variant.width, task, points, noted)
     order = {name: i for i, name in enumerate(all_tasks())}
     return sorted(scores.values(), key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))
 

@@ -1,0 +1,80 @@
+"""The report as one HTML page that needs nothing else: no network, no script. Every string is escaped by Jinja2."""
+
+import math
+import re
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from qzhou_eval.report.contents import Contents, Part
+from qzhou_eval.report.figures import curves, forest
+from qzhou_eval.report.svg import SERIES
+from qzhou_eval.report.values import Cell, Table
+from qzhou_eval.report.words import UNSURE, Words
+
+FOLDER = Path(__file__).parent
+STRONGEST = 62  # per cent of colour in a heat map's cell: text stays readable on it
+_MINUS = re.compile(r"(?<![\w.,-])-(?=[\d.])")
+
+
+def page(contents: Contents, words: Words) -> str:
+    """The whole page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["minus"] = lambda text: _MINUS.sub("\N{MINUS SIGN}", text)
+    drawn = {part.benchmark: _drawings(part, words) for part in contents.parts}
+    return templates.get_template("page.html").render(
+        contents=contents, words=words, drawn=drawn, version=_version(), heat=heat, number=is_number, unsure=UNSURE
+    )
+
+
+def _version() -> str:
+    try:
+        return version("qzhou-eval")
+    except PackageNotFoundError:
+        return ""
+
+
+def _drawings(part: Part, words: Words) -> dict[str, dict[str, str]]:
+    """The part's SVG elements by figure and column or type."""
+    found = {"curves": {}, "forest": {}}
+    mrl = [table for table in part.of("mrl") if table.on_screen][: len(SERIES)]
+    if mrl:
+        costs = {table.model: table for table in part.of("mrl_cost")}
+        found["curves"] = curves(mrl, [costs[table.model] for table in mrl], part.benchmark)
+    for by_task, table in zip(part.of("token_prepending_tasks")[:1], part.of("token_prepending"), strict=False):
+        means = dict(zip(table.columns, table.rows[-1].cells, strict=True))
+        found["forest"] = forest(by_task, means, words, part.benchmark)
+    return found
+
+
+def is_number(value: object) -> bool:
+    """Whether a cell's value is set to the right."""
+    return value is None or isinstance(value, (int, float))
+
+
+def heat(table: Table) -> Callable[[Cell], str] | None:
+    """How much colour a difference's cell gets, in per cent; None if there are no differences.
+
+    The scale ends where 95 % of the differences do, so that a single one does not bleach the others.
+    """
+    sizes = sorted(
+        abs(cell.value) for row in table.rows for cell in row.cells if cell.difference and cell.value is not None
+    )
+    if not sizes or sizes[-1] == 0:
+        return None
+    end = sizes[math.ceil(0.95 * len(sizes)) - 1] or sizes[-1]
+
+    def share(cell: Cell) -> str:
+        if not cell.difference or cell.value is None:
+            return ""
+        return f"{STRONGEST * min(1.0, abs(cell.value) / end):.0f}%"
+
+    return share
