@@ -29,7 +29,7 @@ from mteb.similarity_functions import cos_sim
 from mteb.timing import TimingStack
 from tabulate import tabulate
 
-from qzhou_eval.adapter.ranking import score_dicts
+from qzhou_eval.adapter.ranking import measure
 from qzhou_eval.adapter.reading import quiet
 from qzhou_eval.vectors import cut_and_normalize
 
@@ -122,7 +122,8 @@ def main() -> None:
     data = judged(own, args.documents)
 
     start = time.perf_counter()
-    ours = score_dicts(data, queries, documents, DIMS, k=max(K_VALUES), k_values=K_VALUES, normalize=True)
+    measured = measure(data, queries, documents, DIMS, k=max(K_VALUES), k_values=K_VALUES, normalize=True)
+    ours = {dim: one.score_dict(K_VALUES) for dim, one in measured.items()}
     seconds = time.perf_counter() - start
     theirs = {dim: mtebs(data, queries, documents, dim) for dim in DIMS}
 

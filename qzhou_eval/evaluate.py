@@ -1,15 +1,16 @@
-"""Store -> scores: one task at all dimensions through mteb's own evaluators, one JSON per dimension.
+"""Store -> scores: one task at all dimensions through mteb's own evaluators, one JSON and its items per dimension.
 
 Runs in a worker process; reads the store, writes results, and knows no model. mteb is imported
 inside the functions: the main process, which only submits jobs, does without it.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
 from qzhou_eval.files import publish, temporary_in, write_text
+from qzhou_eval.items import Items, items_path, write_items
 from qzhou_eval.profile import Profile
 from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
@@ -60,17 +61,23 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     mteb_task = mteb.load(job.task, job.source)
     scores, texts = {}, 0
     scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
-    for variant, result in scored:
-        _write(job.output_dir / variant.folder, result, mteb.meta(variant))
+    for variant, result, items in scored:
+        probed = items and replace(items, probe=vectors.probe(variant.dim))
+        _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
         texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
     return Evaluated(scores, texts, vectors.samples)
 
 
-def _write(folder: Path, result, meta: dict) -> None:
+def _write(folder: Path, result, items: Items | None, meta: dict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "model_meta.json", json.dumps(meta, default=str, indent=4))
+    path = folder / f"{result.task_name}.json"
+    if items is None:
+        items_path(path).unlink(missing_ok=True)
+    else:
+        write_items(items_path(path), items)
     with temporary_in(folder) as temporary:
         result.to_disk(temporary)
-        publish(temporary, folder / f"{result.task_name}.json")
+        publish(temporary, path)

@@ -19,5 +19,8 @@ def wanted(run: Run) -> dict[str, list[Variant]]:
         if new:
             todo[task.name] = new
     if stale:
-        log.warning("%d earlier results were made from other data, settings or libraries; evaluated again", stale)
+        log.warning(
+            "%d earlier results were made from other data, settings or libraries, or lack items; evaluated again",
+            stale,
+        )
     return todo

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.items import Items, items_path, read_items
 from qzhou_eval.results import Manifest, Variant, check_place
 from qzhou_eval.tasks import all_tasks
 
@@ -33,6 +34,14 @@ class Noted:
     def path(self, task: str) -> Path:
         """A task's result file."""
         return self.place / f"{task}.json"
+
+    def items(self, task: str) -> Items | None:
+        """What a task's score is made of; None if that was not kept, as under mteb 1.38.30.
+
+        Raises:
+            BadInput: not a whole file of items.
+        """
+        return read_items(items_path(self.path(task))) if self.tasks[task].get("items") else None
 
     def main_scores(self, task: str) -> dict[str, float]:
         """A task's main score, 0 to 1, by split, from mteb's TaskResult JSON.
@@ -69,4 +78,6 @@ def read_noted(folder: Path) -> Iterator[Noted]:
                 raise BadInput(f"{manifest.path}: {task}: no task of this version; remove it there")
             if not manifest.intact(place, task):
                 raise BadInput(f"{found.path(task)}: missing or changed; run the evaluation again")
+            if found.tasks[task].get("items") and not manifest.items_intact(place, task):
+                raise BadInput(f"{items_path(found.path(task))}: missing or changed; run the evaluation again")
         yield found

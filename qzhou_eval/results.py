@@ -2,6 +2,7 @@
 
     D/results/<org__model>/<revision>/<Task>.json                     the profile's own protocol
     D/results/<org__model>/<revision>/experiments/<name>/<Task>.json  anything that changes a score
+    D/results/.../<Task>.items.safetensors                            what each score is made of, for error bars
     D/manifest.json                                                   what each result was made from
 
 The task files are mteb's TaskResult JSON, and D is a cache root that mteb itself can open.
@@ -17,6 +18,7 @@ from pathlib import Path
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import alone, write_text
 from qzhou_eval.generation import generation
+from qzhou_eval.items import items_path
 from qzhou_eval.paths import stays_inside
 
 DEFAULT_PROFILE = "qzhou-zh"
@@ -90,7 +92,15 @@ class Manifest:
 
     def intact(self, place: str, task: str) -> bool:
         """Whether a result file is the one that was noted."""
-        return self.content["variants"][place]["tasks"][task]["sha256"] == _sha256(self.folder / place / f"{task}.json")
+        return self.content["variants"][place]["tasks"][task]["sha256"] == _sha256(self._path(place, task))
+
+    def items_intact(self, place: str, task: str) -> bool:
+        """Whether a result's items are as noted; ones that were not kept, by mteb 1.38.30, are."""
+        noted = self.content["variants"][place]["tasks"][task]
+        return "items" in noted and noted["items"] == _sha256(items_path(self._path(place, task)))
+
+    def _path(self, place: str, task: str) -> Path:
+        return self.folder / place / f"{task}.json"
 
     def _read(self) -> dict:
         try:
@@ -110,7 +120,7 @@ class Manifest:
         entry = self.content["variants"].get(variant.folder, {})
         noted = entry.get("tasks", {}).get(task, {})
         same = entry.get("variant") == _plain(variant) and noted.get("record") == _plain(record)
-        return same and noted.get("sha256") == _sha256(self.folder / variant.folder / f"{task}.json")
+        return same and self.intact(variant.folder, task) and self.items_intact(variant.folder, task)
 
     def has(self, variant: Variant, task: str) -> bool:
         """Whether there was a result of this name, of whatever it was made."""
@@ -130,15 +140,16 @@ class Manifest:
                     self._supersede(variant.folder, [name for name in entry["tasks"] if name != task])
                     entry.clear()
                 entry |= {"variant": _plain(variant), "provenance": provenance, "tasks": entry.get("tasks", {})}
-                digest = _sha256(self.folder / variant.folder / f"{task}.json")
-                entry["tasks"][task] = {"record": _plain(record), "sha256": digest, **counts}
+                path = self._path(variant.folder, task)
+                digests = {"sha256": _sha256(path), "items": _sha256(items_path(path))}
+                entry["tasks"][task] = {"record": _plain(record), **digests, **counts}
             write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
 
     def _supersede(self, place: str, tasks: list[str]) -> None:
         for task in tasks:
-            old = self.folder / place / f"{task}.json"
-            new = self.folder / "superseded" / place / f"{task}.json"
-            if old.is_file():
+            result = self._path(place, task)
+            for old in filter(Path.is_file, (result, items_path(result))):
+                new = self.folder / "superseded" / place / old.name
                 new.parent.mkdir(parents=True, exist_ok=True)
                 old.replace(new)
 

@@ -20,6 +20,7 @@ import qzhou_eval
 from qzhou_eval import cli
 from qzhou_eval.config import dimensions
 from qzhou_eval.errors import BadInput
+from qzhou_eval.items import items_path, read_items
 from qzhou_eval.model.settings import resolve_device
 from qzhou_eval.pipeline import parts
 from qzhou_eval.profile import load_profile
@@ -217,13 +218,24 @@ def test_a_changed_profile_of_the_same_name_is_filed_apart(tiny, first, tmp_path
     assert any("profile_qzhou-zh-mini-" in p.parent.name for p in after.keys() - before.keys())
 
 
-@pytest.mark.parametrize("what", ["result", *(pytest.param(x, marks=pytest.mark.slow) for x in ("swapped", "record"))])
+@pytest.mark.parametrize(
+    "what",
+    ["result", "items", *(pytest.param(x, marks=pytest.mark.slow) for x in ("swapped", "record", "without items"))],
+)
 def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_path, what, caplog):
     output = shutil.copytree(first, tmp_path / "copy")
     path = next(output.glob("results/**/experiments/dim_16__profile*/MiniSTS.json"))
     good = json.loads(path.read_text())["scores"]
     if what == "result":
         path.write_text(path.read_text()[:100])
+    elif what == "items":
+        items_path(path).write_bytes(items_path(path).read_bytes()[:-1])
+    elif what == "without items":  # as a version before them left it
+        items_path(path).unlink()
+        content = manifest(output)
+        for entry in content["variants"].values():
+            entry["tasks"]["MiniSTS"].pop("items")
+        (output / "manifest.json").write_text(json.dumps(content))
     elif what == "swapped":  # whole JSON of another setting, as a kill between result and manifest can leave it
         path.write_text(path.read_text().replace('"main_score": ', '"main_score": 0.9, "old": '))
     else:
@@ -235,6 +247,7 @@ def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_p
     with caplog.at_level(logging.INFO):
         assert cli.main(command(tiny, output, "--dim", "16", tasks=["MiniSTS"])) == 0
     assert json.loads(path.read_text())["scores"] == good
+    assert read_items(items_path(path)).unit == "pairs"
     assert caplog.text.count("earlier results were made from other data") == 1
 
 

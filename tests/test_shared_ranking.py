@@ -254,7 +254,7 @@ def both(task, source, dims, vectors, *, normalize=True) -> dict:
     scores = {}
     for which in ("shared", "mteb"):
         scored = current.score(current.load(task, source), task, source, vectors, variants, evaluators=which)
-        for one, result in scored:
+        for one, result, _ in scored:
             for split, rows in result.scores.items():
                 scores.setdefault((one.dim, split), []).append(rows[0])
     return scores
@@ -301,7 +301,7 @@ def test_a_task_that_goes_its_own_way_is_left_to_mteb(caplog):
 
     own = Own()
     own.dataset, own.data_loaded = current.load(task, locate(task, None)).dataset, True
-    ((_, result),) = current.score(own, task, locate(task, None), Letters(), [variant(8)], evaluators="shared")
+    ((_, result, _),) = current.score(own, task, locate(task, None), Letters(), [variant(8)], evaluators="shared")
     assert result.scores[task.splits[0]][0]["own"] == 1.0
 
 
@@ -329,7 +329,7 @@ def test_on_tie_heavy_vectors_scores_stay_within_what_mtebs_chunk_sizes_give():
     mteb_task.dataset["default"][split := task.splits[0]] = data
     encoder = Arrays(queries, documents)
     how = {"normalize": True, "encode_kwargs": current.ENCODE_OPTIONS}
-    ours = ranking.evaluate(mteb_task, split, encoder, (6, 12), **how)
+    ours, _ = ranking.evaluate(mteb_task, split, encoder, (6, 12), **how)
     widest = 0
     for dim in (6, 12):
         cut = [v[:, :dim] / np.linalg.norm(v[:, :dim], axis=1, keepdims=True) for v in (queries, documents)]

@@ -68,7 +68,7 @@ def stored(folder, task, source) -> TaskVectors:
 def scores(task, source, vectors, evaluators=SHARED) -> dict[int, dict]:
     variants = [variant(dim) for dim in DIMS]
     scored = current.score(current.load(task, source), task, source, vectors, variants, evaluators=evaluators)
-    return {one.dim: result.scores for one, result in scored}
+    return {one.dim: result.scores for one, result, _ in scored}
 
 
 def same(one, two) -> bool:

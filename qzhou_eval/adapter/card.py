@@ -71,8 +71,10 @@ def score(
     variants: Sequence[Variant],
     *,
     evaluators: str,
-) -> Iterator[tuple[Variant, TaskResult]]:
+) -> Iterator[tuple[Variant, TaskResult, None]]:
     """Score ``task`` at each variant; ``evaluators`` is not asked, this mteb always scores by its own code alone.
+
+    Items' scores are not taken from this mteb: the same vectors under the current one have them.
 
     Raises:
         BadInput: a prompt is not in the store, or mteb cannot use the data.
@@ -80,7 +82,7 @@ def score(
     for variant in variants:
         start = time.monotonic()
         by_split = _evaluate(mteb_task, task, source, _Encoder(vectors, dim=variant.dim, normalize=variant.normalize))
-        yield variant, TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start)
+        yield variant, TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start), None
 
 
 def _evaluate(mteb_task: AbsTask, task: Task, source: DataSource, encoder: "_Encoder") -> dict:

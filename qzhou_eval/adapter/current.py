@@ -14,9 +14,11 @@ from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from qzhou_eval.adapter import ranking
+from qzhou_eval.adapter.listening import Listener, items_of
 from qzhou_eval.adapter.reading import check_header, own_arrow_cache, point_at, readable_errors, text_list
 from qzhou_eval.adapter.sharing import CallOrder, columns_read_once, draw_once
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
+from qzhou_eval.items import Items
 from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
 from qzhou_eval.vectors import cut_and_normalize
@@ -70,7 +72,7 @@ def score(
     variants: Sequence[Variant],
     *,
     evaluators: str,
-) -> Iterator[tuple[Variant, TaskResult]]:
+) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
     """Score ``task`` at each variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
 
     Raises:
@@ -80,7 +82,7 @@ def score(
     if shared and task.type in ("Retrieval", "Reranking") and ranking.reproduces(mteb_task):
         yield from _ranked(mteb_task, task, source, vectors, variants)
         return
-    order = CallOrder(vectors)
+    order, listener = CallOrder(vectors), Listener(mteb_task, task)
     if shared:
         draw_once(mteb_task)
     for variant in variants:
@@ -88,19 +90,19 @@ def score(
         encoder = _Encoder(asked, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         start = time.monotonic()
         with readable_errors(task, source), columns_read_once() if shared else nullcontext():
-            by_split = {
-                split: mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
-                for split in mteb_task.eval_splits
-            }
+            by_split, items = {}, {}
+            for split in mteb_task.eval_splits:
+                by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
+                items[split] = listener.take(by_split[split])
             result = TaskResult.from_task_results(
                 mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
             )
-        yield variant, result
+        yield variant, result, items_of(task, items, result.scores)
 
 
 def _ranked(
     mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variants: Sequence[Variant]
-) -> Iterator[tuple[Variant, TaskResult]]:
+) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
     """Retrieval or reranking at all variants together; each result's time is its share."""
     encoder = _Encoder(vectors, model_meta(variants[0]), dim=None, normalize=False)
     how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
@@ -110,11 +112,10 @@ def _ranked(
         by_split = {split: ranking.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
     share = (time.monotonic() - start) / len(variants)
     for variant in variants:
-        scores = {split: by_dim[variant.dim] for split, by_dim in by_split.items()}
-        yield (
-            variant,
-            TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC)),
-        )
+        scores = {split: by_dim[variant.dim] for split, (by_dim, _) in by_split.items()}
+        items = {split: by_query[variant.dim] for split, (_, by_query) in by_split.items()}
+        result = TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC))
+        yield variant, result, items_of(task, items, result.scores)
 
 
 def meta(variant: Variant) -> dict:

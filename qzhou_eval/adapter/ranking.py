@@ -6,6 +6,7 @@ then do for each dimension is done by :mod:`qzhou_eval.scoring`.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from mteb._evaluators.retrieval_metrics import make_score_dict, nauc
@@ -64,8 +65,8 @@ def evaluate(
     *,
     normalize: bool,
     encode_kwargs: Mapping,
-) -> dict[int, dict[str, dict]]:
-    """What ``mteb_task.evaluate`` returns, scores by subset, for each dimension.
+) -> tuple[dict[int, dict[str, dict]], dict[int, np.ndarray | None]]:
+    """What ``mteb_task.evaluate`` returns, scores by subset, for each dimension, and each query's main score.
 
     Args:
         mteb_task: a task that :func:`reproduces` accepts, its data loaded.
@@ -74,8 +75,12 @@ def evaluate(
         dims: dimensions to cut to.
         normalize: whether cut vectors are normalised before they are compared.
         encode_kwargs: mteb's options for its encoder.
+
+    Returns:
+        The scores, and by dimension float32 (1, queries), in the order of the queries' ids; None if there are several
+        subsets.
     """
-    scores = {dim: {} for dim in dims}
+    scores, by_query = {dim: {} for dim in dims}, dict.fromkeys(dims)
     for subset in mteb_task.hf_subsets or list(mteb_task.dataset):
         data = mteb_task.dataset[subset][split]
         data["relevant_docs"], data["queries"] = _filter_queries_without_positives(
@@ -84,10 +89,14 @@ def evaluate(
         where = {"task_metadata": mteb_task.metadata, "hf_split": split, "hf_subset": subset}
         queries, documents = _vectors(data, encoder, **where, encode_kwargs=encode_kwargs)
         how = {"k": mteb_task._top_k, "k_values": mteb_task.k_values, "normalize": normalize}
-        for dim, one in score_dicts(data, queries, documents, dims, **how).items():
-            scores[dim][subset] = one
-            mteb_task._add_main_score(one)
-    return scores
+        by_id = sorted(range(len(queries)), key=_ids(data, "queries").__getitem__)
+        for dim, one in measure(data, queries, documents, dims, **how).items():
+            scores[dim][subset] = one.score_dict(mteb_task.k_values)
+            mteb_task._add_main_score(scores[dim][subset])
+            name, k = mteb_task.metadata.main_score.split("_at_")
+            main = one.metrics[name][by_id, mteb_task.k_values.index(int(k))]
+            by_query[dim] = main[None].astype(np.float32) if len(scores[dim]) == 1 else None
+    return scores, by_query
 
 
 def _vectors(data: Mapping, encoder: EncoderProtocol, **how) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +144,30 @@ def _found(
     yield whole, rerank(queries, documents, dims, candidates=candidates, k=k, order=order, normalize=normalize)
 
 
-def score_dicts(
+@dataclass(frozen=True)
+class Measured:
+    """Each query's metrics at one dimension, float64 (queries, cut-offs), and how sure its search was, (queries,)."""
+
+    metrics: dict[str, np.ndarray]
+    sureness: dict[str, np.ndarray]
+
+    def score_dict(self, k_values: Sequence[int]) -> dict:
+        """mteb's score dict, less the main score: means over queries, and how well confidence tells the good ones."""
+        means, naucs, naucs_mrr = {name: {} for name in self.metrics}, {}, {}
+        for name, values in self.metrics.items():
+            for k, column in zip(k_values, values.T, strict=True):
+                label = f"{_NAMES[name]}@{k}"
+                mean = sum(column.tolist()) / len(column)
+                means[name][label] = round(mean, 5) if name in _ROUNDED else mean
+                if name != "hit_rate":
+                    target = naucs_mrr if name == "mrr" else naucs
+                    for which, sure in self.sureness.items():
+                        target[f"nAUC_{label}_{which}"] = nauc(sure, column)
+        means["_map"] = means.pop("map")
+        return make_score_dict(**means, naucs=naucs, naucs_mrr=naucs_mrr, task_scores={})
+
+
+def measure(
     data: Mapping,
     queries: np.ndarray,
     documents: np.ndarray,
@@ -144,8 +176,8 @@ def score_dicts(
     k: int,
     k_values: Sequence[int],
     normalize: bool,
-) -> dict[int, dict]:
-    """mteb's score dict at each dimension, but for the main score.
+) -> dict[int, Measured]:
+    """Every query's metrics at each dimension.
 
     Args:
         data: mteb's ``RetrievalSplitData``; of the queries and the corpus only ids are looked at, and without
@@ -163,7 +195,7 @@ def score_dicts(
         for dim, one in by_dim.items():
             metrics[dim].append(rank_metrics(places(one.documents, relevant[block]), gains[block], k_values))
             sureness[dim].append(confidence(one.scores))
-    return {dim: _score_dict(_joined(metrics[dim]), _joined(sureness[dim]), k_values) for dim in dims}
+    return {dim: Measured(_joined(metrics[dim]), _joined(sureness[dim])) for dim in dims}
 
 
 def _joined(blocks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -180,19 +212,3 @@ def _relevant(data: Mapping) -> tuple[np.ndarray, np.ndarray]:
     width = max(map(len, judged))
     padded = np.array([one + [(_NOWHERE, 0)] * (width - len(one)) for one in judged], np.int64)
     return padded.reshape(len(judged), width, 2).transpose(2, 0, 1)
-
-
-def _score_dict(metrics: dict[str, np.ndarray], sureness: dict[str, np.ndarray], k_values: Sequence[int]) -> dict:
-    """mteb's score dict of one dimension: means over the queries, and how well confidence tells the good ones."""
-    means, naucs, naucs_mrr = {name: {} for name in metrics}, {}, {}
-    for name, values in metrics.items():
-        for k, column in zip(k_values, values.T, strict=True):
-            label = f"{_NAMES[name]}@{k}"
-            mean = sum(column.tolist()) / len(column)
-            means[name][label] = round(mean, 5) if name in _ROUNDED else mean
-            if name != "hit_rate":
-                target = naucs_mrr if name == "mrr" else naucs
-                for which, sure in sureness.items():
-                    target[f"nAUC_{label}_{which}"] = nauc(sure, column)
-    means["_map"] = means.pop("map")
-    return make_score_dict(**means, naucs=naucs, naucs_mrr=naucs_mrr, task_scores={})

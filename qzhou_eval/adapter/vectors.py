@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.items import PROBE
 from qzhou_eval.profile import Profile
 from qzhou_eval.prompts import instruction_for, render
 from qzhou_eval.store import Store, prompt_key
@@ -35,6 +36,7 @@ class TaskVectors:
         self._profile = profile
         self._use_instruction = use_instruction
         self._row: dict[tuple[str | None, str], int] = {}
+        self._first: dict[str, list[int]] = {}
         self.matrix: np.ndarray | None = None
         self.texts = 0
         self.samples: dict[str, str] = {}
@@ -60,6 +62,10 @@ class TaskVectors:
             self._read(new, side)
         return np.array([self._row[side, text] for text in texts], np.int64)
 
+    def probe(self, dim: int) -> dict[str, np.ndarray]:
+        """By side ("query", "document", or "text") the stored vectors of its first texts, float32 (at most 3, dim)."""
+        return {side: self.matrix[rows, :dim] for side, rows in self._first.items()}
+
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
         prompts = [render(self._profile, text, instruction) for text in texts]
@@ -75,6 +81,7 @@ class TaskVectors:
         start = 0 if self.matrix is None else len(self.matrix)
         self.matrix = vectors if self.matrix is None else np.concatenate([self.matrix, vectors])
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}
+        self._first.setdefault(side or "text", list(range(start, start + min(PROBE, len(texts)))))
 
 
 class Recorded:

@@ -1,0 +1,166 @@
+"""The bootstrap against scipy's on the same random numbers, and each statistic against mteb's and scipy's own code."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from mteb.abstasks import AbsTaskPairClassification
+
+from qzhou_eval.averages import table_row
+from qzhou_eval.items import MAX_ACCURACY, MEAN, SPEARMAN, Items, dense_ranks, items_path, read_items, write_items
+from qzhou_eval.statistics.bootstrap import draws, rng_for
+from qzhou_eval.statistics.intervals import interval, separable
+from qzhou_eval.statistics.scores import counted, value
+from qzhou_eval.tasks import TYPES, all_tasks
+
+N = 57
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def mean_items(rng, number=N):
+    return Items(MEAN, "queries", {"test": rng.random((1, number), np.float32)}, {})
+
+
+def ranked(statistic, gold, *measures):
+    rows = [gold if statistic == MAX_ACCURACY else dense_ranks(gold), *map(dense_ranks, measures)]
+    return Items(statistic, "pairs", {"test": np.stack(rows).astype(np.uint32)}, {})
+
+
+def accuracy(scores, labels):
+    """mteb's own, for similarities."""
+    return AbsTaskPairClassification._find_best_acc_and_threshold(None, list(scores), np.asarray(labels), True)[0]
+
+
+def scipy_draws(statistic, split="test", *, seed_for="a task", n=N, resamples=300):
+    """What scipy draws and scores with our random numbers; ``statistic`` is of drawn row numbers."""
+    done = scipy.stats.bootstrap(
+        (np.arange(n),),
+        statistic,
+        vectorized=False,
+        n_resamples=resamples,
+        method="percentile",
+        rng=rng_for(seed_for, split),
+    )
+    return done.bootstrap_distribution, done.confidence_interval
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])  # with few digits many values are equal
+def test_resampled_rank_correlations_are_scipys(rng, digits):
+    gold, found = rng.integers(0, 6, N), rng.random(N).round(digits) + rng.integers(0, 3, N)
+    theirs, limits = scipy_draws(lambda rows: scipy.stats.spearmanr(gold[rows.astype(int)], found[rows.astype(int)])[0])
+    ours = draws([ranked(SPEARMAN, gold, found)], ["test"], seed_for="a task", resamples=300)
+    np.testing.assert_allclose(ours[0], theirs, atol=1e-12)
+    np.testing.assert_allclose(interval(ours[0]), limits, atol=1e-12)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_resampled_best_accuracies_are_mtebs(rng, digits):
+    label = rng.integers(0, 2, N)
+    one, other = (label + rng.standard_normal(N).round(digits) for _ in range(2))
+
+    def best(rows):
+        rows = np.sort(rows.astype(int))
+        return max(accuracy(one[rows], label[rows]), accuracy(other[rows], label[rows]))
+
+    theirs, limits = scipy_draws(best)
+    ours = draws([ranked(MAX_ACCURACY, label, one, other)], ["test"], seed_for="a task", resamples=300)
+    np.testing.assert_allclose(ours[0], theirs, atol=1e-12)
+    np.testing.assert_allclose(interval(ours[0]), limits, atol=1e-12)
+
+
+def test_resampled_means_and_their_differences_are_scipys(rng):
+    one, other = mean_items(rng), mean_items(rng)
+    a, b = (items.splits["test"][0].astype(float) for items in (one, other))
+    ours = draws([one, other], ["test"], seed_for="a task", resamples=300)
+    theirs, limits = scipy_draws(lambda rows: np.mean(a[rows.astype(int)] - b[rows.astype(int)]))
+    np.testing.assert_allclose(ours[0] - ours[1], theirs, atol=1e-12)  # paired: one resample for both
+    np.testing.assert_allclose(interval(ours[0] - ours[1]), limits, atol=1e-12)
+
+
+def test_splits_are_resampled_on_their_own_and_averaged(rng):
+    splits = {name: rng.random((1, n), np.float32) for name, n in (("validation", 20), ("test", N))}
+    ours = draws([Items(MEAN, "texts", splits, {})], list(splits), seed_for="a task", resamples=300)
+    parts = [
+        scipy_draws(lambda rows, v=values[0]: v[rows.astype(int)].mean(), name, n=values.shape[1])[0]
+        for name, values in splits.items()
+    ]
+    np.testing.assert_allclose(ours[0], np.mean(parts, axis=0), atol=1e-7)
+    assert value(Items(MEAN, "texts", splits, {}), ["test"]) == pytest.approx(splits["test"].mean())
+
+
+def test_the_chunks_that_are_drawn_at_once_make_no_difference(rng, monkeypatch):
+    items = [mean_items(rng)]
+    at_once = draws(items, ["test"], seed_for="x", resamples=100)
+    monkeypatch.setattr("qzhou_eval.statistics.bootstrap._CHUNK", 3 * N)
+    np.testing.assert_array_equal(draws(items, ["test"], seed_for="x", resamples=100), at_once)
+
+
+def test_the_seed_and_the_items_name_decide_on_resamples(rng):
+    items = [mean_items(rng)]
+    first = draws(items, ["test"], seed_for="x")
+    np.testing.assert_array_equal(draws(items, ["test"], seed_for="x"), first)
+    assert (draws(items, ["test"], seed_for="y") != first).any()
+    assert (draws(items, ["test"], seed_for="x", seed=1) != first).any()
+
+
+def test_one_item_says_nothing_of_spread(rng):
+    assert draws([mean_items(rng, 1)], ["test"], seed_for="x") is None
+
+
+def test_scores_of_items_as_they_are(rng):
+    gold, found = rng.integers(0, 6, N), rng.random(N)
+    assert value(ranked(SPEARMAN, gold, found), ["test"]) == pytest.approx(scipy.stats.spearmanr(gold, found)[0])
+    assert value(ranked(MAX_ACCURACY, gold > 2, found), ["test"]) == pytest.approx(accuracy(found, gold > 2))
+    assert np.isnan(counted([ranked(SPEARMAN, gold, np.ones(N))], "test", np.ones((1, N))))
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for run in range(400):
+        ours = draws(
+            [Items(MEAN, "queries", {"test": rng.random((1, 200), np.float32)}, {})], ["test"], seed_for=f"{run}"
+        )
+        low, high = interval(ours[0])
+        covered += low <= 0.5 <= high
+    assert 0.92 < covered / 400 < 0.98
+
+
+def test_a_real_difference_is_told_from_none(rng):
+    same, better = rng.standard_normal((2, 2000))
+    assert not separable(same) and separable(better / 10 + 1) and separable(-better / 10 - 1)
+
+
+def test_means_of_resampled_scores_are_means_of_each_resample(rng):
+    tasks = [task for task in all_tasks().values() if task.benchmark == "cmteb"]
+    resampled = {task.name: rng.random(5) for task in tasks}
+    row = table_row(resampled, "cmteb")
+    for number in range(5):
+        one = table_row({name: values[number] for name, values in resampled.items()}, "cmteb")
+        assert {column: values[number] for column, values in row.items()} == pytest.approx(one)
+    resampled["STSB"] = None
+    row = table_row(resampled, "cmteb")
+    assert [kind for kind in TYPES if row[kind] is None] == ["STS"] and row["Mean(Task)"] is None
+
+
+def test_items_come_back_from_their_file(rng, tmp_path):
+    probe = {"query": rng.random((3, 8), np.float32), "document": rng.random((2, 8), np.float32)}
+    items = Items(SPEARMAN, "pairs", ranked(SPEARMAN, rng.integers(0, 6, N), rng.random(N)).splits, probe)
+    path = items_path(tmp_path / "STSB.json")
+    write_items(path, items)
+    back = read_items(path)
+    assert (back.statistic, back.unit, path.name) == ("spearman", "pairs", "STSB.items.safetensors")
+    for ours, theirs in ((back.splits, items.splits), (back.probe, probe)):
+        assert ours.keys() == theirs.keys()
+        for name, array in ours.items():
+            assert array.dtype == theirs[name].dtype
+            np.testing.assert_array_equal(array, theirs[name])
+
+
+def test_dense_ranks():
+    ranks = dense_ranks([0.5, -1, 0.5, 3])
+    assert ranks.tolist() == [1, 0, 1, 2] and ranks.dtype == np.uint8
+    assert dense_ranks(np.arange(300.0)).dtype == np.uint16
