@@ -20,7 +20,7 @@ LAYERS = [
     {"fetched"},
     {"fetch"},
     {"profile", "tasks"},
-    {"prompts", "averages"},
+    {"prompts", "averages", "published"},
     {"model"},
     {"store", "results"},
     {"shards"},

@@ -1,12 +1,11 @@
 """Pairs -> comparisons: differences, rows and verdicts, all of it before anything is printed."""
 
-import json
 from dataclasses import dataclass
 
 from qzhou_eval.compare.differences import Difference, common_tasks, differences
 from qzhou_eval.compare.sides import Side
 from qzhou_eval.compare.verdicts import Row, mean_rows, side_row, task_rows
-from qzhou_eval.paths import data_folder
+from qzhou_eval.published import card_tables
 from qzhou_eval.tasks import all_tasks
 
 CARD_MODEL = "Kingsoft-LLM/QZhou-Embedding-Zh"
@@ -70,7 +69,7 @@ def card_rows(sides: list[Side], published: Side) -> list[CardRow]:
     Args:
         published: the model's published scores; what differs from them decides on comparing, at any dimension.
     """
-    card = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
+    card = card_tables()
     found = []
     for ours in sides:
         row = side_row(ours, "cmteb")

@@ -6,15 +6,13 @@ A fact that is None is not known, and is never held against the other side.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from qzhou_eval.averages import task_score
 from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.noted import Noted, read_noted
-from qzhou_eval.paths import data_folder
 from qzhou_eval.profile import Profile, load_profile, profile_names
+from qzhou_eval.published import Published, named, read_published
 from qzhou_eval.tasks import all_tasks
 
 THE_HUBS = "the hub's, at a revision that is not noted"
@@ -156,21 +154,6 @@ def _at(entry: dict, keys: tuple[str, ...]) -> object:
     return "none" if entry[last] is None else entry[last]
 
 
-class _Published(BaseModel):
-    """One model in the form of results/published/published_scores.json."""
-
-    model_config = ConfigDict(extra="ignore", protected_namespaces=(), strict=True)
-
-    model: str
-    revision: str | None = None
-    mteb_versions: list[str] = []
-    scores: dict[str, dict[str, float]]
-
-
-class _PublishedFile(BaseModel):
-    models: list[_Published]
-
-
 def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     """A model's published scores: from the project's own table, or from a file of the same form.
 
@@ -191,23 +174,13 @@ def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     return Side(source, entry.model, entry.revision, (), "", 0, 0, _protocol_facts(profile), tasks)
 
 
-def _published_entry(file: Path | None, model: str) -> _Published:
-    path = file or data_folder("results/published") / "published_scores.json"
-    try:
-        entries = {e.model: e for e in _PublishedFile.model_validate_json(path.read_text("utf-8")).models}
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"--to {path}: not a file of published scores ({where}: {first['msg']})") from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"--to {path}: not a file of published scores ({error})") from None
-    found = [name for name in entries if model in (name, name.split("/")[-1])]
-    if file is not None and len(entries) == 1:
-        found = list(entries)
+def _published_entry(file: Path | None, model: str) -> Published:
+    entries = read_published(file)
+    found = list(entries) if file is not None and len(entries) == 1 else named(model, entries)
     if len(found) != 1:
         known = ", ".join(sorted(name.split("/")[-1] for name in entries))
         hint = f"it holds {known}" if file else f"name one as published:NAME, of {known}"
-        raise BadInput(f"--to {path if file else 'published'}: no scores of {model}; {hint}")
+        raise BadInput(f"--to {file or 'published'}: no scores of {model}; {hint}")
     return entries[found[0]]
 
 
