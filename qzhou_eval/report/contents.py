@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from qzhou_eval.compare.sides import Side
 from qzhou_eval.report import findings
-from qzhou_eval.report.published import against_published, published_table, sides_of
 from qzhou_eval.report.read import Score, Setting, labels, read_scores
 from qzhou_eval.report.runs import Run, runs
+from qzhou_eval.report.standing import standing
 from qzhou_eval.report.tables import tables
 from qzhou_eval.report.uncertainty import Scored, benchmarks, of_benchmark, scored
-from qzhou_eval.report.values import Finding, Table
+from qzhou_eval.report.values import Finding, Said, Table
+from qzhou_eval.report.verdict import against_published, published_table, sides_of
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Part:
     benchmark: str
     setting: Setting
     model: str
+    headline: Said
     findings: tuple[Finding, ...]
     tables: tuple[Table, ...]
 
@@ -54,16 +57,21 @@ def contents(output_dirs: list[Path], score_profile: str) -> Contents:
     return Contents(score_profile, tuple(parts), tuple(made[s] for s in order), tuple(scores), tuple(rows))
 
 
-def _part(rows: list[Scored], benchmark: str, sides: list, score_profile: str) -> Part:
+def _part(rows: list[Scored], benchmark: str, sides: list[Side], score_profile: str) -> Part:
     main = findings.main_row(rows, benchmark)
-    judged = against_published(main, sides, score_profile)
     model = labels(row.setting for row in rows)[main.setting]
+    judged = against_published(main, sides, score_profile)
+    placed = standing(main, model, score_profile) if benchmark == "cmteb" else None
     found = [
         findings.quality(main, benchmark),
         findings.as_published(judged, benchmark),
+        placed[0] if placed else None,
         findings.dimensions(main, rows, benchmark),
         findings.token_prepending(main, rows, benchmark),
     ]
-    more = [published_table(judged, model)] if judged and not judged.unlike else []
+    more = [placed[1]] if placed else []
+    more += [published_table(judged, model)] if judged and not judged.unlike else []
     kept = tuple(one for one in found if one is not None)
-    return Part(benchmark, main.setting, model, kept, (*tables(rows, benchmark), *more))
+    return Part(
+        benchmark, main.setting, model, findings.headline(main, benchmark), kept, (*tables(rows, benchmark), *more)
+    )

@@ -9,7 +9,8 @@ from qzhou_eval.report.words import Words
 
 WIDTH = 340  # units: a panel's pixels on a phone
 CURVE_HEIGHT = 250
-ROW = 21
+ROW = 23
+RIGHT = 1.51  # where figures beside a forest end, in widths of its axes
 OCTAVES_BETWEEN_LABELS = 0.55
 
 
@@ -28,9 +29,9 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str,
                 continue
             figure = new_figure(WIDTH, CURVE_HEIGHT)
             top, bottom = figure.subplots(
-                2, 1, sharex=True, height_ratios=(3, 2), gridspec_kw={"hspace": 0.16, "left": 0.13, "right": 0.97}
+                2, 1, sharex=True, height_ratios=(3, 2), gridspec_kw={"hspace": 0.16, "left": 0.14, "right": 0.97}
             )
-            figure.subplots_adjust(top=0.97, bottom=0.1)
+            figure.subplots_adjust(top=0.97, bottom=0.11)
             for color, table, cost in zip(SERIES, mrl, costs, strict=False):
                 _curve(top, table.rows, at, color)
                 _curve(bottom, cost.rows, at, color, hollow=True)
@@ -42,7 +43,7 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str,
                 axes.tick_params(length=0)
                 axes.spines["left"].set_visible(False)
                 axes.locator_params(axis="y", nbins=5 if axes is top else 4)
-            bottom.yaxis.set_major_formatter(lambda value, _: f"{value:+z.3g}" if value else "0")
+            bottom.yaxis.set_major_formatter(_signed)
             drawn[column] = inline(figure, f"{name}c{at}")
     return drawn
 
@@ -101,7 +102,7 @@ def _forest_panel(
 ) -> str:
     height = ROW * len(lines) + 30
     figure = new_figure(WIDTH, height)
-    axes = figure.add_axes((0.4, 26 / height, 0.46, ROW * len(lines) / height))
+    axes = figure.add_axes((0.41, 28 / height, 0.39, ROW * len(lines) / height))
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     for place, (_, cell) in enumerate(lines):
         last = mean and place == len(lines) - 1
@@ -113,10 +114,17 @@ def _forest_panel(
         axes.plot(
             cell.value, place, shape, ms=size, color=color, mfc=PAPER if cell.unsure else color, mew=1.4, zorder=3
         )
-        sign = "≈" if cell.unsure else ""
-        axes.text(1.3, place, f"{sign}{cell.value:+z.2f}", transform=axes.get_yaxis_transform(), ha="right", va="center")
+        sign = "≈ " if cell.unsure else ""
+        axes.text(
+            RIGHT,
+            place,
+            sign + _minus(f"{cell.value:+z.2f}"),
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+        )
         if last:
-            axes.axhline(place - 0.5, xmin=-0.9, xmax=1.3, color=LINE, linewidth=0.8, clip_on=False)
+            axes.axhline(place - 0.5, xmin=-0.95, xmax=RIGHT, color=LINE, linewidth=0.8, clip_on=False)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlim(*limits)
     axes.set_yticks(range(len(lines)), [label for label, _ in lines], color=INK)
@@ -124,8 +132,17 @@ def _forest_panel(
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=4)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:+z.3g}" if value else "0")
+    axes.xaxis.set_major_formatter(_signed)
     return inline(figure, name)
+
+
+def _signed(value: float, _place: int) -> str:
+    """A tick's label."""
+    return _minus(f"{value:+z.3g}") if value else "0"
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def _common_limits(cells: Sequence[Cell]) -> tuple[float, float]:

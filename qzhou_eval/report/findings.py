@@ -1,7 +1,7 @@
 """The report in a minute: how good, as published, what fewer dimensions cost, whether TP helps. Values, no words."""
 
 from qzhou_eval.compare.judge import Comparison
-from qzhou_eval.report.tables import tasks_of, token_prepending_pairs, widest
+from qzhou_eval.report.tables import layers_of, tasks_of, token_prepending_pairs, widest
 from qzhou_eval.report.uncertainty import Estimate, Scored
 from qzhou_eval.report.values import Finding, Said
 
@@ -21,13 +21,21 @@ def main_row(rows: list[Scored], benchmark: str) -> Scored:
     return max(widest(rows).values(), key=merit)
 
 
+def headline(main: Scored, benchmark: str) -> Said:
+    """Which results the findings are of."""
+    values = {"dim": main.dim, "tasks": len(tasks_of(benchmark)), "tp": layers_of(main)}
+    return Said("headline", values | {"benchmark": Said(f"benchmark.{benchmark}")})
+
+
 def quality(main: Scored, benchmark: str) -> Finding:
     """The overall means; without all tasks, how many there are."""
     row, tasks = main.row(benchmark), tasks_of(benchmark)
     mean, by_type = row["Mean(Task)"], row["Mean(TaskType)"]
     if mean.value is None:
         have = sum(main.of(task).value is not None for task in tasks)
-        return Finding("quality", Said("finding.part", {"have": have, "of": len(tasks)}), None, (Said("finding.no_mean"),))
+        return Finding(
+            "quality", Said("finding.part", {"have": have, "of": len(tasks)}), None, (Said("finding.no_mean"),)
+        )
     text = (Said("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
     return Finding("quality", _points(mean.value), Said("finding.mean_task", {"range": _range(mean)}), text)
 
@@ -58,7 +66,7 @@ def dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | No
     if not costs or any(cost.value is None for cost in costs.values()):
         return None
     narrowest, least = min(costs), next(iter(costs.values()))
-    under = Said("finding.narrowest", {"dim": narrowest, "full": main.dim, "range": _range(least)})
+    under = Said("finding.narrowest", {"dim": narrowest, "full": main.dim, "range": _range(least, signed=True)})
     same = [dim for dim, cost in costs.items() if not cost.sure]
     if full.draws is None:
         text = Said("note.no_items")
@@ -66,7 +74,7 @@ def dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | No
         text = Said("finding.all_cost", {"full": main.dim})
     else:
         figure = {"dim": min(same), "full": main.dim, "cost": costs[min(same)].value}
-        text = Said("finding.enough", figure | {"range": _range(costs[min(same)])})
+        text = Said("finding.enough", figure | {"range": _range(costs[min(same)], signed=True)})
     return Finding("dimensions", _change(least), under, (text,))
 
 
@@ -90,7 +98,7 @@ def token_prepending(main: Scored, rows: list[Scored], benchmark: str) -> Findin
     }
     verdict = "finding.tp_open" if not gain.sure else "finding.tp_helps" if gain.value > 0 else "finding.tp_hurts"
     text = (Said(verdict), Said("finding.tp_tasks", counts))
-    under = Said("finding.tp_gain_range", {"range": _range(gain)})
+    under = Said("finding.tp_gain_range", {"range": _range(gain, signed=True)})
     return Finding("token_prepending", _change(gain), under, text)
 
 
@@ -102,8 +110,9 @@ def _change(one: Estimate) -> Said:
     return Said("change" if one.draws is None or one.sure else "change.unsure", {"value": one.value})
 
 
-def _range(one: Estimate) -> Said:
+def _range(one: Estimate, *, signed: bool = False) -> Said:
     low, high = one.bounds
     if low is None:
         return Said("no_interval")
-    return Said("interval", {"low": f"{low:z.2f}", "high": f"{high:z.2f}"})
+    form = "+z.2f" if signed else "z.2f"
+    return Said("interval", {"low": format(low, form), "high": format(high, form)})

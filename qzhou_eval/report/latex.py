@@ -47,7 +47,9 @@ def _table(table: Table, label: str, words: Words) -> str:
     head = " & ".join(_escaped(name) for name in names) + r" \\"
     caption = rf"\caption{{{_escaped(words.say(table.title))}}}\label{{{label}}}"
     body = "\n".join(line for row in _grouped(table) for line in _lines(row, len(align), words))
-    notes = [rf"\par\smallskip {{\scriptsize {_escaped(' '.join(map(words.say, table.notes)))}\par}}"] * bool(table.notes)
+    notes = [rf"\par\smallskip {{\scriptsize {_escaped(' '.join(map(words.say, table.notes)))}\par}}"] * bool(
+        table.notes
+    )
     if long:
         top = rf"{caption}\\ \toprule {head} \midrule \endhead \bottomrule \endlastfoot"
         lines = [r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{align}}}", top, body]

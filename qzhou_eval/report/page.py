@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -60,21 +60,21 @@ def is_number(value: object) -> bool:
     return value is None or isinstance(value, (int, float))
 
 
-def heat(table: Table) -> Callable[[Cell], str] | None:
-    """How much colour a difference's cell gets, in per cent; None if there are no differences.
+@dataclass(frozen=True)
+class Heat:
+    """The colour scale of a table of differences: ``end`` points have the strongest colour."""
 
-    The scale ends where 95 % of the differences do, so that a single one does not bleach the others.
-    """
-    sizes = sorted(
-        abs(cell.value) for row in table.rows for cell in row.cells if cell.difference and cell.value is not None
-    )
-    if not sizes or sizes[-1] == 0:
-        return None
-    end = sizes[math.ceil(0.95 * len(sizes)) - 1] or sizes[-1]
+    end: float
 
-    def share(cell: Cell) -> str:
+    def of(self, cell: Cell) -> str:
+        """How much colour a cell gets; empty for what is no difference."""
         if not cell.difference or cell.value is None:
             return ""
-        return f"{STRONGEST * min(1.0, abs(cell.value) / end):.0f}%"
+        return f"{STRONGEST * min(1.0, abs(cell.value) / self.end):.0f}%"
 
-    return share
+
+def heat(table: Table) -> Heat | None:
+    """A scale that ends where 95 % of the differences do, so that a single one does not bleach the others."""
+    cells = [cell for row in table.rows for cell in row.cells if cell.difference and cell.value]
+    sizes = sorted(abs(cell.value) for cell in cells)
+    return Heat(sizes[math.ceil(0.95 * len(sizes)) - 1]) if sizes else None

@@ -18,7 +18,7 @@ _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "qzhou-eval",
     "text.parse_math": False,
-    "font.size": 10,
+    "font.size": 12,
     "axes.edgecolor": LINE,
     "axes.labelcolor": MUTED,
     "axes.facecolor": "none",
@@ -33,8 +33,8 @@ _STYLE = {
     "ytick.color": LINE,
     "xtick.labelcolor": MUTED,
     "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
     "lines.solid_capstyle": "round",
 }
 

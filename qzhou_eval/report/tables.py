@@ -1,10 +1,9 @@
 """Estimates -> the report's tables, in the layout of the card's tables 1, 2 and 3. Formats nothing, speaks no language."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from qzhou_eval.averages import COLUMNS
-from qzhou_eval.paths import data_folder
+from qzhou_eval.published import card_tables
 from qzhou_eval.report.read import Setting, labels
 from qzhou_eval.report.uncertainty import Estimate, Scored, best_group, published
 from qzhou_eval.report.values import Cell, Row, Said, Table
@@ -16,6 +15,9 @@ BEST = Said("note.best")
 UNSURE = Said("note.unsure")
 MISSING = Said("note.missing")
 NO_ITEMS = Said("note.no_items")
+INTERVALS = Said("note.intervals")
+
+Line = tuple[str | Said, Mapping[str, Estimate], bool]  # a row's name, its columns, whether it is the run's own
 
 
 def tables(rows: list[Scored], benchmark: str) -> list[Table]:
@@ -53,21 +55,23 @@ def leaderboard(rows: list[Scored], benchmark: str) -> Table:
     Sorted by Mean(Task); a setting with a missing task has no mean and stands last.
     """
     ours, names = widest(rows), labels(row.setting for row in rows)
-    lines: list[tuple[str | Said, dict[str, Estimate], bool]] = []
+    lines: list[Line] = []
     for setting, row in ours.items():
         name = names[setting] if row.dim == row.width else f"{names[setting]}, dim {row.dim}"
-        lines.append((name, row.row(benchmark), True))
+        lines.append((name, row.row(benchmark), benchmark == "cmteb"))
     notes = [GENERATED] if benchmark == "mini" else []
     if benchmark == "cmteb":
-        card = json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
+        card = card_tables()
         for name, values in card["table_1"]["rows"].items():
             row = published(dict(zip(card["columns"], values, strict=True)))
             lines.append((Said("row.published", {"model": name}), row, False))
         notes.append(PUBLISHED)
     lines.sort(key=lambda line: _falling(line[1]["Mean(Task)"]))
-    return Table(
-        benchmark, "leaderboard", "model", COLUMNS, _with_best(lines), notes=(*notes, *_notes([e for _, e, _ in lines]))
-    )
+    notes += [
+        *_notes(lines),
+        *([INTERVALS] if any(e.draws is not None for _, row, _ in lines for e in row.values()) else []),
+    ]
+    return Table(benchmark, "leaderboard", "model", COLUMNS, with_best(lines), notes=tuple(notes))
 
 
 def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
@@ -79,14 +83,10 @@ def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
         lines = [(str(one.dim), one.row(benchmark), False) for one in several]
         full = lines[-1][1]
         complete = any(e.value is not None for _, row, _ in lines for e in row.values())
-        notes = tuple(_notes([row for _, row, _ in lines]))
-        found.append(
-            Table(benchmark, "mrl", "dim", COLUMNS, _with_best(lines), name, notes=notes, on_screen=complete)
-        )
+        notes = tuple(_notes(lines))
+        found.append(Table(benchmark, "mrl", "dim", COLUMNS, with_best(lines), name, notes=notes, on_screen=complete))
         cost = [Row(dim, tuple(difference(row[c] - full[c]) for c in COLUMNS)) for dim, row, _ in lines[:-1]]
-        found.append(
-            Table(benchmark, "mrl_cost", "dim", COLUMNS, tuple(cost), name, notes=(UNSURE,), on_screen=False)
-        )
+        found.append(Table(benchmark, "mrl_cost", "dim", COLUMNS, tuple(cost), name, notes=(UNSURE,), on_screen=False))
     return found
 
 
@@ -115,8 +115,8 @@ def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
             Row(Said("row.minus_off", {"side": label}), tuple(difference(row[c] - without[c]) for c in COLUMNS))
             for label, row, _ in lines[1:]
         ]
-        notes = (Said("note.token_prepending"), UNSURE, *_notes([row for _, row, _ in lines]))
-        rows_of_both = (*_with_best(lines), *gains)
+        notes = (Said("note.token_prepending"), UNSURE, *_notes(lines))
+        rows_of_both = (*with_best(lines), *gains)
         found.append(Table(benchmark, "token_prepending", "same weights", COLUMNS, rows_of_both, name, notes=notes))
     return found
 
@@ -185,21 +185,20 @@ def _task_row(task: str, estimates: list[Estimate]) -> Row:
     return Row(task, tuple(map(_plain, estimates)), all_tasks()[task].type)
 
 
-def _with_best(lines: Sequence[tuple[str | Said, dict[str, Estimate], bool]]) -> tuple[Row, ...]:
+def with_best(lines: Sequence[Line], columns: Sequence[str] = COLUMNS) -> tuple[Row, ...]:
     """Rows of the card's columns, each column's best group marked."""
-    best = {column: best_group(row[column] for _, row, _ in lines) for column in COLUMNS}
+    best = {column: best_group(row[column] for _, row, _ in lines) for column in columns}
     return tuple(
-        Row(name, tuple(_plain(row[c], best=best[c][at]) for c in COLUMNS), ours=ours)
+        Row(name, tuple(_plain(row[c], best=best[c][at]) for c in columns), ours=ours)
         for at, (name, row, ours) in enumerate(lines)
     )
 
 
-def _notes(rows: list[dict[str, Estimate]]) -> Iterable[Said]:
+def _notes(lines: Sequence[Line]) -> Iterable[Said]:
     """What must be said under a table of estimates."""
-    found = [one for row in rows for one in row.values()]
+    found = [one for _, row, _ in lines for one in row.values()]
     if any(one.draws is not None for one in found):
         yield BEST
-        yield Said("note.intervals")
     elif any(one.value is not None for one in found):
         yield NO_ITEMS
     if any(one.value is None for one in found):

@@ -72,8 +72,14 @@ def _table(table: Table, rows: list[Row], words: Words, style: str, cell_text) -
         if style == "github":
             names = [_markdown(name) for name in names]
         lines.append([*names, *(cell_text(cell, words) for cell in row.cells)])
-    headers = [words.column(table.index), *([words.column("type")] if grouped else []), *map(words.column, table.columns)]
-    text = [all(not isinstance(row.cells[at].value, (int, float, type(None))) for row in rows) for at in _columns(table)]
+    headers = [
+        words.column(table.index),
+        *([words.column("type")] if grouped else []),
+        *map(words.column, table.columns),
+    ]
+    text = [
+        all(not isinstance(row.cells[at].value, (int, float, type(None))) for row in rows) for at in _columns(table)
+    ]
     align = ["left"] * (1 + grouped) + ["left" if is_text else "right" for is_text in text]
     with _narrow_columns():
         return tabulate.tabulate(lines, headers, tablefmt=style, colalign=align, disable_numparse=True)

@@ -54,4 +54,4 @@ def published_table(judged: Comparison, model: str) -> Table:
 
 def _line(row: Compared, group: str) -> Row:
     numbers = (Cell(row.ours), Cell(row.theirs), Cell(row.difference, difference=True), Cell(row.tolerance))
-    return Row(row.name, (*numbers, Cell(row.verdict)), group)
+    return Row(row.name, (*numbers, Cell(row.verdict)), group, folded=row.verdict == "OK")
