@@ -72,6 +72,5 @@ def _part(rows: list[Scored], benchmark: str, sides: list[Side], score_profile: 
     more = [placed[1]] if placed else []
     more += [published_table(judged, model)] if judged and not judged.unlike else []
     kept = tuple(one for one in found if one is not None)
-    return Part(
-        benchmark, main.setting, model, findings.headline(main, benchmark), kept, (*tables(rows, benchmark), *more)
-    )
+    every = (*tables(rows, benchmark), *more)
+    return Part(benchmark, main.setting, model, findings.headline(main, benchmark), kept, every)

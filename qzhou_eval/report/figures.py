@@ -114,15 +114,8 @@ def _forest_panel(
         axes.plot(
             cell.value, place, shape, ms=size, color=color, mfc=PAPER if cell.unsure else color, mew=1.4, zorder=3
         )
-        sign = "≈ " if cell.unsure else ""
-        axes.text(
-            RIGHT,
-            place,
-            sign + _minus(f"{cell.value:+z.2f}"),
-            transform=axes.get_yaxis_transform(),
-            ha="right",
-            va="center",
-        )
+        figures = ("≈ " if cell.unsure else "") + _minus(f"{cell.value:+z.2f}")
+        axes.text(RIGHT, place, figures, transform=axes.get_yaxis_transform(), ha="right", va="center")
         if last:
             axes.axhline(place - 0.5, xmin=-0.95, xmax=RIGHT, color=LINE, linewidth=0.8, clip_on=False)
     axes.set_ylim(len(lines) - 0.5, -0.5)

@@ -33,9 +33,8 @@ def quality(main: Scored, benchmark: str) -> Finding:
     mean, by_type = row["Mean(Task)"], row["Mean(TaskType)"]
     if mean.value is None:
         have = sum(main.of(task).value is not None for task in tasks)
-        return Finding(
-            "quality", Said("finding.part", {"have": have, "of": len(tasks)}), None, (Said("finding.no_mean"),)
-        )
+        part = Said("finding.part", {"have": have, "of": len(tasks)})
+        return Finding("quality", part, None, (Said("finding.no_mean"),))
     text = (Said("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
     return Finding("quality", _points(mean.value), Said("finding.mean_task", {"range": _range(mean)}), text)
 
@@ -43,9 +42,9 @@ def quality(main: Scored, benchmark: str) -> Finding:
 def as_published(judged: Comparison | None, benchmark: str) -> Finding:
     """The verdict against the published scores, or why there is none."""
     if benchmark == "mini":
-        return Finding("published", None, None, (Said("note.generated"),), "open")
+        return Finding("published", Said("finding.not_comparable"), None, (Said("note.generated"),), "open")
     if judged is None:
-        return Finding("published", None, None, (Said("finding.unpublished"),), "open")
+        return Finding("published", Said("text", {"text": "–"}), None, (Said("finding.unpublished"),), "open")
     if judged.unlike or not judged.verdicts:
         facts = {"facts": ", ".join(judged.unlike) or "-"}
         return Finding("published", Said("finding.not_comparable"), None, (Said("finding.unlike", facts),), "open")
@@ -72,6 +71,8 @@ def dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | No
         text = Said("note.no_items")
     elif not same:
         text = Said("finding.all_cost", {"full": main.dim})
+    elif min(same) == narrowest:
+        text = Said("finding.no_cost", {"full": main.dim})
     else:
         figure = {"dim": min(same), "full": main.dim, "cost": costs[min(same)].value}
         text = Said("finding.enough", figure | {"range": _range(costs[min(same)], signed=True)})

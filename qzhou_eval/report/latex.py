@@ -42,14 +42,14 @@ def _escaped(text: str) -> str:
 
 def _table(table: Table, label: str, words: Words) -> str:
     long = len(table.rows) > LONG
-    align = "l" + "".join("r" if _is_number(table, at) else "l" for at in range(len(table.columns)))
+    numbers = [all(row.cells[at].is_number for row in table.rows) for at in range(len(table.columns))]
+    align = "l" + "".join("r" if number else "l" for number in numbers)
     names = [words.column(name) for name in (table.index, *table.columns)]
     head = " & ".join(_escaped(name) for name in names) + r" \\"
     caption = rf"\caption{{{_escaped(words.say(table.title))}}}\label{{{label}}}"
     body = "\n".join(line for row in _grouped(table) for line in _lines(row, len(align), words))
-    notes = [rf"\par\smallskip {{\scriptsize {_escaped(' '.join(map(words.say, table.notes)))}\par}}"] * bool(
-        table.notes
-    )
+    said = _escaped(" ".join(map(words.say, table.notes)))
+    notes = [rf"\par\smallskip {{\scriptsize {said}\par}}"] if said else []
     if long:
         top = rf"{caption}\\ \toprule {head} \midrule \endhead \bottomrule \endlastfoot"
         lines = [r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{align}}}", top, body]
@@ -57,10 +57,6 @@ def _table(table: Table, label: str, words: Words) -> str:
     lines = [r"\begin{table}[htbp]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}", caption]
     lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, *notes, r"\end{table}", ""])
-
-
-def _is_number(table: Table, at: int) -> bool:
-    return all(isinstance(row.cells[at].value, (int, float, type(None))) for row in table.rows)
 
 
 def _grouped(table: Table) -> Iterator[Row | str]:

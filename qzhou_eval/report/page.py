@@ -31,7 +31,7 @@ def page(contents: Contents, words: Words) -> str:
     templates.filters["minus"] = lambda text: _MINUS.sub("\N{MINUS SIGN}", text)
     drawn = {part.benchmark: _drawings(part, words) for part in contents.parts}
     return templates.get_template("page.html").render(
-        contents=contents, words=words, drawn=drawn, version=_version(), heat=heat, number=is_number, unsure=UNSURE
+        contents=contents, words=words, drawn=drawn, version=_version(), heat=heat, unsure=UNSURE
     )
 
 
@@ -53,11 +53,6 @@ def _drawings(part: Part, words: Words) -> dict[str, dict[str, str]]:
         means = dict(zip(table.columns, table.rows[-1].cells, strict=True))
         found["forest"] = forest(by_task, means, words, part.benchmark)
     return found
-
-
-def is_number(value: object) -> bool:
-    """Whether a cell's value is set to the right."""
-    return value is None or isinstance(value, (int, float))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The report as CSV files, for programs: figures with four decimals, bounds beside them, names that no language changes."""
+"""The report as CSV files, for programs: four decimals, bounds beside figures, names that no language changes."""
 
 import csv
 from collections.abc import Iterable

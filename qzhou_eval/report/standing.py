@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from qzhou_eval.averages import COLUMNS
 from qzhou_eval.report.placement import MEANS, PictureOrder, Placement, picture_order, place
 from qzhou_eval.report.tables import BEST, PUBLISHED, with_best
-from qzhou_eval.report.uncertainty import Estimate, Scored
+from qzhou_eval.report.uncertainty import Scored, published
 from qzhou_eval.report.values import Cell, Finding, Row, Said, Table
 from qzhou_eval.tasks import TYPES
 
@@ -37,11 +37,10 @@ def _finding(placed: Placement) -> Finding:
 def _table(placed: Placement, main: Scored, label: str) -> Table:
     lines = []
     for name, row in placed.table.iterrows():
-        estimates = {column: Estimate(float(row[column])) for column in COLUMNS}
-        ours = name == placed.run
-        lines.append(
-            (Said("row.this_run", {"model": label}) if ours else name, main.row("cmteb") if ours else estimates, ours)
-        )
+        if name == placed.run:
+            lines.append((Said("row.this_run", {"model": label}), main.row("cmteb"), True))
+        else:
+            lines.append((name, published(row[list(COLUMNS)]), False))
     at = list(placed.table.index).index(placed.run)
     ranks = [int(rank) for rank in placed.table.iloc[:, 0]]
     rows = tuple(

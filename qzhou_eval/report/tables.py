@@ -1,4 +1,4 @@
-"""Estimates -> the report's tables, in the layout of the card's tables 1, 2 and 3. Formats nothing, speaks no language."""
+"""Estimates -> the report's tables, in the layout of the card's tables 1, 2 and 3. Formats nothing, has no words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -67,10 +67,8 @@ def leaderboard(rows: list[Scored], benchmark: str) -> Table:
             lines.append((Said("row.published", {"model": name}), row, False))
         notes.append(PUBLISHED)
     lines.sort(key=lambda line: _falling(line[1]["Mean(Task)"]))
-    notes += [
-        *_notes(lines),
-        *([INTERVALS] if any(e.draws is not None for _, row, _ in lines for e in row.values()) else []),
-    ]
+    notes += _notes(lines)
+    notes += [INTERVALS] if BEST in notes else []
     return Table(benchmark, "leaderboard", "model", COLUMNS, with_best(lines), notes=tuple(notes))
 
 

@@ -19,7 +19,7 @@ def on_screen(contents: Contents, words: Words) -> Iterator[str]:
         for table in part.tables:
             if table.on_screen:
                 yield f"\n{words.say(table.title)}\n\n{_screen_table(table, words)}"
-                yield from (words.say(note) for note in table.notes)
+                yield from (words.say(note) for note in table.notes if note.key != "note.best")  # nothing is bold here
         yield f"\n{words('in_short')}: {part.model}\n"
         yield from (f"{words(f'question.{one.key}')}  {_sentence(one, words)}" for one in part.findings)
 
@@ -72,21 +72,13 @@ def _table(table: Table, rows: list[Row], words: Words, style: str, cell_text) -
         if style == "github":
             names = [_markdown(name) for name in names]
         lines.append([*names, *(cell_text(cell, words) for cell in row.cells)])
-    headers = [
-        words.column(table.index),
-        *([words.column("type")] if grouped else []),
-        *map(words.column, table.columns),
-    ]
-    text = [
-        all(not isinstance(row.cells[at].value, (int, float, type(None))) for row in rows) for at in _columns(table)
-    ]
-    align = ["left"] * (1 + grouped) + ["left" if is_text else "right" for is_text in text]
+    headers = [table.index, *(["type"] if grouped else []), *table.columns]
+    numbers = [all(row.cells[at].is_number for row in rows) for at in range(len(table.columns))]
+    align = ["left"] * (1 + grouped) + ["right" if number else "left" for number in numbers]
     with _narrow_columns():
-        return tabulate.tabulate(lines, headers, tablefmt=style, colalign=align, disable_numparse=True)
-
-
-def _columns(table: Table) -> range:
-    return range(len(table.columns))
+        return tabulate.tabulate(
+            lines, [words.column(name) for name in headers], tablefmt=style, colalign=align, disable_numparse=True
+        )
 
 
 def _marked(cell: Cell, words: Words) -> str:

@@ -64,7 +64,7 @@ class Scored:
 
 def published(values: Mapping[str, float]) -> dict[str, Estimate]:
     """A published row: it has no items."""
-    return {column: Estimate(value) for column, value in values.items()}
+    return {column: Estimate(float(value)) for column, value in values.items()}
 
 
 def best_group(column: Iterable[Estimate]) -> list[bool]:

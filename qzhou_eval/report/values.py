@@ -32,10 +32,15 @@ class Cell:
     difference: bool = False
     unsure: bool = False
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it stands in a column of figures."""
+        return self.value is None or isinstance(self.value, (int, float))
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line. ``group`` is a task's type; ``ours`` marks this run's own among others; ``folded`` is shown on demand."""
+    """One line. ``group`` is a task's type; ``ours`` marks the run's own among others; ``folded`` shows on demand."""
 
     name: str | Said
     cells: tuple[Cell, ...]
