@@ -52,7 +52,14 @@ IGNORED = {  # what compare need not look at, because of the fact or name in bra
     *("provenance.profile.name", "provenance.profile.source", "provenance.profile.matryoshka_dims"),  # names
     *("provenance.profile.dtype", "provenance.profile.max_length", "provenance.profile.token_prepending"),  # variant
     *("provenance.token_prepending", "variant.fingerprint", "variant.experiment", "variant.dim", "variant.width"),
-    *("task.sha256", "task.record.type", "task.samples.text", "task.samples.query", "task.samples.document"),
+    *(
+        "task.sha256",
+        "task.items",
+        "task.record.type",
+        "task.samples.text",
+        "task.samples.query",
+        "task.samples.document",
+    ),
     *("task.texts", "task.prompts", "task.tokens", "task.cut", "task.encoded", "task.encoded_tokens", "task.seconds"),
     *("task.padding_tokens", "task.share_of_ceiling", "task.evaluators"),
     *("task.instruction.instruct", "task.scored_with.python", "task.scored_with.torch", "task.code.version"),

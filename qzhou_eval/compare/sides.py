@@ -3,13 +3,16 @@
 A fact that is None is not known, and is never held against the other side.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from qzhou_eval.averages import task_score
+from qzhou_eval.averages import counted_splits, task_score
 from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
+from qzhou_eval.items import Items
 from qzhou_eval.noted import Noted, read_noted
 from qzhou_eval.profile import Profile, load_profile, profile_names
 from qzhou_eval.published import Published, named, read_published
@@ -42,10 +45,14 @@ class TaskSide:
     Attributes:
         score: main score, 0 to 100; None if a counted split is missing.
         facts: data, splits, metric, instruction, and what encoded and scored it.
+        counted: the splits whose mean the score is.
+        items: reads what the score is made of; None if that was not kept.
     """
 
     score: float | None
     facts: dict[str, object]
+    counted: tuple[str, ...] = ()
+    items: Callable[[], Items] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,12 @@ def _side(folder: Path, noted: Noted, score_profile: str) -> Side:
     tasks = {}
     for task, made in noted.tasks.items():
         score = task_score(task, noted.main_scores(task), score_profile)
-        tasks[task] = TaskSide(None if score is None else 100 * score, _task_facts(made))
+        tasks[task] = TaskSide(
+            None if score is None else 100 * score,
+            _task_facts(made),
+            tuple(counted_splits(task, score_profile)),
+            partial(noted.items, task) if made.get("items") else None,
+        )
     facts = {name: _at(noted.entry, keys) for name, keys in RUN_FIELDS.items()}
     if facts["template"] is None:
         facts["profile"] = variant.profile_digest  # noted before the profile's fields were

@@ -9,11 +9,17 @@ from qzhou_eval.compare.differences import Difference, unknown_facts
 from qzhou_eval.compare.judge import CARD_MODEL, CardRow, Comparison, card_rows, judge
 from qzhou_eval.compare.pairs import pairs
 from qzhou_eval.compare.sides import from_folder
+from qzhou_eval.compare.spread import intervals
 from qzhou_eval.compare.verdicts import REASONS, Row
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 
 MARK = "*"
 VERDICTS = ("OK", "CLOSE", "OFF")
+NONE = "≈"
+SPREAD_NOTE = (
+    f"interval: of the difference, by a paired bootstrap over the tasks' items; {NONE}: it holds 0, the items cannot "
+    "tell the two apart"
+)
 SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
 
@@ -94,17 +100,30 @@ def _print_differences(found: list[Difference]) -> None:
 
 
 def _print_scores(one: Comparison) -> None:
-    rows = [_line(row.name, row, row.name in one.marked) for row in one.rows]
-    rows += [_line(f"mean: {row.name}", row, bool(one.marked)) for row in one.means]
+    spread = intervals(one)
+    rows = [_line(row.name, row, spread.get(row.name), row.name in one.marked) for row in one.rows]
+    rows += [_line(f"mean: {row.name}", row, spread.get(row.name), bool(one.marked)) for row in one.means]
+    headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
+    if not spread:
+        rows, headers = ([*row[:4], *row[5:]] for row in rows), [*headers[:4], *headers[5:]]
     print()
-    print(tabulate(rows, ["task", "ours", "theirs", "difference", "tolerance", "verdict"], floatfmt="z.2f"))
+    print(tabulate(rows, headers, floatfmt="z.2f", stralign="left"))
+    if spread:
+        print(SPREAD_NOTE)
     if one.marked:
         print(f"{MARK} what differs makes this row not comparable: it does not count")
 
 
-def _line(name: str, row: Row, marked: bool) -> list:
-    verdict = row.verdict or "-"
-    return [name, row.ours, row.theirs, row.difference, row.tolerance, f"{verdict} {MARK}" if marked else verdict]
+def _line(name: str, row: Row, spread: tuple[float, float] | None, marked: bool) -> list:
+    verdict = f"{row.verdict or '-'} {MARK}" if marked else row.verdict or "-"
+    return [name, row.ours, row.theirs, row.difference, _interval(spread), row.tolerance, verdict]
+
+
+def _interval(spread: tuple[float, float] | None) -> str:
+    if spread is None:
+        return "-"
+    low, high = spread
+    return f"{low:+z.2f} to {high:+z.2f}{'' if low > 0 or high < 0 else ' ' + NONE}"
 
 
 def _line_of_dimension(one: Comparison) -> list:

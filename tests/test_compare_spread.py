@@ -1,0 +1,72 @@
+"""``compare`` of two runs shows how far each difference spreads: scipy's paired bootstrap of the same items."""
+
+import re
+
+import numpy as np
+import pytest
+import scipy.stats
+from comparing import compared, edited
+from conftest import run_command
+
+from qzhou_eval import cli
+from qzhou_eval.items import read_items
+from qzhou_eval.statistics.bootstrap import rng_for
+from qzhou_eval.tasks import all_tasks, locate
+
+LINE = re.compile(r"^(?:mean: )?(\S+) .* ([+-][\d.]+) to ([+-][\d.]+)( ≈)?  ", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def without(tiny, official, tmp_path_factory):
+    """The run of ``finished`` at full width, without token prepending."""
+    output = tmp_path_factory.mktemp("off") / "out"
+    assert cli.main(run_command(tiny, official, output, "--dim", "96", "--token_prepending", "off")) == 0
+    return output
+
+
+def shown(out: str) -> dict[str, tuple[float, float, bool]]:
+    return {name: (float(low), float(high), bool(mark)) for name, low, high, mark in LINE.findall(out)}
+
+
+def of_task(output, task: str) -> np.ndarray:
+    """The items of a run at full width."""
+    (path,) = [p for p in output.glob(f"results/**/{task}.items.safetensors") if "dim_" not in p.parent.name]
+    return next(iter(read_items(path).splits.values())).astype(float)
+
+
+def test_differences_of_two_runs_have_scipys_intervals(finished, without, official, capsys):
+    code, out, err = compared(capsys, without, "--to", finished, "--allow-mismatch")
+    assert (code, err) == (0, "")
+    found, expected = shown(out), {}
+    for task, statistic in (
+        ("STSB", lambda rows, x: scipy.stats.spearmanr(x[0, rows], x[1, rows])[0]),
+        ("T2Reranking", lambda rows, x: x[0, rows].mean()),
+    ):
+        data = locate(all_tasks()[task], official).revision
+        off, on = of_task(without, task), of_task(finished, task)
+        expected[task] = scipy.stats.bootstrap(
+            (np.arange(off.shape[1]),),
+            lambda r, s=statistic, a=off, b=on: 100 * (s(r.astype(int), a) - s(r.astype(int), b)),
+            vectorized=False,
+            n_resamples=2000,
+            method="percentile",
+            rng=rng_for(f"{task} {data}", all_tasks()[task].splits[0]),
+        ).confidence_interval
+    assert found.keys() == expected.keys()
+    for task, (low, high, mark) in found.items():
+        assert (low, high) == pytest.approx(expected[task], abs=0.0051)
+        assert mark == (expected[task].low <= 0 <= expected[task].high)
+
+
+def test_other_data_have_no_common_items(finished, without, tmp_path, capsys):
+    def other_data(entry):
+        entry["tasks"]["STSB"]["record"]["data"] = "local-other"
+
+    copy = edited(finished, tmp_path / "copy", other_data)
+    _, out, _ = compared(capsys, without, "--to", copy, "--allow-mismatch")
+    assert shown(out).keys() == {"T2Reranking"}
+
+
+def test_published_scores_have_no_items_and_no_column(finished, capsys):
+    _, out, _ = compared(capsys, finished, "--to", "published:QZhou-Embedding-Zh", "--allow-mismatch")
+    assert "STSB" in out and "interval" not in out
