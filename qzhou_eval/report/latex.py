@@ -10,6 +10,7 @@ from qzhou_eval.report.words import Words
 HEAD = r"""% Tables for \input. Needs \usepackage[T1]{fontenc}, {textcomp}, {booktabs}, {longtable}.
 % Names or words in Chinese need xelatex and \usepackage{ctex}.
 """
+LONG_HEADING = 8  # letters
 LONG = 20  # rows; more go over several pages
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -43,20 +44,31 @@ def _escaped(text: str) -> str:
 def _table(table: Table, label: str, words: Words) -> str:
     long = len(table.rows) > LONG
     numbers = [all(row.cells[at].is_number for row in table.rows) for at in range(len(table.columns))]
-    align = "l" + "".join("r" if number else "l" for number in numbers)
-    names = [words.column(name) for name in (table.index, *table.columns)]
-    head = " & ".join(_escaped(name) for name in names) + r" \\"
+    align = (r"p{3.4cm}" if table.index == "model" else "l") + "".join("r" if number else "l" for number in numbers)
+    head = " & ".join(_heading(words.column(name)) for name in (table.index, *table.columns)) + r" \\"
     caption = rf"\caption{{{_escaped(words.say(table.title))}}}\label{{{label}}}"
-    body = "\n".join(line for row in _grouped(table) for line in _lines(row, len(align), words))
+    body = "\n".join(line for row in _grouped(table) for line in _lines(row, 1 + len(table.columns), words))
     said = _escaped(" ".join(map(words.say, table.notes)))
     notes = [rf"\par\smallskip {{\scriptsize {said}\par}}"] if said else []
     if long:
-        top = rf"{caption}\\ \toprule {head} \midrule \endhead \bottomrule \endlastfoot"
-        lines = [r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{align}}}", top, body]
+        top = rf"\toprule {head} \midrule"
+        first = rf"{caption}\\ {top} \endfirsthead {top} \endhead \bottomrule \endlastfoot"
+        lines = [r"{\footnotesize\setlength{\tabcolsep}{3pt}", rf"\begin{{longtable}}{{{align}}}", first, body]
         return "\n".join([*lines, r"\end{longtable}", *notes, "}", ""])
-    lines = [r"\begin{table}[htbp]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}", caption]
+    lines = [
+        r"\begin{table}[htbp]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
+        caption,
+    ]
     lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", body, r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, *notes, r"\end{table}", ""])
+
+
+def _heading(name: str) -> str:
+    """A column's heading; a long word of several is set on two lines."""
+    parts = re.split("(?<=[a-z])(?=[A-Z(])", name, maxsplit=1) if len(name) > LONG_HEADING else [name]
+    lines = r" \\ ".join(map(_escaped, parts))
+    return rf"\shortstack[r]{{{lines}}}" if len(parts) > 1 else lines
 
 
 def _grouped(table: Table) -> Iterator[Row | str]:
@@ -79,7 +91,7 @@ def _lines(row: Row | str, columns: int, words: Words) -> Iterator[str]:
     yield " & ".join([name, *(_figure(cell, words) for cell in row.cells)]) + (r" \\*" if bounded else r" \\")
     if bounded:
         intervals = (rf"{{\tiny {_bounds(cell)}}}" if cell.low is not None else "" for cell in row.cells)
-        yield " & ".join(["", *intervals]) + r" \\"
+        yield " & ".join(["", *intervals]) + r" \\[1pt]"
 
 
 def _figure(cell: Cell, words: Words) -> str:

@@ -13,7 +13,7 @@ from qzhou_eval.report.values import Cell, Table
 from qzhou_eval.report.words import UNSURE, Words
 
 FOLDER = Path(__file__).parent
-STRONGEST = 62  # per cent of colour in a heat map's cell: text stays readable on it
+STRONGEST = 55  # per cent of colour in a heat map's cell: text stays readable on it
 _MINUS = re.compile(r"(?<![\w.,-])-(?=[\d.])")
 
 

@@ -74,7 +74,8 @@ def inline(figure, name: str) -> str:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(url\(|xlink:href=")#', rf"\1#{name}-", text)
-    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)  # the page's family, at this size
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)  # at this size, in the page's family
+    text = re.sub(r" ?font-family: [^;\"]*;?", "", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, f"var(--{variable})")
     return text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1).strip()

@@ -51,7 +51,7 @@ def _run(run: Run, words: Words) -> Iterator[str]:
 def _sentence(one: Finding, words: Words) -> str:
     """A finding on one line."""
     headline = " ".join(words.say(part) for part in (one.figure, one.under) if part is not None)
-    return " ".join([f"{headline}." if headline else "", *map(words.say, one.text)]).strip()
+    return " ".join([words("sentence", text=headline) if headline else "", *map(words.say, one.text)]).strip()
 
 
 def _screen_table(table: Table, words: Words) -> str:
