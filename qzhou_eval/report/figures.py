@@ -34,7 +34,7 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str,
             figure.subplots_adjust(top=0.97, bottom=0.11)
             for color, table, cost in zip(SERIES, mrl, costs, strict=False):
                 _curve(top, table.rows, at, color)
-                _curve(bottom, cost.rows, at, color, hollow=True)
+                _curve(bottom, [*cost.rows, _nothing_lost(table)], at, color, hollow=True)
             bottom.axhline(0, color=MUTED, linewidth=1, zorder=1)
             bottom.set_ylim(*limits)
             _dimension_axis(bottom, sorted({int(row.name) for table in mrl for row in table.rows}))
@@ -59,6 +59,12 @@ def _curve(axes, rows: Sequence[Row], at: int, color: str, *, hollow: bool = Fal
     for place, cell in points:
         open_ = hollow and cell.unsure
         axes.plot(place, cell.value, "o", ms=4.5, color=color, mfc=PAPER if open_ else color, mew=1.3, zorder=4)
+
+
+def _nothing_lost(table: Table) -> Row:
+    """The widest dimension's difference to itself, where the lines end."""
+    cells = (Cell(None if cell.value is None else 0.0, 0.0, 0.0) for cell in table.rows[-1].cells)
+    return Row(table.rows[-1].name, tuple(cells))
 
 
 def _dimension_axis(axes, dims: list[int]) -> None:

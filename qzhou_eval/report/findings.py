@@ -23,7 +23,8 @@ def main_row(rows: list[Scored], benchmark: str) -> Scored:
 
 def headline(main: Scored, benchmark: str) -> Said:
     """Which results the findings are of."""
-    values = {"dim": main.dim, "tasks": len(tasks_of(benchmark)), "tp": layers_of(main)}
+    have = sum(main.of(task).value is not None for task in tasks_of(benchmark))
+    values = {"dim": main.dim, "tasks": have, "tp": layers_of(main)}
     return Said("headline", values | {"benchmark": Said(f"benchmark.{benchmark}")})
 
 

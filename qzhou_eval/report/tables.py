@@ -151,22 +151,22 @@ def per_task(rows: list[Scored], benchmark: str) -> list[Table]:
     for name, several in _by_setting(rows).items():
         dims = tuple(str(one.dim) for one in several)
         lines = [_task_row(task, [one.of(task) for one in several]) for task in names]
-        missing = sum(all(cell.value is None for cell in line.cells) for line in lines)
+        missing = sum(line.is_empty for line in lines)
         notes = (Said("note.tasks_missing", {"missing": missing, "of": len(names)}),) if missing else ()
         found.append(Table(benchmark, "tasks", "task", dims, tuple(lines), name, notes, on_screen=missing > 0))
         if len(several) > 1:
-            found.append(_task_cost(benchmark, name, several, names))
+            found.append(_task_cost(benchmark, name, several, names, notes))
     return found
 
 
-def _task_cost(benchmark: str, name: str, several: list[Scored], tasks: list[str]) -> Table:
+def _task_cost(benchmark: str, name: str, several: list[Scored], tasks: list[str], notes: tuple[Said, ...]) -> Table:
     """The widest dimension's score, then what each narrower one adds to it."""
     full, lines = several[-1], []
     for task in tasks:
         steps = [difference(one.of(task) - full.of(task)) for one in several[:-1]]
         lines.append(Row(task, (*steps, _plain(full.of(task))), all_tasks()[task].type))
     columns = tuple(str(one.dim) for one in several)
-    return Table(benchmark, "task_cost", "task", columns, tuple(lines), name, (UNSURE,), on_screen=False)
+    return Table(benchmark, "task_cost", "task", columns, tuple(lines), name, (UNSURE, *notes), on_screen=False)
 
 
 def difference(one: Estimate) -> Cell:

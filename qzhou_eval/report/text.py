@@ -44,7 +44,7 @@ def _run(run: Run, words: Words) -> Iterator[str]:
     yield "\n".join(f"- {words(f'run.{key}')}: {_markdown(words.say(value))}" for key, value in run.facts)
     for title, prompt in run.prompts:
         indented = "\n".join(f"    {line}" for line in prompt.splitlines())
-        yield f"{_markdown(words.say(title))}:\n\n{html.escape(indented, quote=False)}"
+        yield f"{_markdown(words.say(title))}:\n\n{re.sub('<(?=[A-Za-z/!?])', '&lt;', indented)}"
     yield _markdown_table(run.tasks, words)
 
 
@@ -55,9 +55,8 @@ def _sentence(one: Finding, words: Words) -> str:
 
 
 def _screen_table(table: Table, words: Words) -> str:
-    """Without intervals, which would not fit, and without rows that have nothing to show."""
-    rows = [row for row in table.rows if not row.folded and any(cell.value is not None for cell in row.cells)]
-    return _table(table, rows or list(table.rows), words, "simple", _marked)
+    """Without intervals, which would not fit."""
+    return _table(table, [row for row in table.shown if not row.folded], words, "simple", _marked)
 
 
 def _markdown_table(table: Table, words: Words) -> str:

@@ -48,6 +48,10 @@ class Row:
     ours: bool = False
     folded: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        return all(cell.value is None for cell in self.cells)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -73,6 +77,11 @@ class Table:
     def title(self) -> Said:
         benchmark = Said(f"benchmark.{self.benchmark}") if self.benchmark else ""
         return Said(f"table.{self.key}", {"benchmark": benchmark, "model": self.model})
+
+    @property
+    def shown(self) -> list[Row]:
+        """The rows but for tasks without any result, where there are others: those would hide them."""
+        return [row for row in self.rows if not (row.group and row.is_empty)] or list(self.rows)
 
     @property
     def has_intervals(self) -> bool:
