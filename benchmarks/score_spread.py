@@ -1,8 +1,9 @@
 """How far a score moves when its vectors move as little as two bfloat16 runs of one model differ.
 
 Scores the drift data's vectors, then the same with noise that leaves a given cosine to the original, under several
-seeds, and prints per task the base score, the standard deviation and the largest difference (x 100). The tolerances
-of ``compare`` rest on this table.
+seeds, and prints per task the base score, the standard deviation and the largest difference (x 100). Beside them the
+standard error of the score over the task's items (bootstrap), and the standard deviation as a share of it. The
+tolerances of ``compare`` and ``check`` rest on this table.
 
     python benchmarks/score_spread.py --drift_dir ROOT/drift [--cosine 0.9999] [--seeds 5]
 """
@@ -24,6 +25,8 @@ from score_drift import PLAIN, VARIANT
 
 from qzhou_eval.adapter.reading import quiet
 from qzhou_eval.evaluate import EvaluateJob, evaluate
+from qzhou_eval.items import items_path, read_items
+from qzhou_eval.statistics.bootstrap import draws
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import all_tasks, locate
 
@@ -41,8 +44,8 @@ def noisy(vectors: np.ndarray, cosine: float, seed: int) -> np.ndarray:
     return cosine * vectors + np.sqrt(1 - cosine**2) * noise
 
 
-def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, float]:
-    """Main scores x 100 of every task from these vectors."""
+def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Main score and its standard error over items, x 100, of every task from these vectors."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store", VARIANT.fingerprint)
         store.create({})
@@ -51,7 +54,9 @@ def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, floa
         for name in TASKS:
             task = replace(all_tasks()[name], splits=all_tasks()[name].splits[:1])
             job = EvaluateJob(task, locate(task, drift / "data"), PLAIN, store.folder.parent, Path(folder), (VARIANT,))
-            found[name] = 100 * evaluate(job).scores[VARIANT.dim]
+            score = evaluate(job).scores[VARIANT.dim]
+            items = read_items(items_path(Path(folder) / VARIANT.folder / f"{name}.json"))
+            found[name] = 100 * score, 100 * draws([items], task.splits, seed_for=name).std()
         return found
 
 
@@ -71,10 +76,12 @@ def main() -> None:
     runs = [scores(args.drift_dir, texts, noisy(vectors, args.cosine, seed)) for seed in range(args.seeds)]
     rows = []
     for name in TASKS:
-        moved = np.array([run[name] - base[name] for run in runs])
-        rows.append([all_tasks()[name].type, name, base[name], moved.std(ddof=1), abs(moved).max()])
+        score, error = base[name]
+        moved = np.array([run[name][0] - score for run in runs])
+        deviation = moved.std(ddof=1)
+        rows.append([all_tasks()[name].type, name, score, deviation, abs(moved).max(), error, deviation / error])
     print(f"cosine {args.cosine}, {args.seeds} seeds, vectors of {vectors.shape[1]} dimensions\n")
-    print(tabulate(rows, ["type", "task", "score", "sd", "largest difference"], floatfmt=".3f"))
+    print(tabulate(rows, ["type", "task", "score", "sd", "largest difference", "error", "share"], floatfmt=".3f"))
 
 
 if __name__ == "__main__":

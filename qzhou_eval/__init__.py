@@ -2,16 +2,17 @@
 
 import importlib
 
-__all__ = ["Embedder", "token_prepending"]
+__all__ = ["Embedder", "load_results", "token_prepending"]
 
 _HOMES = {
     "Embedder": "qzhou_eval.model.embedder",
+    "load_results": "qzhou_eval.report.frame",
     "token_prepending": "qzhou_eval.model.token_prepending",
 }
 
 
 def __getattr__(name: str):
-    """Import torch only when something that needs it is asked for."""
+    """Import torch, or pandas, only when something that needs it is asked for."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ import numpy as np
 from qzhou_eval.tasks import TYPES, all_tasks
 
 Value = float | np.ndarray
+SCORE_PROFILES = ("card", "mteb2")
 COLUMNS = (*TYPES, "Mean(Task)", "Mean(TaskType)")
 
 # MultilingualSentiment has two evaluation splits; the card counts validation, mteb 2.x the mean of both.

@@ -16,12 +16,11 @@ from pathlib import Path
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import write_text
 from qzhou_eval.generation import CARD_MTEB
-from qzhou_eval.noted import Noted, read_noted
+from qzhou_eval.noted import META, Noted, read_noted
 from qzhou_eval.results import Variant
 
 log = logging.getLogger(__name__)
 
-META = "model_meta.json"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -1,7 +1,9 @@
 """A folder of everything that is wrong: checkpoints, profiles, data and results with one fault each."""
 
+import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -154,10 +156,21 @@ def _results(root: Path, finished: Path) -> None:
     result = next(shutil.copytree(finished, root / "cut-result").glob("results/*/*/STSB.json"))
     result.write_text(result.read_text("utf-8")[:100], "utf-8")
     for name, change in MANIFESTS.items():
-        path = shutil.copytree(finished, root / name) / "manifest.json"
-        content = json.loads(path.read_text("utf-8"))
-        change(content["variants"])
-        path.write_text(json.dumps(content), "utf-8")
+        _edit_manifest(shutil.copytree(finished, root / name), change)
+
+    for name, change in RESULTS.items():
+        change(shutil.copytree(finished, root / name))
+    other = shutil.copytree(finished, root / "other-weights")
+    _edit_manifest(
+        other, lambda variants: [entry["variant"].update(fingerprint="0" * 64) for entry in variants.values()]
+    )
+
+
+def _edit_manifest(folder: Path, change) -> None:
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text("utf-8"))
+    change(content["variants"])
+    path.write_text(json.dumps(content), "utf-8")
 
 
 def _first(variants: dict) -> dict:
@@ -174,7 +187,68 @@ def _renamed(variants: dict, name: str) -> None:
     tasks[name] = tasks.pop("STSB")
 
 
+def _swap_places(variants: dict) -> None:
+    one, other = min(variants, key=len), max(variants, key=len)
+    variants[one], variants[other] = variants[other], variants[one]
+
+
+def _mended(folder: Path, change) -> None:
+    """Change what STSB's result says, and its digest with it."""
+
+    def note(variants: dict) -> None:
+        place = min(variants, key=len)
+        path = folder / place / "STSB.json"
+        text = path.read_text("utf-8")
+        path.write_text(change(json.loads(text)) or text[:100], "utf-8")
+        variants[place]["tasks"]["STSB"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    _edit_manifest(folder, note)
+
+
+def _says(**fields) -> Callable[[Path], None]:
+    return lambda folder: _mended(folder, lambda content: json.dumps(content | fields))
+
+
+def _other_split(content: dict) -> str:
+    return json.dumps(content | {"scores": {"validation": content["scores"]["test"]}})
+
+
+def _scored_by(folder: Path, task: str, name: str, version: str) -> None:
+    """A result of one dimension as another version leaves it, in the file and in the manifest."""
+
+    def note(variants: dict) -> None:
+        tasks = variants[min(variants, key=len)]["tasks"]
+        tasks[task]["record"][name] = version
+
+    if name == "mteb":
+        _says(mteb_version=version)(folder)
+    _edit_manifest(folder, note)
+
+
+def _items(folder: Path) -> Path:
+    return min(folder.glob("results/*/*/STSB.items.safetensors"))
+
+
+RESULTS = {
+    "no-manifest": lambda d: (d / "manifest.json").unlink(),
+    "no-variants": lambda d: (d / "manifest.json").write_text('{"format": 1, "variants": {}}'),
+    "cut-mended": lambda d: _mended(d, lambda _: None),
+    "other-task": _says(task_name="T2Reranking"),
+    "other-mteb": _says(mteb_version="2.1.0"),
+    "other-data": _says(dataset_revision="local-0"),
+    "other-split": lambda d: _mended(d, _other_split),
+    "no-name": lambda d: _mended(d, lambda content: json.dumps({"scores": content["scores"]})),
+    "two-mtebs": lambda d: _scored_by(d, "STSB", "mteb", "2.1.0"),
+    "two-scikits": lambda d: _scored_by(d, "T2Reranking", "scikit_learn", "1.7.2"),
+    "no-items": lambda d: _items(d).unlink(),
+    "cut-items": lambda d: _items(d).write_bytes(_items(d).read_bytes()[:50]),
+}
+
+
 MANIFESTS = {
+    "swapped-places": _swap_places,
+    "no-digest": lambda variants: _first(variants)["tasks"]["STSB"].pop("sha256"),
+    "no-record": lambda variants: _first(variants)["tasks"]["STSB"]["record"].pop("mteb"),
     "place-above": _moved,
     "revision-above": lambda variants: _first(variants)["variant"].update(revision="../../.."),
     "model-two-lines": lambda variants: _first(variants)["variant"].update(model="a\nb"),

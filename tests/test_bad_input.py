@@ -212,6 +212,30 @@ INVOCATIONS = [
             "no-experiment": "no-experiment/manifest.json: damaged",
             "task-above": "task-above/manifest.json: damaged",
             "task-unknown": "STSC: no task of this version",
+            "swapped-places": "swapped-places/manifest.json: damaged",
+            "no-digest": "no-digest/manifest.json: damaged",
+            "no-record": "no-record/manifest.json: damaged",
+            "no-manifest": "no-manifest: no results there (no manifest.json)",
+            "no-variants": "no-variants: no results there",
+            "no-items": "STSB.items.safetensors: missing or changed; run the evaluation again",
+            "cut-items": "STSB.items.safetensors: missing or changed",
+        }.items()
+    ),
+    *(
+        (["report", *names.split()], message)
+        for names, message in {
+            "cut-mended": "STSB.json: not a whole result file",
+            "no-name": "STSB.json: not a whole result file",
+            "other-task": "STSB.json: its task: T2Reranking, the manifest's: STSB; remove the file",
+            "other-mteb": "STSB.json: its mteb: 2.1.0, the manifest's: 2.",
+            "other-data": "STSB.json: its data: local-0, the manifest's: local-",
+            "other-split": "STSB.json: its splits: ['validation'], the manifest's: ['test']",
+            "two-mtebs": "STSB.json: scored by mteb 2.1.0, most results beside it by 2.",
+            "two-scikits": "T2Reranking.json: scored by scikit_learn 1.7.2, most results beside it by 1.8",
+            "finished finished": ".json: was already read from another folder, finished/results/local__tiny",
+            "finished other-weights": "made with another fingerprint than finished/results/local__tiny",
+            "finished cut-result": "cut-result/results/local__tiny",
+            "cut-result finished": "STSB.json: missing or changed",
         }.items()
     ),
     ([*STSB, "--output_dir", "place-above"], "place-above/manifest.json: damaged"),

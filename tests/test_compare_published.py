@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from comparing import BAD, compared, differing
+from written import result_json
 
 from qzhou_eval.averages import COLUMNS
 from qzhou_eval.compare.differences import differences
@@ -38,10 +39,6 @@ def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **vari
     for task_name, splits in PUBLISHED.items():
         task = all_tasks()[task_name]
         by = (shift or {}).get(task_name, 0)
-        rows = {split: [{"main_score": splits[split] + by}] for split in task.splits}
-        path = folder / one.folder / f"{task_name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"scores": rows}))
         record = Record(
             type=task.type,
             metric=task.card_metric or task.metric,
@@ -50,6 +47,9 @@ def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **vari
             mteb="1.38.30",
             scikit_learn="1.7.2",
         )
+        path = folder / one.folder / f"{task_name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(result_json(task_name, record, {split: splits[split] + by for split in task.splits}))
         counts = {"instruction": PROFILE.tasks[task_name].model_dump()}
         Manifest(folder).add([one], task_name, record, counts, template["provenance"])
     return folder

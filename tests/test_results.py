@@ -1,6 +1,5 @@
 """The manifest: a result counts only as what it was noted for; two variants never share a folder's means."""
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -8,6 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 from test_mteb import WIDTH, variant
+from written import result_json
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.read import read_scores
@@ -23,8 +23,9 @@ def put(output, one, task, score):
     """Write a result file and note it, as a finished evaluation does."""
     path = output / one.folder / f"{task.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"scores": {task.splits[0]: [{"main_score": score}]}}))
-    Manifest(output).add([one], task.name, record_for(task, "local-1"), {}, {})
+    record = record_for(task, "local-1")
+    path.write_text(result_json(task.name, record, {task.splits[0]: score}))
+    Manifest(output).add([one], task.name, record, {}, {})
     return path
 
 
@@ -78,6 +79,37 @@ def test_the_same_result_from_two_folders_is_refused(tmp_path):
         put(tmp_path / name, variant(WIDTH), STS, 0.5)
     with pytest.raises(BadInput, match="already read from another folder"):
         read_scores([tmp_path / "one", tmp_path / "two"], "card")
+
+
+def test_two_folders_of_one_setting_complete_each_other(tmp_path):
+    put(tmp_path / "one", variant(WIDTH), STS, 0.5)
+    put(tmp_path / "two", variant(WIDTH), RERANKING, 0.7)
+    found = read_scores([tmp_path / "one", tmp_path / "two"], "card")
+    assert len({score.setting for score in found}) == 1
+    assert [(score.task, score.score) for score in found] == [("MiniReranking", 70.0), ("MiniSTS", 50.0)]
+
+
+def test_other_weights_under_the_same_name_never_meet_in_one_row(tmp_path):
+    put(tmp_path / "one", variant(WIDTH), STS, 0.5)
+    put(tmp_path / "two", replace(variant(WIDTH), fingerprint="ff" * 32), RERANKING, 0.7)
+    with pytest.raises(BadInput, match=r"two/results/.*: made with another fingerprint than .*one/results/"):
+        read_scores([tmp_path / "one", tmp_path / "two"], "card")
+
+
+def test_results_that_nothing_notes_are_named_and_left_out(tmp_path, caplog):
+    """A run that was killed between writing a result and noting it, and files that someone copied in."""
+    noted = put(tmp_path, variant(WIDTH), STS, 0.5)
+    (noted.parent / "model_meta.json").write_text("{}")
+    (noted.parent / "MiniSTS.items.safetensors").write_bytes(b"")
+    assert [score.score for score in read_scores([tmp_path], "card")] == [50.0]
+    assert caplog.text == ""
+    (noted.parent / "MiniReranking.json").write_text(noted.read_text())
+    elsewhere = tmp_path / "results" / "other__model" / "r1"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "MiniSTS.json").write_text(noted.read_text())
+    assert [score.score for score in read_scores([tmp_path], "card")] == [50.0]
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(f"{elsewhere / 'MiniSTS.json'} and 1 more: not in the manifest, left out")
 
 
 def test_many_processes_note_results_at_once_and_none_is_lost(tmp_path):

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from qzhou_eval.cli import compare, export, fetch, prompts, report, run, verify
+from qzhou_eval.cli import check, compare, export, fetch, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
 from qzhou_eval.network import go_offline, keep_one_endpoint
@@ -96,6 +96,6 @@ def _parser() -> Parser:
         description="Evaluate text-embedding models on CMTEB: every dimension from one encoding pass.",
     )
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (run, report, compare, verify, export, prompts, fetch):
+    for group in (run, report, compare, check, verify, export, prompts, fetch):
         group.add(verbs)
     return parser

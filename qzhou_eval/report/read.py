@@ -1,17 +1,13 @@
 """Results on disk -> one row per model, setting, dimension and task. Needs no torch and no mteb."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
-from qzhou_eval.errors import BadInput
-from qzhou_eval.noted import Noted, read_noted
+from qzhou_eval.noted import Noted, read_together
 from qzhou_eval.tasks import all_tasks
-
-log = logging.getLogger(__name__)
 
 MINIATURE_PROFILE = "qzhou-zh-mini"  # every model of the miniature has it: it tells none apart
 
@@ -65,26 +61,14 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
         BadInput: a folder without results, a result that is missing or changed, or results that do not belong
             together.
     """
-    scores: dict[tuple, Score] = {}
-    made_with: dict[tuple, tuple] = {}
-    for noted in (noted for folder in output_dirs for noted in read_noted(folder)):
+    scores: list[Score] = []
+    for noted in read_together(output_dirs):
         variant = noted.variant
         experiment = tuple((k, v) for k, v in variant.experiment if k != "dim")
         setting = Setting(variant.model, variant.revision, experiment, variant.token_prepending)
-        for task, made in noted.tasks.items():
-            key = (setting, variant.dim, task)
-            if key in scores:
-                raise BadInput(f"{noted.place}: {task} was already read from another folder")
-            _warn_if_unlike(noted.place, task, made["record"], made_with.setdefault(key[:2], made["record"]))
+        for task in noted.tasks:
             score = task_score(task, noted.main_scores(task), score_profile)
             points = None if score is None else 100 * score
-            scores[key] = Score(setting, variant.dim, variant.width, task, points, noted)
+            scores.append(Score(setting, variant.dim, variant.width, task, points, noted))
     order = {name: i for i, name in enumerate(all_tasks())}
-    return sorted(scores.values(), key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))
-
-
-def _warn_if_unlike(place: Path, task: str, record: dict, first: dict) -> None:
-    """Say it where tasks that were scored under different libraries meet in one mean."""
-    for name in ("mteb", "scikit_learn"):
-        if record[name] != first[name]:
-            log.warning("%s: %s was scored with %s %s, others with %s", place, task, name, record[name], first[name])
+    return sorted(scores, key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))

@@ -1,0 +1,100 @@
+"""``check``: the gate for CI, a run against a stored baseline."""
+
+import argparse
+import math
+from pathlib import Path
+
+from qzhou_eval.cli.flags import add_score_profile
+from qzhou_eval.errors import BadInput
+
+MIN_COSINE = 0.99999
+
+
+def add(verbs) -> None:
+    """Add the command to the parser."""
+    about = "A run against a stored baseline: OK, DRIFT or FAIL. Exit code 1 for FAIL, 2 for what does not compare."
+    verb = verbs.add_parser("check", help="a gate for CI: a run against a stored baseline", description=about)
+    verb.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="output folder of a run")
+    verb.add_argument("--baseline", type=Path, required=True, metavar="FILE")
+    verb.add_argument(
+        "--tolerance",
+        action="append",
+        default=[],
+        type=_tolerance,
+        metavar="[TASK=]POINTS",
+        help="in place of the baseline's, for all tasks or for one; may be repeated",
+    )
+    verb.add_argument(
+        "--min_cosine",
+        type=float,
+        default=MIN_COSINE,
+        metavar="C",
+        help="of the probe's vectors to the baseline's; lower ones FAIL; -1 asks for none (default: %(default)s)",
+    )
+    verb.add_argument("--strict", action="store_true", help="DRIFT has exit code 1 too")
+    verb.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
+    verb.add_argument("--summary", type=Path, metavar="FILE", help="write them as Markdown")
+    verb.add_argument(
+        "--update-baseline",
+        action="store_true",
+        help="write FILE anew from RESULTS; several folders, repeated runs, measure what honest runs differ by",
+    )
+    add_score_profile(verb)
+    verb.set_defaults(command=_check)
+
+
+def _tolerance(value: str) -> tuple[str | None, float]:
+    task, named, points = value.rpartition("=")
+    try:
+        number = float(points)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf or (named and not task):
+        raise argparse.ArgumentTypeError(f"{value!r}: give points such as 0.5, or STSB=0.5")
+    return task or None, number
+
+
+def _check(args: argparse.Namespace) -> int:
+    _refuse_contradictions(args)
+    from qzhou_eval.gate.check import Outputs, check, renew
+
+    shared = {"score_profile": args.score_profile, "tolerances": dict(args.tolerance)}
+    if args.update_baseline:
+        renew(args.results, args.baseline, **shared)
+        return 0
+    return check(
+        args.results[0],
+        args.baseline,
+        min_cosine=args.min_cosine,
+        strict=args.strict,
+        outputs=Outputs(args.junit, args.summary),
+        **shared,
+    )
+
+
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    """What cannot work, before anything is read or written."""
+    if not -1 <= args.min_cosine <= 1:
+        raise BadInput(f"--min_cosine {args.min_cosine}: give a number from -1 to 1")
+    written = {"--junit": args.junit, "--summary": args.summary}
+    if args.update_baseline:
+        checks = [flag for flag, path in written.items() if path] + ["--strict"] * args.strict
+        if checks:
+            raise BadInput(f"{checks[0]}: --update-baseline checks nothing; leave one of them out")
+        written = {"--baseline": args.baseline}
+    elif len(args.results) > 1:
+        raise BadInput(f"{args.results[1]}: one folder is checked at a time; several are for --update-baseline")
+    _check_files({flag: path for flag, path in written.items() if path}, args.baseline)
+
+
+def _check_files(written: dict[str, Path], baseline: Path) -> None:
+    from qzhou_eval.config import check_writable
+
+    taken = [] if "--baseline" in written else [baseline.resolve()]
+    for flag, path in written.items():
+        if path.is_dir():
+            raise BadInput(f"{flag} {path}: is a folder; name a file")
+        check_writable(flag, path.parent)
+        if path.resolve() in taken:
+            raise BadInput(f"{flag} {path}: already named for something else")
+        taken.append(path.resolve())

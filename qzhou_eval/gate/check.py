@@ -1,0 +1,115 @@
+"""``check``: a run against a baseline, or a new baseline from runs. Computes nothing itself."""
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
+from qzhou_eval.files import write_text
+from qzhou_eval.gate.baseline import Baseline, Result, read_baseline, write_baseline
+from qzhou_eval.gate.judge import judge
+from qzhou_eval.gate.like import Pair, beside, pairs, restated
+from qzhou_eval.gate.measure import Measured, measure
+from qzhou_eval.gate.renew import new_baseline, widened
+from qzhou_eval.gate.write import Checked, console, junit, markdown, refusal_junit, refusal_markdown
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a check is written besides the screen."""
+
+    junit: Path | None
+    summary: Path | None
+
+
+def check(
+    results: Path,
+    file: Path,
+    *,
+    score_profile: str,
+    tolerances: Mapping[str | None, float],
+    min_cosine: float,
+    strict: bool,
+    outputs: Outputs,
+) -> int:
+    """Hold a folder of results against a baseline; print the table and write the outputs, whatever comes out.
+
+    Args:
+        tolerances: points, by task or for all (None), in place of the baseline's own.
+        strict: DRIFT fails too.
+
+    Returns:
+        0, or 1 if something failed.
+
+    Raises:
+        BadInput: no baseline or no results, damaged ones, or ones that do not compare.
+    """
+    with _refusals_written(outputs):
+        baseline = read_baseline(file)
+        _check_known(tolerances, baseline)
+        runs = measure(results, score_profile)
+        found = pairs(baseline, runs, str(file))
+    checked = Checked(judge(found, tolerances, min_cosine), _notes(baseline, runs, found), strict)
+    _write(outputs.junit, junit(checked))
+    _write(outputs.summary, markdown(checked))
+    print(console(checked))
+    return EXIT_CHECK_FAILED if checked.failed else 0
+
+
+def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Mapping[str | None, float]) -> None:
+    """Write a baseline from the first folder; further runs of the same settings say how far honest runs differ.
+
+    Raises:
+        BadInput: no results, damaged ones, or folders that do not compare.
+    """
+    runs, *others = [measure(folder, score_profile) for folder in results]
+    baseline = new_baseline(runs, tolerances)
+    _check_known(tolerances, baseline)
+    found = [pairs(baseline, other, str(results[0])) for other in others]
+    if others:
+        baseline = widened(baseline, [[pair.run for pair in matched] for matched in found], tolerances)
+    write_baseline(file, baseline)
+    tasks = [task for base in baseline.results for task in base.tasks.values()]
+    scores = sum(len(task.scores) for task in tasks)
+    print(f"written: {file}: {scores} scores; models and settings: {len(baseline.results)}")
+    if others:
+        rows = [row for matched in found for row in judge(matched, {}, 1.0)]
+        cosine = min((row.cosine for row in rows if row.cosine is not None), default=None)
+        said = "" if cosine is None else f", the lowest cosine of their probes is {cosine:.7f}"
+        print(f"the {len(results)} runs differ by up to {max(task.between_runs for task in tasks):g} points{said}")
+
+
+def _check_known(tolerances: Mapping[str | None, float], baseline: Baseline) -> None:
+    known = list(dict.fromkeys(task for base in baseline.results for task in base.tasks))
+    for task in tolerances:
+        if task is not None and task not in known:
+            raise BadInput(f"--tolerance {task}: not in the baseline, which has {', '.join(known)}")
+
+
+def _notes(baseline: Baseline, runs: list[Measured], found: list[Pair]) -> list[str]:
+    """What is worth saying besides the verdicts, each thing once."""
+    notes = [f"not in the baseline, not judged: {name}" for name in beside(baseline, runs)]
+    notes += [f"{base.label} has no probe of vectors" for base in baseline.results if not _has_probe(base)]
+    return list(dict.fromkeys([*notes, *(note for pair in found for note in restated(pair))]))
+
+
+def _has_probe(base: Result) -> bool:
+    return all(task.probe for task in base.tasks.values())
+
+
+@contextmanager
+def _refusals_written(outputs: Outputs):
+    """Whoever looks at the outputs alone must not take a refusal for nothing to see."""
+    try:
+        yield
+    except BadInput as error:
+        _write(outputs.junit, refusal_junit(str(error)))
+        _write(outputs.summary, refusal_markdown(str(error)))
+        raise
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)

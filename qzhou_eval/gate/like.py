@@ -1,0 +1,139 @@
+"""Whether a run may be held against a baseline: each setting that differs, in words. Looks at no score."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.gate.baseline import Baseline, Result
+from qzhou_eval.gate.measure import Measured
+
+_LONGEST = 160  # characters of a value in a message
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A setting of the baseline and the run's results of the same."""
+
+    base: Result
+    run: Measured
+
+
+def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
+    """Every setting of the baseline with the run's.
+
+    A setting that the run lacks is held against the closest that it has beside, so that what differs gets named.
+
+    Args:
+        name: the baseline's, for the message.
+
+    Raises:
+        BadInput: a setting, a task or a dimension is not there, or something that decides scores differs.
+    """
+    of_key = {(run.model, _key(run.experiment)): run for run in runs}
+    keys = [(base.model, _key(base.experiment)) for base in baseline.results]
+    spare = [run for key, run in of_key.items() if key not in keys]
+    lacking = [base for base, key in zip(baseline.results, keys, strict=True) if key not in of_key]
+    closest = iter(_closest(lacking, spare))
+    found: dict[str, list[str]] = {}
+    for base, key in zip(baseline.results, keys, strict=True):
+        for sentence in _unlike(base, of_key[key]) if key in of_key else next(closest):
+            found.setdefault(sentence, []).append(base.label)
+    if found:
+        several = len(baseline.results)
+        words = [text if len(whom) == several else f"{', '.join(whom)}: {text}" for text, whom in found.items()]
+        raise BadInput(f"{runs[0].source} does not compare with {name}: {'; '.join(words)}")
+    return [Pair(base, of_key[key]) for base, key in zip(baseline.results, keys, strict=True)]
+
+
+def beside(baseline: Baseline, runs: list[Measured]) -> list[str]:
+    """What the run has and the baseline has not: it is not judged."""
+    of_key = {(base.model, _key(base.experiment)): base for base in baseline.results}
+    found = []
+    for run in runs:
+        base = of_key.get((run.model, _key(run.experiment)))
+        if base is None:
+            found.append(run.label)
+            continue
+        further: dict[str, list[str]] = {}
+        for task, ours in run.tasks.items():
+            known = base.tasks[task].scores if task in base.tasks else {}
+            if dims := ", ".join(str(dim) for dim in ours.scores if dim not in known):
+                further.setdefault(dims, []).append(task)
+        found += [f"{run.label}: {_listed(tasks)} at dim {dims}" for dims, tasks in further.items()]
+    return found
+
+
+def restated(pair: Pair) -> list[str]:
+    """What a run was made from, where the baseline was made from something else."""
+    return [
+        f"{name} is {_shown(ours)}, the baseline's {_shown(theirs)}"
+        for name, theirs in pair.base.made_from.items()
+        if (ours := pair.run.made_from.get(name)) != theirs
+    ]
+
+
+def _key(experiment: dict) -> tuple:
+    return tuple(sorted((name, str(value)) for name, value in experiment.items()))
+
+
+def _closest(lacking: list[Result], spare: list[Measured]) -> list[list[str]]:
+    """For each setting that is lacking, how a spare one of the same model differs; each spare one stands for one."""
+    unlike = {
+        (one, other): list(_unlike(base, run)) or ["filed under another experiment"]
+        for one, base in enumerate(lacking)
+        for other, run in enumerate(spare)
+        if run.model == base.model or len(lacking) == 1  # one alone may have been renamed
+    }
+    found: dict[int, list[str]] = {}
+    taken = set()
+    for one, other in sorted(unlike, key=lambda pair: len(unlike[pair])):
+        if one not in found and other not in taken:
+            found[one] = unlike[one, other]
+            taken.add(other)
+    return [found.get(one, ["not there"]) for one in range(len(lacking))]
+
+
+def _unlike(base: Result, run: Measured) -> Iterator[str]:
+    fields = {"model": base.model} | base.settings
+    yield from _sentences(fields, {"model": run.model} | run.settings)
+    grouped: dict[str, list[str]] = {}
+    for task in base.tasks:
+        for sentence in _of_task(task, base, run):
+            grouped.setdefault(sentence, []).append(task)
+    for sentence, tasks in grouped.items():
+        yield sentence if len(tasks) == len(base.tasks) else f"{sentence} ({_listed(tasks)})"
+
+
+def _of_task(task: str, base: Result, run: Measured) -> Iterator[str]:
+    theirs, ours = base.tasks[task], run.tasks.get(task)
+    if ours is None:
+        yield "no results"
+        return
+    skipped = {"instruction"} if base.settings.get("use_instruction") != run.settings.get("use_instruction") else set()
+    yield from _sentences({k: v for k, v in theirs.settings.items() if k not in skipped}, ours.settings)
+    if missing := [str(dim) for dim in theirs.scores if dim not in ours.scores]:
+        yield f"no results at dim {', '.join(missing)}"
+    elif theirs.probe and not all(ours.items[dim] for dim in theirs.scores):
+        yield "no vectors to hold against the baseline's; evaluate it anew with the current mteb"
+
+
+def _sentences(theirs: dict, ours: dict) -> Iterator[str]:
+    for field, value in theirs.items():
+        if ours.get(field) != value:
+            yield f"{field} is {_shown(ours.get(field))}, the baseline has {_shown(value)}"
+
+
+def _listed(tasks: list[str]) -> str:
+    shown = ", ".join(tasks[:3])
+    return shown if len(tasks) <= 3 else f"{shown} and {len(tasks) - 3} more"
+
+
+def _shown(value: object) -> str:
+    """A setting's value: a long one shortened in the middle, line breaks visible."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "none"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = repr(text) if " " in text or not text.isprintable() else text
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"
