@@ -12,6 +12,7 @@ from written import result_json
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.read import read_scores
 from qzhou_eval.report.tables import leaderboard
+from qzhou_eval.report.uncertainty import scored
 from qzhou_eval.results import Manifest, record_for
 from qzhou_eval.tasks import all_tasks
 
@@ -54,9 +55,13 @@ def test_results_of_another_fingerprint_leave_the_folder_and_are_not_lost(tmp_pa
 def test_two_revisions_of_one_name_are_two_rows(tmp_path):
     for revision, score in (("r1", 0.5), ("r2", 0.6)):
         put(tmp_path, replace(variant(WIDTH), revision=revision), STS, score)
-    table = leaderboard(read_scores([tmp_path], "card"), "mini")
-    assert dict(table["STS"]) == {"test/stored @ r1": 50.0, "test/stored @ r2": 60.0}
-    assert table["Mean(Task)"].isna().all()
+    table = leaderboard(scored(read_scores([tmp_path], "card"), "card"), "mini")
+    sts, mean = (table.columns.index(column) for column in ("STS", "Mean(Task)"))
+    assert {row.name: row.cells[sts].value for row in table.rows} == {
+        "test/stored @ r1": 50.0,
+        "test/stored @ r2": 60.0,
+    }
+    assert all(row.cells[mean].value is None for row in table.rows)
 
 
 def test_a_result_that_was_changed_or_is_gone_is_named_not_averaged(tmp_path):

@@ -8,8 +8,10 @@ from qzhou_eval.cli.flags import add_score_profile
 
 def add(verbs) -> None:
     """Add the command to the parser."""
-    verb = verbs.add_parser("report", help="tables from results", description="Tables from results.")
+    about = "Tables on the screen; in DIR/report the same and more as Markdown, CSV, LaTeX and one HTML page."
+    verb = verbs.add_parser("report", help="tables, figures and findings from results", description=about)
     verb.add_argument("dirs", nargs="+", type=Path, metavar="DIR", help="output folders of earlier runs")
+    verb.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the words (default: %(default)s)")
     add_score_profile(verb)
     verb.set_defaults(command=_report)
 
@@ -17,5 +19,5 @@ def add(verbs) -> None:
 def _report(args: argparse.Namespace) -> int:
     from qzhou_eval.report.write import report
 
-    report(args.dirs, args.score_profile)
+    report(args.dirs, args.score_profile, args.lang)
     return 0

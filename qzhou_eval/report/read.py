@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
-from qzhou_eval.noted import read_together
+from qzhou_eval.noted import Noted, read_together
 from qzhou_eval.tasks import all_tasks
 
 MINIATURE_PROFILE = "qzhou-zh-mini"  # every model of the miniature has it: it tells none apart
@@ -44,13 +44,14 @@ def labels(settings: Iterable[Setting]) -> dict[Setting, str]:
 
 @dataclass(frozen=True)
 class Score:
-    """One task's main score, 0 to 100; None if a counted split is missing."""
+    """One task's main score, 0 to 100; None if a counted split is missing. ``noted`` has what it was made from."""
 
     setting: Setting
     dim: int
     width: int
     task: str
     score: float | None
+    noted: Noted = field(repr=False, compare=False)
 
 
 def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
@@ -68,6 +69,6 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
         for task in noted.tasks:
             score = task_score(task, noted.main_scores(task), score_profile)
             points = None if score is None else 100 * score
-            scores.append(Score(setting, variant.dim, variant.width, task, points))
+            scores.append(Score(setting, variant.dim, variant.width, task, points, noted))
     order = {name: i for i, name in enumerate(all_tasks())}
     return sorted(scores, key=lambda s: (s.setting.model, s.setting.experiment, s.dim, order[s.task]))

@@ -1,0 +1,75 @@
+"""The report as one HTML page that needs nothing else: no network, no script. Every string is escaped by Jinja2."""
+
+import math
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from qzhou_eval.report.contents import Contents, Part
+from qzhou_eval.report.figures import curves, forest
+from qzhou_eval.report.svg import SERIES
+from qzhou_eval.report.values import Cell, Table
+from qzhou_eval.report.words import UNSURE, Words
+
+FOLDER = Path(__file__).parent
+STRONGEST = 55  # per cent of colour in a heat map's cell: text stays readable on it
+_MINUS = re.compile(r"(?<![\w.,-])-(?=[\d.])")
+
+
+def page(contents: Contents, words: Words) -> str:
+    """The whole page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["minus"] = lambda text: _MINUS.sub("\N{MINUS SIGN}", text)
+    drawn = {part.benchmark: _drawings(part, words) for part in contents.parts}
+    return templates.get_template("page.html").render(
+        contents=contents, words=words, drawn=drawn, version=_version(), heat=heat, unsure=UNSURE
+    )
+
+
+def _version() -> str:
+    try:
+        return version("qzhou-eval")
+    except PackageNotFoundError:
+        return ""
+
+
+def _drawings(part: Part, words: Words) -> dict[str, dict[str, str]]:
+    """The part's SVG elements by figure and column or type."""
+    found = {"curves": {}, "forest": {}}
+    mrl = [table for table in part.of("mrl") if table.on_screen][: len(SERIES)]
+    if mrl:
+        costs = {table.model: table for table in part.of("mrl_cost")}
+        found["curves"] = curves(mrl, [costs[table.model] for table in mrl], part.benchmark)
+    for by_task, table in zip(part.of("token_prepending_tasks")[:1], part.of("token_prepending"), strict=False):
+        means = dict(zip(table.columns, table.rows[-1].cells, strict=True))
+        found["forest"] = forest(by_task, means, words, part.benchmark)
+    return found
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The colour scale of a table of differences: ``end`` points have the strongest colour."""
+
+    end: float
+
+    def of(self, cell: Cell) -> str:
+        """How much colour a cell gets; empty for what is no difference."""
+        if not cell.difference or cell.value is None:
+            return ""
+        return f"{STRONGEST * min(1.0, abs(cell.value) / self.end):.0f}%"
+
+
+def heat(table: Table) -> Heat | None:
+    """A scale that ends where 95 % of the differences do, so that a single one does not bleach the others."""
+    cells = [cell for row in table.rows for cell in row.cells if cell.difference and cell.value]
+    sizes = sorted(abs(cell.value) for cell in cells)
+    return Heat(sizes[math.ceil(0.95 * len(sizes)) - 1]) if sizes else None

@@ -1,0 +1,106 @@
+"""The report as text: on the screen and in Markdown."""
+
+import html
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tabulate
+
+from qzhou_eval.report.contents import Contents
+from qzhou_eval.report.runs import Run
+from qzhou_eval.report.values import Cell, Finding, Row, Table
+from qzhou_eval.report.words import UNSURE, Words
+
+
+def on_screen(contents: Contents, words: Words) -> Iterator[str]:
+    """The short tables, then the findings."""
+    for part in contents.parts:
+        for table in part.tables:
+            if table.on_screen:
+                yield f"\n{words.say(table.title)}\n\n{_screen_table(table, words)}"
+                yield from (words.say(note) for note in table.notes if note.key != "note.best")  # nothing is bold here
+        yield f"\n{words('in_short')}: {part.model}\n"
+        yield from (f"{words(f'question.{one.key}')}  {_sentence(one, words)}" for one in part.findings)
+
+
+def markdown(contents: Contents, words: Words) -> str:
+    """Everything but the figures."""
+    profile = words(f"profile.{contents.score_profile}")
+    parts = [f"# {words('title')}", _markdown(words("subtitle", profile=profile))]
+    for part in contents.parts:
+        parts.append(f"## {_markdown(part.model)}: {words(f'benchmark.{part.benchmark}')}")
+        lines = [f"- **{words(f'question.{one.key}')}** {_markdown(_sentence(one, words))}" for one in part.findings]
+        parts.append("\n".join(lines))
+        for table in part.tables:
+            parts.append(f"## {_markdown(words.say(table.title))}\n\n{_markdown_table(table, words)}")
+            parts += [_markdown(words.say(note)) for note in table.notes]
+    parts += [text for run in contents.runs for text in _run(run, words)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _run(run: Run, words: Words) -> Iterator[str]:
+    yield f"## {_markdown(words.say(run.tasks.title))}"
+    yield "\n".join(f"- {words(f'run.{key}')}: {_markdown(words.say(value))}" for key, value in run.facts)
+    for title, prompt in run.prompts:
+        indented = "\n".join(f"    {line}" for line in prompt.splitlines())
+        yield f"{_markdown(words.say(title))}:\n\n{re.sub('<(?=[A-Za-z/!?])', '&lt;', indented)}"
+    yield _markdown_table(run.tasks, words)
+
+
+def _sentence(one: Finding, words: Words) -> str:
+    """A finding on one line."""
+    headline = " ".join(words.say(part) for part in (one.figure, one.under) if part is not None)
+    return " ".join([words("sentence", text=headline) if headline else "", *map(words.say, one.text)]).strip()
+
+
+def _screen_table(table: Table, words: Words) -> str:
+    """Without intervals, which would not fit."""
+    return _table(table, [row for row in table.shown if not row.folded], words, "simple", _marked)
+
+
+def _markdown_table(table: Table, words: Words) -> str:
+    return _table(table, list(table.rows), words, "github", _markdown_cell)
+
+
+def _table(table: Table, rows: list[Row], words: Words, style: str, cell_text) -> str:
+    grouped = any(row.group for row in table.rows)
+    lines = []
+    for row in rows:
+        names = [words.column(words.say(row.name)), *([words.column(row.group)] if grouped else [])]
+        if style == "github":
+            names = [_markdown(name) for name in names]
+        lines.append([*names, *(cell_text(cell, words) for cell in row.cells)])
+    headers = [table.index, *(["type"] if grouped else []), *table.columns]
+    numbers = [all(row.cells[at].is_number for row in rows) for at in range(len(table.columns))]
+    align = ["left"] * (1 + grouped) + ["right" if number else "left" for number in numbers]
+    with _narrow_columns():
+        return tabulate.tabulate(
+            lines, [words.column(name) for name in headers], tablefmt=style, colalign=align, disable_numparse=True
+        )
+
+
+def _marked(cell: Cell, words: Words) -> str:
+    """The figure, with a sign where the data cannot tell it from 0."""
+    return f"{UNSURE if cell.unsure else ''}{words.number(cell)}"
+
+
+def _markdown_cell(cell: Cell, words: Words) -> str:
+    text = _markdown(_marked(cell, words))
+    text = f"**{text}**" if cell.best else text
+    return f"{text} ({words.interval(cell)})" if cell.low is not None else text
+
+
+def _markdown(text: str) -> str:
+    """A name as Markdown shows it: no tag, link or code of it is live, and no column is opened."""
+    return re.sub(r"([\\`*|\[\]])", r"\\\1", html.escape(text, quote=False))
+
+
+@contextmanager
+def _narrow_columns():
+    """No padding beside headers, which tabulate takes from a global: eight columns fit 120 characters."""
+    before, tabulate.MIN_PADDING = tabulate.MIN_PADDING, 0
+    try:
+        yield
+    finally:
+        tabulate.MIN_PADDING = before

@@ -1,0 +1,123 @@
+"""Scores and their items -> estimates: a value with what it would have been on resampled items.
+
+All settings of a task are resampled together, so that differences of estimates are paired. Knows no table.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qzhou_eval.averages import COLUMNS, counted_splits, table_row
+from qzhou_eval.items import Items
+from qzhou_eval.report.read import Score, Setting
+from qzhou_eval.statistics.bootstrap import RESAMPLES, draws
+from qzhou_eval.statistics.intervals import interval, separable
+from qzhou_eval.tasks import all_tasks
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Points, and the same on each resample, float64 (resamples,); None where no items say it (a published score)."""
+
+    value: float | None
+    draws: np.ndarray | None = None
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        """The paired difference; of a published score and a run's, the run's spread alone."""
+        if self.value is None or other.value is None:
+            return Estimate(None)
+        known = self.draws is not None or other.draws is not None
+        one, two = (side.value if side.draws is None else side.draws for side in (self, other))
+        return Estimate(self.value - other.value, one - two if known else None)
+
+    @property
+    def bounds(self) -> tuple[float, float] | tuple[None, None]:
+        """The 95 % interval."""
+        return (None, None) if self.draws is None else interval(self.draws)
+
+    @property
+    def sure(self) -> bool:
+        """Whether a difference can be told from 0; without items every difference but 0 is taken as it is."""
+        return self.value != 0 if self.draws is None else separable(self.draws)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One setting at one dimension: an estimate for each of its tasks."""
+
+    setting: Setting
+    dim: int
+    width: int
+    tasks: dict[str, Estimate] = field(default_factory=dict)
+
+    def of(self, task: str) -> Estimate:
+        """A task's estimate, empty if there is none."""
+        return self.tasks.get(task, Estimate(None))
+
+    def row(self, benchmark: str) -> dict[str, Estimate]:
+        """The card's eight columns; a mean over tasks of which one has no items has no interval."""
+        values = table_row({task: e.value for task, e in self.tasks.items()}, benchmark)
+        resampled = table_row({task: e.draws for task, e in self.tasks.items()}, benchmark)
+        return {column: Estimate(values[column], resampled[column]) for column in COLUMNS}
+
+
+def published(values: Mapping[str, float]) -> dict[str, Estimate]:
+    """A published row: it has no items."""
+    return {column: Estimate(float(value)) for column, value in values.items()}
+
+
+def best_group(column: Iterable[Estimate]) -> list[bool]:
+    """Which estimates are the best or cannot be told from it; none where fewer than two are there to compare."""
+    column = list(column)
+    known = [one for one in column if one.value is not None]
+    if len(known) < 2:
+        return [False] * len(column)
+    best = max(known, key=lambda one: one.value)
+    return [one.value is not None and (one is best or not (best - one).sure) for one in column]
+
+
+def scored(scores: Iterable[Score], score_profile: str, resamples: int = RESAMPLES) -> list[Scored]:
+    """The estimates of every setting and dimension, in the order of ``scores``.
+
+    Raises:
+        BadInput: a file of items that is damaged.
+    """
+    rows: dict[tuple, Scored] = {}
+    by_task: dict[str, list[Score]] = {}
+    for score in scores:
+        rows.setdefault((score.setting, score.dim), Scored(score.setting, score.dim, score.width))
+        by_task.setdefault(score.task, []).append(score)
+    for task, several in by_task.items():
+        resampled = _draws(task, several, score_profile, resamples)
+        for score, one in zip(several, resampled, strict=True):
+            rows[score.setting, score.dim].tasks[task] = Estimate(score.score, one)
+    return list(rows.values())
+
+
+def _draws(task: str, several: list[Score], score_profile: str, resamples: int) -> list[np.ndarray | None]:
+    """Points of each score on resampled items; those of the same data together, so that they are paired."""
+    splits = counted_splits(task, score_profile)
+    found: list[np.ndarray | None] = [None] * len(several)
+    alike: dict[tuple, list[tuple[int, Items]]] = {}
+    for at, score in enumerate(several):
+        items = score.noted.items(task) if score.score is not None else None
+        if items is not None and all(split in items.splits for split in splits):
+            shape = tuple(items.splits[split].shape[1] for split in splits)
+            data = score.noted.tasks[task]["record"]["data"]
+            alike.setdefault((data, items.statistic, shape), []).append((at, items))
+    for (data, *_), members in alike.items():
+        drawn = draws([items for _, items in members], splits, seed_for=f"{task} {data}", resamples=resamples)
+        for (at, _), one in zip(members, () if drawn is None else 100 * drawn, strict=drawn is not None):
+            found[at] = None if np.isnan(one).any() else one
+    return found
+
+
+def benchmarks(rows: Iterable[Scored]) -> list[str]:
+    """The benchmarks that the tasks of the rows belong to."""
+    return list(dict.fromkeys(all_tasks()[task].benchmark for row in rows for task in row.tasks))
+
+
+def of_benchmark(rows: Iterable[Scored], benchmark: str) -> list[Scored]:
+    """The rows that have tasks of a benchmark."""
+    return [row for row in rows if any(all_tasks()[task].benchmark == benchmark for task in row.tasks)]
