@@ -25,7 +25,8 @@ from torch.nn.functional import cosine_similarity
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from qzhou_eval.model.ceiling import flops, matmul_rate
+from qzhou_eval.model.ceiling import matmul_rate
+from qzhou_eval.model.cost import cost_of
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.fp8 import use_fp8
 
@@ -278,7 +279,7 @@ class Bench:
     def speed(self, name: str, seconds: float) -> tuple[float, float]:
         """Real tokens per second, and the share of the matrix product's rate."""
         many = self.lengths[name]
-        done = flops(self.model.layers, self.model.config, many)
+        done = cost_of(self.model.layers, self.model.config, None, cut=False)(many)  # of the whole model, in every row
         return sum(many) / seconds, done / seconds / self.ceiling
 
 

@@ -49,8 +49,9 @@ class Run:
 
     ``open_tokenizer`` gives a callable from prompts to
     :class:`~qzhou_eval.model.tokens.Tokenized`; ``open_encoder`` an object with ``stream`` like
-    :class:`~qzhou_eval.model.embedder.Embedder`. Both are called only when there is work for them. With workers on
-    several devices ``open_crew`` starts them, given the run; without, it is None.
+    :class:`~qzhou_eval.model.embedder.Embedder`. Both are called only when there is work for them. ``open_cost`` gives
+    the :class:`~qzhou_eval.model.cost.Cost` of prompts, or None where it cannot be known. With workers on several
+    devices ``open_crew`` starts them, given the run; without, it is None.
     """
 
     tasks: list[Task]
@@ -67,6 +68,7 @@ class Run:
     evaluators: str
     open_tokenizer: Callable
     open_encoder: Callable
+    open_cost: Callable
     open_crew: Callable | None = None
 
     @property
@@ -117,6 +119,7 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
         evaluators=config.evaluators,
         open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
         open_encoder=partial(_open_encoder, checkpoint, profile, settings),
+        open_cost=partial(_open_cost, checkpoint, settings),
         open_crew=partial(_open_crew, config, settings.device) if _on_workers(config) else None,
     )
 
@@ -187,6 +190,14 @@ def _open_encoder(checkpoint: Checkpoint, profile: Profile, settings: EncoderSet
     from qzhou_eval.model.embedder import Embedder
 
     return Embedder(checkpoint, profile, settings)
+
+
+def _open_cost(checkpoint: Checkpoint, settings: EncoderSettings):
+    if settings.trust_remote_code:
+        return None  # what that code computes is its own affair
+    from qzhou_eval.model.cost import checkpoint_cost
+
+    return checkpoint_cost(checkpoint)
 
 
 def _check_instructions(profile: Profile, tasks: list[Task]) -> None:

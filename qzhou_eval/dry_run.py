@@ -1,24 +1,45 @@
-"""``plan`` and ``run --dry_run``: what would be encoded, per task. Computes nothing, writes nothing."""
+"""``plan`` and ``run --dry_run``: what would be encoded, per task, and how long it takes. Scores and writes nothing."""
 
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from tabulate import tabulate
 
 from qzhou_eval.config import Run
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.cost import Cost
+from qzhou_eval.model.speed import Speed, assumed, is_here, measured
+from qzhou_eval.model.tokens import Tokenized
 from qzhou_eval.plan import TaskPlan, plan_task
 from qzhou_eval.store import Store, prompt_key
+from qzhou_eval.units import duration, scaled
 
-COLUMNS = ["task", "texts", "distinct", "duplicates", "in store", "to encode", "tokens", "cut"]
+COLUMNS = ["task", "texts", "distinct", "in store", "to encode", "tokens", "cut", "FLOP"]
 
 
-def print_plan(run: Run, pool: Executor) -> None:
-    """Print the plan. ``duplicates`` are texts that another text of the run already covers; ``tokens``
-    and ``cut`` count the prompts to encode.
+@dataclass(frozen=True)
+class _Row:
+    """One task. ``distinct`` leaves out prompts of the tasks before it; ``todo`` those in the store, too."""
+
+    name: str
+    texts: int
+    distinct: int
+    todo: list[Tokenized]
+
+
+def print_plan(run: Run, pool: Executor, gpu: str | None) -> None:
+    """Print the plan. Tokens, cut prompts, operations and time are those of the prompts to encode.
+
+    Args:
+        gpu: whose time is estimated: ``cpu``, one of :data:`~qzhou_eval.model.speed.PEAKS`, or None for no time.
 
     Raises:
-        BadInput: a task's data cannot be read.
+        BadInput: a task's data cannot be read, or a time is asked for that cannot be known.
     """
     tokenize = run.open_tokenizer()
+    cost = run.open_cost()
+    if gpu is not None and cost is None:
+        raise BadInput("--gpu: what the checkpoint's own code computes is not known; drop --gpu or --trust_remote_code")
     store = Store(run.store_dir, run.fingerprint)
     store.refresh(verify=False)
     futures = [
@@ -27,25 +48,38 @@ def print_plan(run: Run, pool: Executor) -> None:
     ]
     seen: set[bytes] = set()
     rows = [_row(future.result(), tokenize, store, seen) for future in futures]
-    total = ["total", *(sum(column) for column in list(zip(*rows, strict=True))[1:])]
-    print(tabulate([*rows, total], COLUMNS, intfmt=",", tablefmt="simple"))
+    todo = [prompt for row in rows for prompt in row.todo]
+    total = _Row("total", sum(row.texts for row in rows), sum(row.distinct for row in rows), todo)
+    speed = _speed(run, gpu, todo, cost)
+    columns = COLUMNS if speed is None else [*COLUMNS, "time"]
+    align = ["left", *["right"] * (len(columns) - 1)]
+    print(
+        tabulate([_cells(row, cost, speed) for row in [*rows, total]], columns, colalign=align, disable_numparse=True)
+    )
     dims = ", ".join(str(variant.dim) for variant in run.variants)
     print(f"\none pass at full width {run.variants[0].width} gives dimensions {dims}")
+    if speed is not None:
+        print(f"time: {speed.source}; encoding alone")
 
 
-def _row(plan: TaskPlan, tokenize, store: Store, seen: set[bytes]) -> list:
+def _row(plan: TaskPlan, tokenize, store: Store, seen: set[bytes]) -> _Row:
     keys = {prompt_key(prompt): prompt for prompt in plan.prompts}
     new = {key: prompt for key, prompt in keys.items() if key not in seen}
     seen |= new.keys()
-    todo = [prompt for key, prompt in new.items() if key not in store]
-    tokenized = tokenize(todo)
-    return [
-        plan.task.name,
-        plan.texts,
-        len(new),
-        plan.texts - len(new),
-        len(new) - len(todo),
-        len(todo),
-        sum(len(t.ids) for t in tokenized),
-        sum(t.cut for t in tokenized),
-    ]
+    todo = tokenize([prompt for key, prompt in new.items() if key not in store])
+    return _Row(plan.task.name, plan.texts, len(new), todo)
+
+
+def _speed(run: Run, gpu: str | None, todo: list[Tokenized], cost: Cost | None) -> Speed | None:
+    if gpu is None or not any(prompt.ids for prompt in todo):
+        return None
+    return measured(run.open_encoder(), todo, cost) if is_here(gpu) else assumed(gpu)
+
+
+def _cells(row: _Row, cost: Cost | None, speed: Speed | None) -> list[str]:
+    stored = (row.distinct - len(row.todo)) / row.distinct if row.distinct else 0
+    lengths = [len(prompt.ids) for prompt in row.todo]
+    counts = [row.texts, row.distinct, f"{stored:.0%}", len(row.todo), sum(lengths), sum(p.cut for p in row.todo)]
+    cells = [row.name, *(cell if isinstance(cell, str) else f"{cell:,}" for cell in counts)]
+    cells.append("-" if cost is None else scaled(cost(lengths)))
+    return cells if speed is None else [*cells, duration(cost.effort(lengths) / speed.rate)]

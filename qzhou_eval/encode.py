@@ -3,13 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
+from qzhou_eval.progress import Progress
 from qzhou_eval.shards import EncodeError, Step, write_shards
 from qzhou_eval.store import Store, prompt_key
 
@@ -77,8 +76,19 @@ def tokenize(prompts: list[str], tokenizer) -> Prompts:
     return Prompts([prompt_key(prompt) for prompt in prompts], tokenizer(prompts))
 
 
-def encode(prompts: Prompts, store: Store, open_writer: Callable[[], Writer], identity: dict) -> EncodeCounts:
+def encode(
+    prompts: Prompts,
+    store: Store,
+    open_writer: Callable[[], Writer],
+    identity: dict,
+    *,
+    task: str = "",
+    progress: Progress | None = None,
+) -> EncodeCounts:
     """Bring the vectors of ``prompts`` into the store; only the missing ones meet the model.
+
+    Args:
+        task: under which name ``progress`` is told of every step.
 
     Raises:
         EncodeError: vectors that cannot be used; those of the other prompts are kept.
@@ -90,10 +100,12 @@ def encode(prompts: Prompts, store: Store, open_writer: Callable[[], Writer], id
     if missing:
         writer = open_writer()
         store.create(identity)
+        progress = progress or Progress()
+        progress.begin(task, lengths, writer.devices)
         start = time.monotonic()
         try:
             keys, tokenized = [prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing]
-            forwarded, ideal = _encode(keys, tokenized, store, writer)
+            forwarded, ideal = _encode(keys, tokenized, store, writer, partial(progress.step, task))
         finally:
             for made_with in writer.made_with:  # known at the end: a full device makes batches smaller
                 store.note(made_with)
@@ -111,32 +123,18 @@ def encode(prompts: Prompts, store: Store, open_writer: Callable[[], Writer], id
     )
 
 
-def _encode(keys: list[bytes], tokenized: list, store: Store, writer: Writer) -> tuple[int, float]:
+def _encode(
+    keys: list[bytes], tokenized: list, store: Store, writer: Writer, tell: Callable[[list[int], float | None], None]
+) -> tuple[int, float]:
     """Encode and store prompts; the tokens forwarded, padding included, and the seconds at the ceiling."""
-    forwarded, ideal, start = 0, 0.0, time.monotonic()
+    forwarded, ideal = 0, 0.0
     left = set(range(len(keys)))
-    with (
-        _progress(sum(len(t.ids) for t in tokenized)) as progress,
-        closing(writer.write(keys, tokenized, store)) as steps,
-    ):
+    with closing(writer.write(keys, tokenized, store)) as steps:
         for step in steps:
             left.difference_update(step.rows)
             forwarded += step.forwarded
             ideal += step.ideal_seconds or 0.0
-            share = ideal / (time.monotonic() - start) / writer.devices
-            progress.set_postfix_str(f"{share:.0%} of the ceiling" if share else "", refresh=False)
-            progress.update(sum(len(tokenized[row].ids) for row in step.rows))
+            tell([len(tokenized[row].ids) for row in step.rows], step.ideal_seconds)
     if left:
         raise EncodeError(f"{len(left)} of {len(keys)} prompts got no vector, the first is {keys[min(left)].hex()}")
     return forwarded, ideal
-
-
-@contextmanager
-def _progress(tokens: int) -> Iterator[tqdm]:
-    """A bar in tokens on a terminal, nothing elsewhere or where only warnings are wanted."""
-    off = True if not log.isEnabledFor(logging.INFO) else None
-    with (
-        logging_redirect_tqdm(),
-        tqdm(total=tokens, unit=" tokens", unit_scale=True, desc="encoding", leave=False, disable=off) as progress,
-    ):
-        yield progress

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 
+from qzhou_eval.backlog import follow
 from qzhou_eval.config import Run
 from qzhou_eval.encode import EncodeCounts, InProcess, Prompts, Writer, encode, tokenize
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
@@ -20,6 +21,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.model.batches import ahead
 from qzhou_eval.plan import TaskPlan, plan_task
+from qzhou_eval.progress import Progress, Score, shown
 from qzhou_eval.results import Manifest, Variant, record_for
 from qzhou_eval.shards import EncodeError
 from qzhou_eval.store import Store
@@ -29,7 +31,6 @@ from qzhou_eval.workers import worker_count
 log = logging.getLogger(__name__)
 
 STAGES = ("encode", "evaluate")
-PLANS_AHEAD = 3
 MTEB_SEED = 42  # of every task, in both generations
 
 
@@ -69,36 +70,56 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: Executor, *, stages:
     tasks = [task for task in run.tasks if task.name in todo]
     store = Store(run.store_dir, run.fingerprint)
     store.refresh()
+    progress = _progress(run, len(tasks)) if "encode" in stages else Progress()
     scoring: list[Future] = []
-    with closing(_ready(run, pool, store, tasks, outcome, stages=stages)) as ready:
+    with shown(progress), closing(_ready(run, pool, store, tasks, outcome, progress=progress, stages=stages)) as ready:
         for task, counts in ready:
             if "evaluate" in stages:
                 counts |= {"instruction": _instruction(run, task), "encoded_with": store.made_with()}
-                scoring += _score(run, pool, task, todo[task.name], counts=counts, outcome=outcome)
-    for noted in scoring:
-        noted.result()
+                scoring += _score(run, pool, task, todo[task.name], counts=counts, outcome=outcome, progress=progress)
+        for noted in scoring:
+            noted.result()
     return outcome
 
 
+def _progress(run: Run, tasks: int) -> Progress:
+    """Of an encoding; its time goes by the prompts' arithmetic or, where that is not known, by their tokens."""
+    cost = run.open_cost()
+    return Progress(tasks, cost.effort if cost else sum)
+
+
 def _ready(
-    run: Run, pool: Executor, store: Store, tasks: list[Task], outcome: Outcome, *, stages: tuple[str, ...]
+    run: Run,
+    pool: Executor,
+    store: Store,
+    tasks: list[Task],
+    outcome: Outcome,
+    *,
+    progress: Progress,
+    stages: tuple[str, ...],
 ) -> Iterator[tuple[Task, dict[str, float]]]:
     """Each task as soon as its vectors are in the store, with the counts of its prompts; failed ones are left out."""
     if "encode" not in stages:
         yield from ((task, {}) for task in tasks)
         return
-    tokenized = ahead(_tokenized(_plans(run, pool, tasks), run.open_tokenizer()), count=1)
+    tokenizer = run.open_tokenizer()
+    plans = _plans(run, pool, tasks)
+    follow([(task.name, plan) for task, plan in plans], store, tokenizer, progress)
+    tokenized = ahead(_tokenized(plans, tokenizer), count=1)
     with ExitStack() as ended, closing(tokenized):
         open_writer = cache(partial(_open_writer, run, ended))
         for number, (task, plan, prompts) in enumerate(tokenized, start=1):
             if isinstance(plan, BadInput):
                 outcome.fail(task, plan)
+                progress.end(task.name)
                 continue
             try:
-                done = encode(prompts, store, open_writer, run.identity)
+                done = encode(prompts, store, open_writer, run.identity, task=task.name, progress=progress)
             except EncodeError as error:
                 outcome.fail(task, error)
                 continue
+            finally:
+                progress.end(task.name)
             log.info("[%d/%d] %s", number, len(tasks), _encoded_line(plan, done))
             yield task, asdict(done)
 
@@ -116,23 +137,23 @@ def _instruction(run: Run, task: Task) -> dict | None:
     return prompt and prompt.model_dump()
 
 
-def _plans(run: Run, pool: Executor, tasks: list[Task]) -> Iterator[tuple[Task, Future]]:
-    """Plans in order, a few ahead of the model so that it does not wait and memory stays bounded."""
-    waiting: deque[tuple[Task, Future]] = deque()
-    for task in tasks:
-        source = run.sources[task.name]
-        future = pool.submit(plan_task, task, source, run.profile, use_instruction=run.use_instruction)
-        waiting.append((task, future))
-        if len(waiting) >= PLANS_AHEAD:
-            yield waiting.popleft()
-    yield from waiting
+def _plans(run: Run, pool: Executor, tasks: list[Task]) -> deque[tuple[Task, Future]]:
+    """Plans of all tasks, in order: how much there is to do is known early.
+
+    The prompts of the whole benchmark wait in memory for their turn, one to two gigabytes.
+    """
+    return deque(
+        (task, pool.submit(plan_task, task, run.sources[task.name], run.profile, use_instruction=run.use_instruction))
+        for task in tasks
+    )
 
 
 def _tokenized(
-    plans: Iterator[tuple[Task, Future]], tokenizer: Callable
+    plans: deque[tuple[Task, Future]], tokenizer: Callable
 ) -> Iterator[tuple[Task, TaskPlan | BadInput, Prompts | None]]:
-    """Plans as they are done, with their token ids; or why a task has no plan."""
-    for task, planned in plans:
+    """Plans as they are done, with their token ids; or why a task has no plan. Used ones are let go."""
+    while plans:
+        task, planned = plans.popleft()
         try:
             plan = planned.result()
         except BadInput as error:
@@ -152,7 +173,14 @@ def parts(task: Task, variants: list[Variant], workers: int) -> list[list[Varian
 
 
 def _score(
-    run: Run, pool: Executor, task: Task, variants: list[Variant], *, counts: dict, outcome: Outcome
+    run: Run,
+    pool: Executor,
+    task: Task,
+    variants: list[Variant],
+    *,
+    counts: dict,
+    outcome: Outcome,
+    progress: Progress,
 ) -> list[Future]:
     """Submit a task for scoring; each future ends when a part's results are noted in the manifest."""
     scores: dict[int, float] = {}
@@ -179,8 +207,10 @@ def _score(
         outcome.finished += len(part)
         scores.update(done.scores)
         if len(scores) == len(variants):
-            shown = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in sorted(scores.items()))
-            log.info("%s, %s by dimension  %s", task.name, record.metric, shown)
+            by_dim = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in sorted(scores.items()))
+            log.info("%s, %s by dimension  %s", task.name, record.metric, by_dim)
+            widest = max(scores)
+            progress.landed(Score(task.name, widest, 100 * scores[widest]))
 
     jobs = [(part, _job(run, task, part)) for part in parts(task, variants, worker_count(run.eval_workers))]
     return [_then(pool.submit(evaluate, job), partial(note, part)) for part, job in jobs]

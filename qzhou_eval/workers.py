@@ -8,7 +8,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
+
+log = logging.getLogger(__name__)
 
 
 class _Process(SpawnProcess):
@@ -33,13 +36,17 @@ def worker_count(workers: int | None = None) -> int:
 
 @contextmanager
 def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
-    """A pool of as many fresh processes as :func:`worker_count` says.
+    """A pool of as many fresh processes as :func:`worker_count` says; what they say on stderr this process logs.
 
     When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
     """
     # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
-    pool = ProcessPoolExecutor(worker_count(workers), _Context(), _start, (os.getpid(),))
+    context = _Context()
+    said, stderr = context.Pipe(duplex=False)
+    reader = threading.Thread(target=_pass_on, args=(said,), daemon=True)
+    reader.start()
+    pool = ProcessPoolExecutor(worker_count(workers), context, _start, (os.getpid(), stderr))
     try:
         yield pool
     except BaseException:
@@ -47,7 +54,18 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
             process.terminate()
         pool.shutdown(cancel_futures=True)
         raise
-    pool.shutdown()
+    else:
+        pool.shutdown()
+    finally:
+        stderr.close()
+        reader.join(timeout=1)
+
+
+def _pass_on(said: Connection) -> None:
+    """Log the workers' lines, until the last of them has ended."""
+    with open(said.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
+        for line in lines:
+            log.warning("%s", line.rstrip("\n"))
 
 
 def _end_with_parent(parent: int) -> None:
@@ -57,8 +75,9 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _start(parent: int) -> None:
+def _start(parent: int, stderr: Connection) -> None:
     """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
+    os.dup2(stderr.fileno(), 2)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

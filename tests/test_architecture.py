@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 
 # What each part may import at module level, besides the standard library and itself.
 LAYERS = [
-    {"errors", "paths", "files"},
-    {"generation", "environment", "network"},
+    {"errors", "paths", "files", "units"},
+    {"generation", "environment", "network", "progress"},
     {"vectors"},
     {"scoring", "items"},
     {"statistics"},
@@ -27,7 +27,7 @@ LAYERS = [
     {"cluster"},
     {"config", "noted"},
     {"adapter"},
-    {"plan", "encode", "workers", "kept"},
+    {"plan", "encode", "workers", "kept", "backlog"},
     {"evaluate"},
     {"pipeline", "dry_run", "show", "verify"},
     {"compare", "export"},
@@ -88,7 +88,8 @@ def test_imports_point_backwards():
         ("import qzhou_eval.gate.check", ["mteb", "torch", "transformers", "datasets", "pandas"]),
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
         (KEPT, ["mteb", "torch", "transformers", "datasets"]),
-        ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets"]),
+        ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets", "rich"]),
+        ("import qzhou_eval.progress", ["rich", "torch", "numpy"]),
         ("import qzhou_eval.fetched, qzhou_eval.tasks", ["huggingface_hub", "httpx2", "tenacity"]),
         (
             "import qzhou_eval.fetch.bring, pathlib, tempfile\n"

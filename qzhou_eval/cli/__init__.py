@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     def command() -> int:
         args = _parser().parse_args(argv)
         args.argv = sys.argv[1:] if argv is None else argv
-        set_up_logging(quiet=getattr(args, "quiet", False))
+        set_up_logging(quiet=getattr(args, "quiet", False), verbose=getattr(args, "verbose", False))
         _set_up_network(args)
         return args.command(args)
 
@@ -74,12 +74,23 @@ def run_cmteb_all() -> int:
     return main(["run", *sys.argv[1:]])
 
 
-def set_up_logging(*, quiet: bool) -> None:
+class _Stderr(logging.Handler):
+    """Writes lines to whatever ``sys.stderr`` is at the time: a live view puts itself there, to stay below them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # as every handler of logging: a message must not stop the work
+            self.handleError(record)
+
+
+def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     """Messages go to stderr as plain lines; the tables alone go to stdout."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("qzhou_eval").setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Stderr()])
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("qzhou_eval").setLevel(level)
 
 
 def _set_up_network(args: argparse.Namespace) -> None:

@@ -22,11 +22,11 @@ def add(verbs) -> None:
     ):
         usage = f"qzhou-eval {name} --model_name_or_path M [options]"
         verb = verbs.add_parser(name, help=help, usage=usage, description=help[0].upper() + help[1:] + ".")
-        _add_flags(verb, dry_run=name == "run")
+        _add_flags(verb, dry_run=name == "run", plans=name in ("run", "plan"))
         verb.set_defaults(command=command)
 
 
-def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
+def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -> None:
     what = parser.add_argument_group("what to evaluate")
     what.add_argument("--model_name_or_path", required=True, metavar="M", help="folder or hub id")
     what.add_argument("--revision", help="the hub's branch, tag or commit")
@@ -82,9 +82,17 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool) -> None:
     machine.add_argument("--fp8", action="store_true", help="FP8 matrix products; not for published scores")
     machine.add_argument("--workers", type=int, metavar="N", help="processes with the model, a GPU each, through Ray")
     machine.add_argument("--ray", metavar="ADDRESS", help="workers on a Ray cluster, or auto; on all its GPUs")
+    if plans:
+        machine.add_argument(
+            "--gpu",
+            choices=("h100", "h200", "a100", "4090", "cpu"),
+            help="estimate the time on this hardware; measured if it is here",
+        )
     machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
-    machine.add_argument("--quiet", action="store_true", help="only warnings and the tables")
+    said = machine.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="only warnings and the tables")
+    said.add_argument("--verbose", action="store_true", help="a line for each batch, too")
 
 
 def _prepared(args: argparse.Namespace, *, encodes: bool = True):
@@ -112,6 +120,8 @@ def _pick(kind, args: argparse.Namespace):
 def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _plan(args)
+    if args.gpu is not None:
+        raise BadInput(f"--gpu {args.gpu}: is for --dry_run; a run takes the device that --device names")
     run = _prepared(args)
     outcome = _execute(run, ("encode", "evaluate"))
     code = _exit_code(run, outcome)
@@ -126,10 +136,24 @@ def _plan(args: argparse.Namespace) -> int:
     from qzhou_eval.dry_run import print_plan
     from qzhou_eval.workers import worker_pool
 
+    _plan_for(args)
     run = _prepared(args)
     with worker_pool(run.eval_workers) as pool:
-        print_plan(run, pool)
+        print_plan(run, pool, args.gpu)
     return 0
+
+
+def _plan_for(args: argparse.Namespace) -> None:
+    """Let ``--gpu`` decide what ``auto`` means: the store that is looked into is the one that hardware would fill."""
+    if args.gpu is None:
+        return
+    on_cpu = args.gpu == "cpu"
+    if args.device != "auto" and on_cpu != (args.device == "cpu"):
+        raise BadInput(f"--gpu {args.gpu} contradicts --device {args.device}")
+    if on_cpu:
+        args.device = "cpu"
+    elif args.dtype == "auto":
+        args.dtype = "bfloat16"
 
 
 def _encode(args: argparse.Namespace) -> int:

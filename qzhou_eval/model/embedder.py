@@ -15,8 +15,9 @@ from qzhou_eval import prompts as prompt_rules
 from qzhou_eval.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
-from qzhou_eval.model.ceiling import flops, matmul_rate
+from qzhou_eval.model.ceiling import matmul_rate
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.cost import Cost, cost_of
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
@@ -137,7 +138,12 @@ class Embedder:
         """What the arithmetic over prompts of these token counts takes in one large matrix product on this device."""
         if self._forward.layers is None:
             return None
-        return flops(self._forward.layers, self.model.config.get_text_config(decoder=True), lengths) / self._matmul_rate
+        return self._cost(lengths) / self._matmul_rate
+
+    @cached_property
+    def _cost(self) -> Cost:
+        config = self.model.config.get_text_config(decoder=True)
+        return cost_of(self._forward.layers, config, self.projection, cut=self._forward.cut)
 
     @cached_property
     def _matmul_rate(self) -> float:

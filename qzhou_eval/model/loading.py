@@ -27,12 +27,9 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
         BadInput: unknown architecture, or tensors missing, unexpected or of another shape.
     """
     import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
     _readable(checkpoint)
-    config = json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
-    kind = config.get("model_type")
+    config = _config(checkpoint)
     _rotary_base_is_read(checkpoint, config, transformers.__version__)
     precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the card's own
     options = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
@@ -43,21 +40,46 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
         with _named(checkpoint):
             model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
-    elif kind in MODEL_MAPPING_NAMES:
-        stock = getattr(transformers, CONFIG_MAPPING_NAMES[kind])
-        name = MODEL_MAPPING_NAMES[kind]
-        stock_model = getattr(transformers, name if isinstance(name, str) else name[0])
+    else:
+        stock_config, stock_model = _stock_classes(checkpoint, config)
         with _named(checkpoint):
             model, info = stock_model.from_pretrained(
-                checkpoint.decoder, config=stock.from_pretrained(checkpoint.decoder), **options
+                checkpoint.decoder, config=stock_config.from_pretrained(checkpoint.decoder), **options
             )
-    else:
+    _account_for_tensors(checkpoint, info)
+    return model.to(device).eval()
+
+
+def decoder_shape(checkpoint: Checkpoint) -> nn.Module:
+    """The decoder as transformers' own class makes it, on the meta device: every size, and no weight.
+
+    Raises:
+        BadInput: unknown architecture, or a configuration that it does not take.
+    """
+    stock_config, stock_model = _stock_classes(checkpoint, _config(checkpoint))
+    with _named(checkpoint), torch.device("meta"):
+        return stock_model(stock_config.from_pretrained(checkpoint.decoder))
+
+
+def _config(checkpoint: Checkpoint) -> dict:
+    return json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
+
+
+def _stock_classes(checkpoint: Checkpoint, config: dict) -> tuple[type, type]:
+    """Transformers' own classes of configuration and decoder."""
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    kind = config.get("model_type")
+    if kind not in MODEL_MAPPING_NAMES:
         raise BadInput(
             f"{checkpoint.decoder}: model type {kind!r} is not in transformers; "
             "to run the checkpoint's own code, give --trust_remote_code"
         )
-    _account_for_tensors(checkpoint, info)
-    return model.to(device).eval()
+    name = MODEL_MAPPING_NAMES[kind]
+    name = name if isinstance(name, str) else name[0]
+    return getattr(transformers, CONFIG_MAPPING_NAMES[kind]), getattr(transformers, name)
 
 
 @contextmanager
@@ -115,6 +137,24 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
     Raises:
         BadInput: an activation other than identity, or tensors that do not fit.
     """
+    linear = projection_shape(checkpoint)
+    if linear is None:
+        return None
+    try:
+        tensors = load_file(checkpoint.projection / "model.safetensors")
+        tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
+        linear.load_state_dict(tensors, assign=True)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise _no_projection(checkpoint, error) from None
+    return linear.to(device).eval()
+
+
+def projection_shape(checkpoint: Checkpoint) -> nn.Linear | None:
+    """The projection on the meta device, without its weights, or None if there is none.
+
+    Raises:
+        BadInput: an activation other than identity, or no sizes.
+    """
     if checkpoint.projection is None:
         return None
     config = json.loads((checkpoint.projection / "config.json").read_text("utf-8"))
@@ -123,11 +163,11 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
         raise BadInput(f"{checkpoint.projection}: only a plain linear projection is supported, not {activation}")
     try:
         with torch.device("meta"):
-            linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
-        tensors = load_file(checkpoint.projection / "model.safetensors")
-        tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
-        linear.load_state_dict(tensors, assign=True)
-    except (OSError, RuntimeError, SafetensorError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(f"{checkpoint.projection}: cannot load the projection ({reason})") from None
-    return linear.to(device).eval()
+            return nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise _no_projection(checkpoint, error) from None
+
+
+def _no_projection(checkpoint: Checkpoint, error: Exception) -> BadInput:
+    reason = " ".join(str(error).split())
+    return BadInput(f"{checkpoint.projection}: cannot load the projection ({reason})")

@@ -72,6 +72,7 @@ def ngram_run(like: Run) -> Run:
         provenance={"model": identity},
         open_tokenizer=CharNgram,
         open_encoder=CharNgram,
+        open_cost=lambda: None,
     )
 
 
@@ -80,7 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m qzhou_eval.smoke", description="Run the packaged miniature.")
     parser.add_argument("--output_dir", type=Path, default=OUTPUT, help="default: %(default)s")
     args = parser.parse_args()
-    set_up_logging(quiet=False)
+    set_up_logging()
     return guarded(lambda: _run(args.output_dir))
 
 

@@ -1,0 +1,22 @@
+"""Large numbers as a person reads them."""
+
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
+
+
+def scaled(value: float) -> str:
+    """Three digits and a prefix: ``1.23 M``, ``41.0 k``; whole below a thousand."""
+    prefix = 0
+    while round(value, 2 if value < 10 else 1 if value < 100 else 0) >= 1000 and prefix < len(_PREFIXES) - 1:
+        value, prefix = value / 1000, prefix + 1
+    if prefix == 0:
+        return f"{value:.0f}"
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {_PREFIXES[prefix]}"
+
+
+def duration(seconds: float) -> str:
+    """``<1 s``, ``40 s``, ``14 min``, ``2.5 h``."""
+    if 0 < seconds < 1:
+        return "<1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
