@@ -1,11 +1,11 @@
 """What tests of the report share: a results folder with items of known differences, and its page read back."""
 
-import json
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 from test_mteb import WIDTH, variant
+from written import result_json
 
 from qzhou_eval.items import Items, items_path, write_items
 from qzhou_eval.results import Manifest, record_for
@@ -48,11 +48,12 @@ def put_items(folder, one, tasks, items, prompt):
         path = folder / one.folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         score = float(values.astype(np.float64).mean())
-        path.write_text(json.dumps({"scores": {task.splits[0]: [{"main_score": score}]}}))
+        record = record_for(task, "local-1")
+        path.write_text(result_json(name, record, {task.splits[0]: score}))
         if items:
             write_items(items_path(path), Items("mean", "queries", {task.splits[0]: values}, {}))
         counts = {"texts": 12, "tokens": 345, "samples": {"text": prompt, "query": prompt}, "code": {"commit": "12ab"}}
-        Manifest(folder).add([one], name, record_for(task, "local-1"), counts, PROVENANCE)
+        Manifest(folder).add([one], name, record, counts, PROVENANCE)
 
 
 class Page(HTMLParser):
