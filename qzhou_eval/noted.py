@@ -108,6 +108,7 @@ def _read_variant(manifest: Manifest, place: str) -> Noted:
             raise ValueError(f"{found.variant.folder} noted in {place}")
         if not all(made["sha256"] and _record(made) for made in found.tasks.values()):
             raise ValueError("a result without its digest")
+        _check_form(found.entry)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
     for task in found.tasks:
@@ -118,6 +119,16 @@ def _read_variant(manifest: Manifest, place: str) -> Noted:
         if found.tasks[task].get("items") and not manifest.items_intact(place, task):
             raise BadInput(f"{items_path(found.path(task))}: missing or changed; run the evaluation again")
     return found
+
+
+def _check_form(entry: dict) -> None:
+    """What is noted beside variants and records is shown, not needed; but it has the form that its readers expect."""
+    for part in (entry.get("provenance", {}), *entry["tasks"].values()):
+        for name in ("model", "profile", "instruction", "samples", "code", "scored_with"):
+            dict(part.get(name) or {})
+        for machine in part.get("encoded_with", []):
+            for name in ("hardware", "versions"):
+                dict(machine.get(name) or {})
 
 
 def _record(made: dict) -> Record:

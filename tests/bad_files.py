@@ -249,6 +249,8 @@ MANIFESTS = {
     "swapped-places": _swap_places,
     "no-digest": lambda variants: _first(variants)["tasks"]["STSB"].pop("sha256"),
     "no-record": lambda variants: _first(variants)["tasks"]["STSB"]["record"].pop("mteb"),
+    "text-machines": lambda variants: _first(variants)["tasks"]["STSB"].update(encoded_with="a machine"),
+    "text-profile": lambda variants: _first(variants)["provenance"].update(profile="qzhou-zh"),
     "place-above": _moved,
     "revision-above": lambda variants: _first(variants)["variant"].update(revision="../../.."),
     "model-two-lines": lambda variants: _first(variants)["variant"].update(model="a\nb"),

@@ -215,6 +215,8 @@ INVOCATIONS = [
             "swapped-places": "swapped-places/manifest.json: damaged",
             "no-digest": "no-digest/manifest.json: damaged",
             "no-record": "no-record/manifest.json: damaged",
+            "text-machines": "text-machines/manifest.json: damaged",
+            "text-profile": "text-profile/manifest.json: damaged",
             "no-manifest": "no-manifest: no results there (no manifest.json)",
             "no-variants": "no-variants: no results there",
             "no-items": "STSB.items.safetensors: missing or changed; run the evaluation again",

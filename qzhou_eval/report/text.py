@@ -2,6 +2,7 @@
 
 import html
 import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,8 @@ from qzhou_eval.report.runs import Run
 from qzhou_eval.report.values import Cell, Finding, Row, Table
 from qzhou_eval.report.words import UNSURE, Words
 
+WIDTH = 120  # of a terminal
+
 
 def on_screen(contents: Contents, words: Words) -> Iterator[str]:
     """The short tables, then the findings."""
@@ -19,7 +22,8 @@ def on_screen(contents: Contents, words: Words) -> Iterator[str]:
         for table in part.tables:
             if table.on_screen:
                 yield f"\n{words.say(table.title)}\n\n{_screen_table(table, words)}"
-                yield from (words.say(note) for note in table.notes if note.key != "note.best")  # nothing is bold here
+                shown = [note for note in table.notes if note.key != "note.best"]  # nothing is bold here
+                yield from (textwrap.fill(words.say(note), WIDTH) for note in shown)
         yield f"\n{words('in_short')}: {part.model}\n"
         yield from (f"{words(f'question.{one.key}')}  {_sentence(one, words)}" for one in part.findings)
 
