@@ -94,6 +94,7 @@ class Progress:
         self._ended: set[str] = set()
         self._start: float | None = None
         self._stop: float | None = None
+        self._planned: tuple[float, float] | None = None
         self._devices, self._ideal = 1, 0.0
         self._scores: list[Score] = []
         self.on_step: Callable[[Status], None] = lambda status: None
@@ -104,6 +105,7 @@ class Progress:
         with self._lock:
             if task not in self._begun:
                 self._expected[task] = amount
+            self._mark()
 
     def begin(self, task: str, lengths: Sequence[int], devices: int = 1) -> None:
         """Prompts of these token counts, and no others, are now encoded for ``task``."""
@@ -113,6 +115,7 @@ class Progress:
             self._devices = devices
             if lengths and self._start is None:
                 self._start = self._clock()
+            self._mark()
 
     def step(self, task: str, lengths: Sequence[int], ideal_seconds: float | None) -> None:
         """Prompts of ``task`` are encoded; ``ideal_seconds`` is what their arithmetic takes at the ceiling."""
@@ -130,6 +133,7 @@ class Progress:
         with self._lock:
             self._expected[task] = self._begun.setdefault(task, Amount())
             self._ended.add(task)
+            self._mark()
             if len(self._ended) == self._tasks:
                 self._stop = self._clock()
 
@@ -146,8 +150,9 @@ class Progress:
             done = sum(self._begun.values(), Amount())
             total = sum(self._expected.values(), Amount()) if len(self._expected) == self._tasks else None
             left = None
-            if total is not None and done.work and seconds:
-                left = max(total.work - done.work, 0.0) / (done.work / seconds)
+            if self._planned and done.work > self._planned[1] and now > self._planned[0]:
+                rate = (done.work - self._planned[1]) / (now - self._planned[0])
+                left = max(total.work - done.work, 0.0) / rate
             return Status(
                 tasks=self._tasks,
                 number=len(self._begun),
@@ -159,6 +164,11 @@ class Progress:
                 seconds_left=left,
                 scores=tuple(self._scores),
             )
+
+    def _mark(self) -> None:
+        """Note time and work when every task is planned: until then, planning takes cores from encoding."""
+        if self._planned is None and self._start is not None and len(self._expected) == self._tasks:
+            self._planned = self._clock(), sum(self._begun.values(), Amount()).work
 
     def _amount(self, lengths: Sequence[int], times: float = 1.0) -> Amount:
         return Amount(times * sum(lengths), times * self._weigh(lengths))

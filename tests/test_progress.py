@@ -42,19 +42,22 @@ def test_the_end_is_foretold_from_work_and_known_once_every_task_is():
     progress.step("one", [4], None)
     assert progress.status().total is progress.status().seconds_left is None
     progress.expect("two", [3, 1], times=10)  # 20 prompts, 40 tokens, work 100
+    assert (progress.status().total, progress.status().seconds_left) == (50, None)
+    clock.now += 5
+    progress.step("one", [4], None)
     status = progress.status()
-    assert (status.done, status.total, status.task, status.number) == (4, 50, "one", 1)
-    assert status.seconds_left == pytest.approx((16 + 4 + 100) / (16 / 10))
-    assert status.rate == pytest.approx(0.4)
+    assert (status.done, status.total, status.task, status.number) == (8, 50, "one", 1)
+    assert status.seconds_left == pytest.approx((4 + 100) / (16 / 5))  # planning slowed what was before
+    assert status.rate == pytest.approx(8 / 15)
     progress.expect("one", [9] * 9)  # comes late: what has begun is known exactly
     assert progress.status().total == 50
     progress.end("one")  # failed: the rest of it will not come
-    assert progress.status().total == 44
+    assert progress.status().total == 48
     progress.begin("two", [])  # all of it was in the store after all
     progress.end("two")
     clock.now += 1000
-    assert (progress.status().total, progress.status().part, progress.status().seconds_left) == (4, 1, 0)
-    assert progress.status().rate == pytest.approx(0.4)  # the clock has stopped with the last task
+    assert (progress.status().total, progress.status().part, progress.status().seconds_left) == (8, 1, 0)
+    assert progress.status().rate == pytest.approx(8 / 15)  # the clock has stopped with the last task
 
 
 def test_the_share_of_the_ceiling_is_that_of_all_devices():
