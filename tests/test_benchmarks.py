@@ -94,3 +94,14 @@ def test_the_gpu_benchmark_runs_to_its_end_without_a_gpu():
         assert [bool(re.match(r"[\d,]+ tokens/s, \d+%, x [\d.]+$", cell)) for cell in row[1:3]] == [True, True]
         assert row[3:] == ["not measured", "not measured"]
     assert "last of a pack" in done.stdout and "bitwise equal" in done.stdout
+
+
+def test_an_etas_error_is_the_worst_after_the_first_tenth():
+    eta = benchmark("eta")
+    rows = [(0, 1, 500), (5, 4, None), (20, 20, 60), (60, 60, 48), (95, 95, 40), (100, 100, 0)]
+    whole, of_whole, of_left = eta.errors([eta.Forecast(*row) for row in rows])
+    assert (whole, of_whole, of_left) == (
+        100,
+        0.35,
+        0.25,
+    )  # the last: 35 late; the second: 20 of 80
