@@ -24,12 +24,15 @@ def command(output) -> list[str]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """An unbroken run, and how long it took with warm caches."""
+    """An unbroken run, and how long it takes with warm caches: the shorter of two, others may have the cores."""
     folder = tmp_path_factory.mktemp("unbroken")
     finish(folder, command(folder / "warm"))
-    start = time.monotonic()
-    finish(folder, command(folder / "out"))
-    return folder / "out", time.monotonic() - start
+    seconds = []
+    for name in ("out", "again"):
+        start = time.monotonic()
+        finish(folder, command(folder / name))
+        seconds.append(time.monotonic() - start)
+    return folder / "out", min(seconds)
 
 
 def assert_same(output, expected) -> None:
@@ -65,7 +68,7 @@ def test_a_signal_stops_a_run_cleanly_at_any_moment(unbroken, tmp_path, seed):
     expected, seconds = unbroken
     output, choose = tmp_path / "out", random.Random(100 + seed)
     process = launch(tmp_path, command(output))
-    time.sleep(choose.uniform(0.5, 0.8 * seconds))
+    time.sleep(choose.uniform(0.5, 0.7 * seconds))  # later the run may be over, and ends as it would
     stop = time.monotonic()
     if seed % 2:
         process.terminate()
