@@ -57,7 +57,7 @@ def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, tupl
             job = EvaluateJob(task, locate(task, drift / "data"), PLAIN, store.folder.parent, Path(folder), (VARIANT,))
             score = evaluate(job).scores[VARIANT.dim]
             items = read_items(items_path(Path(folder) / VARIANT.folder / f"{name}.json"))
-            found[name] = 100 * score, 100 * draws([items], task.splits, seed_for=name).std()
+            found[name] = 100 * score, 100 * draws([items], task.splits, seed_for=name, corrected=False).std()
         return found
 
 

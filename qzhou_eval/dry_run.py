@@ -19,16 +19,19 @@ COLUMNS = ["task", "texts", "distinct", "in store", "to encode", "tokens", "cut"
 
 @dataclass(frozen=True)
 class _Row:
-    """One task. ``distinct`` leaves out prompts of the tasks before it; ``todo`` those in the store, too."""
+    """One task. ``distinct`` leaves out prompts of the tasks before it; ``todo`` those in the store, too;
+    ``cut`` counts all that the limit cuts.
+    """
 
     name: str
     texts: int
     distinct: int
     todo: list[Tokenized]
+    cut: int
 
 
 def print_plan(run: Run, pool: Executor, gpu: str | None) -> None:
-    """Print the plan. Tokens, cut prompts, operations and time are those of the prompts to encode.
+    """Print the plan. Tokens, operations and time are those of the prompts to encode; cut are those of all.
 
     Args:
         gpu: whose time is estimated: ``cpu``, one of :data:`~qzhou_eval.model.speed.PEAKS`, or None for no time.
@@ -49,7 +52,8 @@ def print_plan(run: Run, pool: Executor, gpu: str | None) -> None:
     seen: set[bytes] = set()
     rows = [_row(future.result(), tokenize, store, seen) for future in futures]
     todo = [prompt for row in rows for prompt in row.todo]
-    total = _Row("total", sum(row.texts for row in rows), sum(row.distinct for row in rows), todo)
+    texts, distinct, cut = (sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "cut"))
+    total = _Row("total", texts, distinct, todo, cut)
     speed = _speed(run, gpu, todo, cost)
     columns = COLUMNS if speed is None else [*COLUMNS, "time"]
     align = ["left", *["right"] * (len(columns) - 1)]
@@ -66,20 +70,25 @@ def _row(plan: TaskPlan, tokenize, store: Store, seen: set[bytes]) -> _Row:
     keys = {prompt_key(prompt): prompt for prompt in plan.prompts}
     new = {key: prompt for key, prompt in keys.items() if key not in seen}
     seen |= new.keys()
-    todo = tokenize([prompt for key, prompt in new.items() if key not in store])
-    return _Row(plan.task.name, plan.texts, len(new), todo)
+    tokenized = dict(zip(new, tokenize(list(new.values())), strict=True))
+    todo = [prompt for key, prompt in tokenized.items() if key not in store]
+    return _Row(plan.task.name, plan.texts, len(new), todo, sum(prompt.cut for prompt in tokenized.values()))
 
 
 def _speed(run: Run, gpu: str | None, todo: list[Tokenized], cost: Cost | None) -> Speed | None:
     if gpu is None or not any(prompt.ids for prompt in todo):
         return None
-    return measured(run.open_encoder(), todo, cost) if is_here(gpu) else assumed(gpu)
+    if is_here(gpu):
+        return measured(run.open_encoder(), todo, cost)
+    if run.variants[0].dtype != "bfloat16":
+        raise BadInput(f"--gpu {gpu}: its speed is known in bfloat16 alone; drop --dtype {run.variants[0].dtype}")
+    return assumed(gpu)
 
 
 def _cells(row: _Row, cost: Cost | None, speed: Speed | None) -> list[str]:
     stored = (row.distinct - len(row.todo)) / row.distinct if row.distinct else 0
     lengths = [len(prompt.ids) for prompt in row.todo]
-    counts = [row.texts, row.distinct, f"{stored:.0%}", len(row.todo), sum(lengths), sum(p.cut for p in row.todo)]
+    counts = [row.texts, row.distinct, f"{stored:.0%}", len(row.todo), sum(lengths), row.cut]
     cells = [row.name, *(cell if isinstance(cell, str) else f"{cell:,}" for cell in counts)]
     cells.append("-" if cost is None else scaled(cost(lengths)))
     return cells if speed is None else [*cells, duration(cost.effort(lengths) / speed.rate)]

@@ -13,6 +13,7 @@ from qzhou_eval.paths import items_path
 from qzhou_eval.results import Manifest, Record, Variant, check_place
 from qzhou_eval.tasks import all_tasks
 
+_AGAIN = "give the same command again with all its tasks and dimensions, which scores what differs anew"
 META = "model_meta.json"  # mteb's own note beside results
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,11 @@ class Noted:
         Raises:
             BadInput: not a whole result file.
         """
-        return self._read(task, lambda c: {split: float(rows[0]["main_score"]) for split, rows in c["scores"].items()})
+        found = self._read(task, lambda c: {split: float(rows[0]["main_score"]) for split, rows in c["scores"].items()})
+        for split, score in found.items():
+            if not -1 <= score <= 1:
+                raise BadInput(f"{self.path(task)}: its score on {split} is {score}; leave this result out of any mean")
+        return found
 
     def check(self, task: str) -> None:
         """Hold what a result file says of itself against what was noted of it.
@@ -162,6 +167,7 @@ def read_together(folders: Iterable[Path]) -> list[Noted]:
         experiment = tuple(pair for pair in variant.experiment if pair[0] != "dim")
         settings.setdefault((variant.model, variant.revision, experiment), []).append(noted)
     for several in settings.values():
+        _check_dimensions(several)
         _check_libraries(several)
     return found
 
@@ -179,6 +185,22 @@ def _check_together(first: Noted, other: Noted) -> None:
         raise BadInput(f"{other.path(twice[0])}: was already read from another folder, {first.place}; give one of them")
 
 
+def _check_dimensions(several: list[Noted]) -> None:
+    """Whether dimensions of one setting were cut from the same vectors and scored on the same data."""
+    first, data = several[0], {}
+    for noted in several:
+        ours, theirs = (asdict(one.variant) for one in (noted, first))
+        unlike = [name for name in ours if ours[name] != theirs[name] and name not in ("dim", "experiment")]
+        if unlike:
+            raise BadInput(f"{noted.place}: made with another {', '.join(unlike)} than {first.place}; {_AGAIN}")
+        for task, made in noted.tasks.items():
+            facts = {name: made["record"][name] for name in ("data", "metric", "splits")}
+            of, other = data.setdefault(task, (noted, facts))
+            unlike = [name for name in facts if facts[name] != other[name]]
+            if unlike:
+                raise BadInput(f"{noted.path(task)}: another {', '.join(unlike)} than {of.path(task)}; {_AGAIN}")
+
+
 def _check_libraries(several: list[Noted]) -> None:
     """Name a result that was scored by another version than most of those beside it."""
     records = {noted.path(task): made["record"] for noted in several for task, made in noted.tasks.items()}
@@ -187,7 +209,4 @@ def _check_libraries(several: list[Noted]) -> None:
         usual = max(versions, key=versions.get, default=None)
         for path, record in records.items():
             if record[name] != usual:
-                raise BadInput(
-                    f"{path}: scored by {name} {record[name]}, most results beside it by {usual}; give the same "
-                    "command again with all its tasks and dimensions, which scores what differs anew"
-                )
+                raise BadInput(f"{path}: scored by {name} {record[name]}, most results beside it by {usual}; {_AGAIN}")

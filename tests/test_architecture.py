@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 
 # What each part may import at module level, besides the standard library and itself.
 LAYERS = [
-    {"errors", "paths", "files", "units"},
+    {"errors", "paths", "files", "markdown", "units"},
     {"generation", "environment", "network", "progress"},
     {"vectors"},
     {"scoring", "items"},

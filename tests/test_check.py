@@ -319,7 +319,6 @@ def test_a_setting_that_is_not_there_is_held_against_the_closest(check, finished
     [
         (("provenance", "model", "weights_sha256"), "note: weights is another, the baseline's "),
         (("provenance", "model", "tokenizer_sha256"), "note: tokenizer is another, the baseline's "),
-        (("tasks", "STSB", "code", "commit"), "note: code is another, the baseline's "),
         (("tasks", "STSB", "encoded_with", 0, "hardware", "cpu"), "note: machine is another, the baseline's "),
     ],
 )

@@ -6,6 +6,7 @@ import string
 from itertools import chain
 
 import pytest
+from markdown_it import MarkdownIt
 from reporting import Page, write_results
 
 from qzhou_eval import cli
@@ -145,7 +146,9 @@ def test_what_results_say_is_never_live(tmp_path, lang):
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert "javascript:" not in found["report.html"]
     assert ATTACK in page.text and "49" not in page.text.split(ATTACK)[1][:200]
-    assert "<script" not in found["report.md"] and "<img" not in found["report.md"]
+    rendered = Page(MarkdownIt("commonmark").enable("table").render(found["report.md"]))
+    assert not {"script", "img", "a"} & {tag for tag, _ in rendered.elements}
+    assert ATTACK in rendered.text and found["report.md"].count("\n# ") == 0
     tex = found["report.tex"].split("\n\n", 1)[1]  # after its comments
     assert "\\input" not in tex
     unescaped = re.sub(r"\\[&%$#_{}]|\$\\(approx|times)\$|^% .*", "", tex, flags=re.MULTILINE)

@@ -112,23 +112,32 @@ def test_settings_of_other_data_are_never_paired(tmp_path):
     assert difference.draws.std() == pytest.approx(np.sqrt(2) * on.of("MiniRetrieval").draws.std(), rel=0.1)
 
 
+PUBLISHED = {value: Estimate(value, published=True) for value in (70.0, 79.0, 80.0, 80.99, 81.0)}
 RUN = Estimate(80.0, 80 + np.random.default_rng(1).standard_normal(2000))
 
 
 @pytest.mark.parametrize(
     ("column", "expected"),
     [
-        ([RUN, Estimate(81.0), Estimate(79.0)], [True, True, False]),  # 81 is best; the run reaches it, 79 does not
-        ([RUN, Estimate(79.0), Estimate(70.0)], [True, True, False]),  # the run is best and its spread holds 79
-        ([Estimate(81.0), Estimate(80.99)], [True, False]),  # published rows have no spread
-        ([Estimate(81.0), Estimate(81.0)], [True, True]),
-        ([Estimate(81.0)], [False]),
-        ([Estimate(None), Estimate(81.0), Estimate(80.0)], [False, True, False]),
+        ([RUN, PUBLISHED[81.0], PUBLISHED[79.0]], [True, True, False]),  # 81 is best; the run reaches it, 79 does not
+        ([RUN, PUBLISHED[79.0], PUBLISHED[70.0]], [True, True, False]),  # the run is best and its spread holds 79
+        ([PUBLISHED[81.0], PUBLISHED[80.99]], [True, False]),  # published rows have no spread
+        ([PUBLISHED[81.0], PUBLISHED[81.0]], [True, True]),
+        ([RUN, Estimate(79.99)], [True, False]),  # a run without items: nothing is said of it
+        ([PUBLISHED[81.0], Estimate(80.99)], [True, False]),
+        ([PUBLISHED[81.0]], [False]),
+        ([Estimate(None), PUBLISHED[81.0], PUBLISHED[80.0]], [False, True, False]),
         ([Estimate(None)], [False]),
     ],
 )
 def test_best_groups_worked_out_by_hand(column, expected):
     assert best_group(column) == expected
+
+
+def test_a_run_without_items_has_no_interval_of_a_difference():
+    """The other side's spread alone is not that of the difference."""
+    for difference in (RUN - Estimate(79.0), Estimate(79.0) - RUN):
+        assert difference.bounds == (None, None) and difference.sure is None
 
 
 def test_the_headline_prefers_the_unchanged_setting_over_a_better_one(tmp_path):

@@ -67,9 +67,14 @@ def test_resampled_best_accuracies_are_mtebs(rng, digits):
         return max(accuracy(one[rows], label[rows]), accuracy(other[rows], label[rows]))
 
     theirs, limits = scipy_draws(best)
-    ours = draws([ranked(MAX_ACCURACY, label, one, other)], ["test"], seed_for="a task", resamples=300)
-    np.testing.assert_allclose(ours[0], theirs, atol=1e-12)
-    np.testing.assert_allclose(interval(ours[0]), limits, atol=1e-12)
+    items = ranked(MAX_ACCURACY, label, one, other)
+    ours = draws([items], ["test"], seed_for="a task", resamples=300)
+    moved = value(items, ["test"]) - theirs.mean()
+    assert moved < 0  # a threshold fits repeated pairs too well
+    plain = draws([items], ["test"], seed_for="a task", resamples=300, corrected=False)
+    np.testing.assert_allclose(plain[0], theirs, atol=1e-12)
+    np.testing.assert_allclose(ours[0], theirs + moved, atol=1e-12)
+    np.testing.assert_allclose(interval(ours[0]), np.add(limits, moved), atol=1e-12)
 
 
 def test_resampled_means_and_their_differences_are_scipys(rng):
@@ -128,6 +133,43 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
         low, high = interval(ours[0])
         covered += low <= 0.5 <= high
     assert 0.92 < covered / 400 < 0.98
+
+
+def test_the_interval_of_a_best_threshold_covers_what_other_pairs_give():
+    """Similarities that know nothing: a resample fits better than any new pairs do."""
+    rng = np.random.default_rng(0)
+
+    def pairs():
+        return ranked(MAX_ACCURACY, rng.integers(0, 2, 160), rng.random(160))
+
+    truth = np.mean([value(pairs(), ["test"]) for _ in range(300)])
+    bounds = [interval(draws([pairs()], ["test"], seed_for=f"{n}", resamples=300)[0]) for n in range(100)]
+    assert sum(low <= truth <= high for low, high in bounds) >= 90
+
+
+@pytest.mark.parametrize("sets", [2, 4, 10])
+def test_few_sets_do_not_make_noise_a_difference(sets):
+    rng = np.random.default_rng(0)
+    called = 0
+    for trial in range(300):
+        both = [Items(MEAN, "sets", {"test": rng.normal(0.5, 0.05, (1, sets)).astype(np.float32)}, {}) for _ in "ab"]
+        one, other = draws(both, ["test"], seed_for=f"{trial}", resamples=500)
+        called += separable(one - other)
+    assert called / 300 < 0.09
+
+
+def test_sets_are_spread_by_students_t(rng):
+    values = rng.random((1, 5), np.float32)
+    plain, sets = (
+        draws([Items(MEAN, unit, {"test": values}, {})], ["test"], seed_for="x")[0] for unit in ("texts", "sets")
+    )
+    wider = scipy.stats.t.ppf(0.975, 4) / scipy.stats.norm.ppf(0.975) * np.sqrt(5 / 4)
+    np.testing.assert_allclose(sets - values.mean(), wider * (plain - values.mean()), atol=1e-6)
+
+
+def test_a_resample_without_a_score_leaves_no_interval():
+    """Three pairs: a resample of one pair alone has no rank order."""
+    assert draws([ranked(SPEARMAN, np.arange(3), np.arange(3))], ["test"], seed_for="x") is None
 
 
 def test_a_real_difference_is_told_from_none(rng):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.gate.baseline import Baseline, Result
+from qzhou_eval.gate.baseline import Baseline, Result, label
 from qzhou_eval.gate.measure import Measured
 
 _LONGEST = 160  # characters of a value in a message
@@ -68,7 +68,7 @@ def restated(pair: Pair) -> list[str]:
     return [
         f"{name} is {_shown(ours)}, the baseline's {_shown(theirs)}"
         for name, theirs in pair.base.made_from.items()
-        if (ours := pair.run.made_from.get(name)) != theirs
+        if name != "code" and (ours := pair.run.made_from.get(name)) != theirs  # each commit is another one
     ]
 
 
@@ -90,7 +90,9 @@ def _closest(lacking: list[Result], spare: list[Measured]) -> list[list[str]]:
         if one not in found and other not in taken:
             found[one] = unlike[one, other]
             taken.add(other)
-    return [found.get(one, ["not there"]) for one in range(len(lacking))]
+    there = ", ".join(label(run.model, run.experiment) for run in spare)
+    lacks = f"not there; there is {there}" if there else "not there"
+    return [found.get(one, [lacks]) for one in range(len(lacking))]
 
 
 def _unlike(base: Result, run: Measured) -> Iterator[str]:

@@ -72,7 +72,7 @@ def _task(name: str, task: MeasuredTask, score_profile: str, tolerances: Toleran
 def _standard_error(name: str, task: MeasuredTask, score_profile: str) -> float | None:
     """The largest of the dimensions' standard errors, points; None without at least two items."""
     several = [items for items in task.items.values() if items]
-    resampled = draws(several, counted_splits(name, score_profile), seed_for=name) if several else None
+    resampled = draws(several, counted_splits(name, score_profile), seed_for=name, corrected=False) if several else None
     if resampled is None:
         return None
     spread = 100 * resampled.std(axis=1).max()

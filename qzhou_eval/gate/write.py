@@ -1,7 +1,5 @@
 """Verdicts -> screen, JUnit XML and Markdown. Formats what :mod:`.judge` found; judges nothing."""
 
-import html
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
@@ -9,6 +7,7 @@ from xml.etree import ElementTree as ET
 from tabulate import tabulate
 
 from qzhou_eval.gate.judge import Row, counts, worst_dimensions
+from qzhou_eval.markdown import escaped
 
 _HEADERS = ("task", "dim", "baseline", "here", "difference", "tolerance", "cosine", "verdict")
 _ALIGN = ("left", *["right"] * 6, "left")
@@ -55,7 +54,7 @@ def markdown(checked: Checked) -> str:
         parts += ["### Not OK", *_tables(off)]
     parts += ["### Every task, at its worst dimension", *_tables(worst_dimensions(checked.rows))]
     if checked.notes:
-        parts.append("\n".join(f"- {_escaped(note)}" for note in checked.notes))
+        parts.append("\n".join(f"- {escaped(note)}" for note in checked.notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -81,7 +80,7 @@ def refusal_junit(message: str) -> str:
 
 def refusal_markdown(message: str) -> str:
     """The same for a check that could not be made."""
-    return f"## {_NAME}: refused\n\n{_escaped(message)}\n"
+    return f"## {_NAME}: refused\n\n{escaped(message)}\n"
 
 
 def reason(row: Row) -> str:
@@ -103,9 +102,9 @@ def _cells(row: Row) -> list[str]:
 
 def _tables(rows: list[Row]) -> Iterable[str]:
     for setting, some in _by_setting(rows).items():
-        cells = [[_escaped(cell) for cell in _cells(row)] for row in some]
+        cells = [[escaped(cell) for cell in _cells(row)] for row in some]
         table = tabulate(cells, _HEADERS, tablefmt="github", colalign=_ALIGN, disable_numparse=True)
-        yield f"**{_escaped(setting)}**\n\n{table}"
+        yield f"**{escaped(setting)}**\n\n{table}"
 
 
 def _by_setting(rows: list[Row]) -> dict[str, list[Row]]:
@@ -133,8 +132,3 @@ def _document(root: ET.Element) -> str:
 def _one_line(text: str) -> str:
     """Text without line breaks, and without what a terminal obeys or XML cannot hold."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _escaped(text: str) -> str:
-    """Text as Markdown shows it: no tag, link or code of it is live, and no column is opened."""
-    return re.sub(r"([\\`*_|\[\]])", r"\\\1", html.escape(_one_line(text), quote=False))

@@ -21,7 +21,6 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str,
         mrl: table 3 of up to four settings, which get the page's series colours in this order.
         costs: their differences to the widest dimension.
     """
-    limits = _common_limits([cell for table in costs for row in table.rows for cell in row.cells])
     drawn = {}
     with style():
         for at, column in enumerate(mrl[0].columns):
@@ -36,7 +35,7 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str,
                 _curve(top, table.rows, at, color)
                 _curve(bottom, [*cost.rows, _nothing_lost(table)], at, color, hollow=True)
             bottom.axhline(0, color=MUTED, linewidth=1, zorder=1)
-            bottom.set_ylim(*limits)
+            bottom.set_ylim(*_limits([row.cells[at] for table in costs for row in table.rows]))
             _dimension_axis(bottom, sorted({int(row.name) for table in mrl for row in table.rows}))
             for axes in (top, bottom):
                 axes.grid(axis="y")
@@ -88,7 +87,6 @@ def forest(table: Table, means: dict[str, Cell], words: Words, name: str) -> dic
     for row in table.rows:
         if row.cells[-1].value is not None:
             groups.setdefault(row.group, []).append(row)
-    limits = _common_limits([row.cells[-1] for rows in groups.values() for row in rows])
     drawn = {}
     with style():
         for at, (kind, rows) in enumerate(groups.items()):
@@ -96,16 +94,14 @@ def forest(table: Table, means: dict[str, Cell], words: Words, name: str) -> dic
             lines = [(words.say(row.name), row.cells[-1]) for row in ordered]
             if len(rows) > 1 and means[kind].value is not None:
                 lines.append((words("figure.mean"), means[kind]))
-            drawn[kind] = _forest_panel(lines, limits, f"{name}f{at}", mean=len(lines) > len(rows))
+            drawn[kind] = _forest_panel(lines, f"{name}f{at}", mean=len(lines) > len(rows))
         overall = [(words.column(c), means[c]) for c in means if c not in groups and means[c].value is not None]
         if overall:
-            drawn[""] = _forest_panel(overall, limits, f"{name}f{len(groups)}", mean=False, marker="D")
+            drawn[""] = _forest_panel(overall, f"{name}f{len(groups)}", mean=False, marker="D")
     return drawn
 
 
-def _forest_panel(
-    lines: Sequence[tuple[str, Cell]], limits: tuple[float, float], name: str, *, mean: bool, marker: str = "o"
-) -> str:
+def _forest_panel(lines: Sequence[tuple[str, Cell]], name: str, *, mean: bool, marker: str = "o") -> str:
     height = ROW * len(lines) + 30
     figure = new_figure(WIDTH, height)
     axes = figure.add_axes((0.41, 28 / height, 0.39, ROW * len(lines) / height))
@@ -125,7 +121,7 @@ def _forest_panel(
         if last:
             axes.axhline(place - 0.5, xmin=-0.95, xmax=RIGHT, color=LINE, linewidth=0.8, clip_on=False)
     axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.set_xlim(*limits)
+    axes.set_xlim(*_limits([cell for _, cell in lines]))
     axes.set_yticks(range(len(lines)), [label for label, _ in lines], color=INK)
     axes.grid(axis="x")
     axes.tick_params(length=0)
@@ -144,7 +140,7 @@ def _minus(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}")
 
 
-def _common_limits(cells: Sequence[Cell]) -> tuple[float, float]:
+def _limits(cells: Sequence[Cell]) -> tuple[float, float]:
     """What holds every difference, its interval and 0, with a margin."""
     ends = [end for cell in cells for end in (cell.value, cell.low, cell.high) if end is not None]
     low, high = min([0.0, *ends]), max([0.0, *ends])

@@ -67,7 +67,7 @@ def dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | No
         return None
     narrowest, least = min(costs), next(iter(costs.values()))
     under = Said("finding.narrowest", {"dim": narrowest, "full": main.dim, "range": _range(least, signed=True)})
-    same = [dim for dim, cost in costs.items() if not cost.sure]
+    same = [dim for dim, cost in costs.items() if cost.sure is False]
     if full.draws is None:
         text = Said("note.no_items")
     elif not same:
@@ -109,7 +109,7 @@ def _points(value: float) -> Said:
 
 
 def _change(one: Estimate) -> Said:
-    return Said("change" if one.draws is None or one.sure else "change.unsure", {"value": one.value})
+    return Said("change.unsure" if one.sure is False else "change", {"value": one.value})
 
 
 def _range(one: Estimate, *, signed: bool = False) -> Said:

@@ -55,6 +55,12 @@ def load_results(
     """
     if score_profile not in SCORE_PROFILES:
         raise BadInput(f"score_profile {score_profile!r}: give one of {', '.join(SCORE_PROFILES)}")
+    if not dirs:
+        raise BadInput("load_results: give one output folder or more")
+    if not 0 < confidence < 1:
+        raise BadInput(f"confidence {confidence!r}: give a number between 0 and 1, such as 0.95")
+    if resamples < 0:
+        raise BadInput(f"resamples {resamples!r}: give 0 for no intervals, or a number such as 2000")
     found = list(_results([Path(folder) for folder in dirs], score_profile))
     frame = pd.DataFrame([_row(result) for result in found], columns=COLUMNS)
     if resamples:
@@ -70,6 +76,8 @@ def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
     for noted in read_together(folders):
         for task in noted.tasks:
             for split in counted_splits(task, score_profile):
+                if split not in noted.main_scores(task):
+                    raise BadInput(f"{noted.path(task)}: no score on {split}, which {score_profile} counts")
                 yield _Result(noted, task, split)
 
 

@@ -62,14 +62,17 @@ class Heat:
     end: float
 
     def of(self, cell: Cell) -> str:
-        """How much colour a cell gets; empty for what is no difference."""
-        if not cell.difference or cell.value is None:
+        """How much colour a cell gets; empty for what is no difference, or cannot be told from none."""
+        if not _counts(cell):
             return ""
         return f"{STRONGEST * min(1.0, abs(cell.value) / self.end):.0f}%"
 
 
 def heat(table: Table) -> Heat | None:
     """A scale that ends where 95 % of the differences do, so that a single one does not bleach the others."""
-    cells = [cell for row in table.rows for cell in row.cells if cell.difference and cell.value]
-    sizes = sorted(abs(cell.value) for cell in cells)
+    sizes = sorted(abs(cell.value) for row in table.rows for cell in row.cells if _counts(cell))
     return Heat(sizes[math.ceil(0.95 * len(sizes)) - 1]) if sizes else None
+
+
+def _counts(cell: Cell) -> bool:
+    return bool(cell.difference and cell.value and not cell.unsure)

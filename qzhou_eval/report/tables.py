@@ -15,6 +15,7 @@ BEST = Said("note.best")
 UNSURE = Said("note.unsure")
 MISSING = Said("note.missing")
 NO_ITEMS = Said("note.no_items")
+NO_INTERVAL = Said("note.no_interval")
 INTERVALS = Said("note.intervals")
 
 Line = tuple[str | Said, Mapping[str, Estimate], bool]  # a row's name, its columns, whether it is the run's own
@@ -83,8 +84,9 @@ def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
         complete = any(e.value is not None for _, row, _ in lines for e in row.values())
         notes = tuple(_notes(lines))
         found.append(Table(benchmark, "mrl", "dim", COLUMNS, with_best(lines), name, notes=notes, on_screen=complete))
-        cost = [Row(dim, tuple(difference(row[c] - full[c]) for c in COLUMNS)) for dim, row, _ in lines[:-1]]
-        found.append(Table(benchmark, "mrl_cost", "dim", COLUMNS, tuple(cost), name, notes=(UNSURE,), on_screen=False))
+        cost = tuple(Row(dim, tuple(difference(row[c] - full[c]) for c in COLUMNS)) for dim, row, _ in lines[:-1])
+        notes = _of_differences(cost)
+        found.append(Table(benchmark, "mrl_cost", "dim", COLUMNS, cost, name, notes=notes, on_screen=False))
     return found
 
 
@@ -113,7 +115,7 @@ def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
             Row(Said("row.minus_off", {"side": label}), tuple(difference(row[c] - without[c]) for c in COLUMNS))
             for label, row, _ in lines[1:]
         ]
-        notes = (Said("note.token_prepending"), UNSURE, *_notes(lines))
+        notes = (Said("note.token_prepending"), *_of_differences(gains), *_notes(lines))
         rows_of_both = (*with_best(lines), *gains)
         found.append(Table(benchmark, "token_prepending", "same weights", COLUMNS, rows_of_both, name, notes=notes))
     return found
@@ -138,7 +140,11 @@ def token_prepending_by_task(rows: list[Scored], benchmark: str) -> list[Table]:
             title = name if len(sides) == 1 else f"{name}, {on.setting.token_prepending}"
             columns = ("TP off", "TP on", "difference")
             found.append(
-                Table(benchmark, "token_prepending_tasks", "task", columns, tuple(lines), title, (UNSURE,), False)
+                Table(
+                    *(benchmark, "token_prepending_tasks", "task", columns, tuple(lines), title),
+                    notes=_of_differences(lines),
+                    on_screen=False,
+                )
             )
     return found
 
@@ -166,17 +172,19 @@ def _task_cost(benchmark: str, name: str, several: list[Scored], tasks: list[str
         steps = [difference(one.of(task) - full.of(task)) for one in several[:-1]]
         lines.append(Row(task, (*steps, _plain(full.of(task))), all_tasks()[task].type))
     columns = tuple(str(one.dim) for one in several)
-    return Table(benchmark, "task_cost", "task", columns, tuple(lines), name, (UNSURE, *notes), on_screen=False)
+    notes = (*_of_differences(lines), *notes)
+    return Table(benchmark, "task_cost", "task", columns, tuple(lines), name, notes, on_screen=False)
 
 
 def difference(one: Estimate) -> Cell:
     """A difference's cell, marked where it cannot be told from 0."""
-    low, high = one.bounds
-    return Cell(one.value, low, high, difference=True, unsure=one.value is not None and not one.sure)
+    return Cell(one.value, *one.bounds, difference=True, unsure=one.sure is False)
 
 
 def _plain(one: Estimate, *, best: bool = False) -> Cell:
-    return Cell(one.value, *one.bounds, best=best)
+    """A score's cell; an interval over few sets, widened, may reach beyond what a score can be."""
+    low, high = one.bounds
+    return Cell(one.value, low, None if high is None else min(high, 100.0), best=best)
 
 
 def _task_row(task: str, estimates: list[Estimate]) -> Row:
@@ -195,12 +203,20 @@ def with_best(lines: Sequence[Line], columns: Sequence[str] = COLUMNS) -> tuple[
 def _notes(lines: Sequence[Line]) -> Iterable[Said]:
     """What must be said under a table of estimates."""
     found = [one for _, row, _ in lines for one in row.values()]
+    without = any(one.value is not None and one.draws is None and not one.published for one in found)
     if any(one.draws is not None for one in found):
         yield BEST
-    elif any(one.value is not None for one in found):
+        yield from [NO_INTERVAL] * without
+    elif without:
         yield NO_ITEMS
     if any(one.value is None for one in found):
         yield MISSING
+
+
+def _of_differences(rows: Iterable[Row]) -> tuple[Said, ...]:
+    """What must be said under a table of differences."""
+    cells = [cell for row in rows for cell in row.cells if cell.difference and cell.value is not None]
+    return (UNSURE, *[NO_INTERVAL] * any(cell.low is None for cell in cells))
 
 
 def _by_setting(rows: list[Scored]) -> dict[str, list[Scored]]:

@@ -1,13 +1,12 @@
 """The report as text: on the screen and in Markdown."""
 
-import html
-import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tabulate
 
+from qzhou_eval.markdown import escaped, fenced
 from qzhou_eval.report.contents import Contents
 from qzhou_eval.report.runs import Run
 from qzhou_eval.report.values import Cell, Finding, Row, Table
@@ -31,24 +30,23 @@ def on_screen(contents: Contents, words: Words) -> Iterator[str]:
 def markdown(contents: Contents, words: Words) -> str:
     """Everything but the figures."""
     profile = words(f"profile.{contents.score_profile}")
-    parts = [f"# {words('title')}", _markdown(words("subtitle", profile=profile))]
+    parts = [f"# {words('title')}", escaped(words("subtitle", profile=profile))]
     for part in contents.parts:
-        parts.append(f"## {_markdown(part.model)}: {words(f'benchmark.{part.benchmark}')}")
-        lines = [f"- **{words(f'question.{one.key}')}** {_markdown(_sentence(one, words))}" for one in part.findings]
+        parts.append(f"## {escaped(part.model)}: {words(f'benchmark.{part.benchmark}')}")
+        lines = [f"- **{words(f'question.{one.key}')}** {escaped(_sentence(one, words))}" for one in part.findings]
         parts.append("\n".join(lines))
         for table in part.tables:
-            parts.append(f"## {_markdown(words.say(table.title))}\n\n{_markdown_table(table, words)}")
-            parts += [_markdown(words.say(note)) for note in table.notes]
+            parts.append(f"## {escaped(words.say(table.title))}\n\n{_markdown_table(table, words)}")
+            parts += [escaped(words.say(note)) for note in table.notes]
     parts += [text for run in contents.runs for text in _run(run, words)]
     return "\n\n".join(parts) + "\n"
 
 
 def _run(run: Run, words: Words) -> Iterator[str]:
-    yield f"## {_markdown(words.say(run.tasks.title))}"
-    yield "\n".join(f"- {words(f'run.{key}')}: {_markdown(words.say(value))}" for key, value in run.facts)
+    yield f"## {escaped(words.say(run.tasks.title))}"
+    yield "\n".join(f"- {words(f'run.{key}')}: {escaped(words.say(value))}" for key, value in run.facts)
     for title, prompt in run.prompts:
-        indented = "\n".join(f"    {line}" for line in prompt.splitlines())
-        yield f"{_markdown(words.say(title))}:\n\n{re.sub('<(?=[A-Za-z/!?])', '&lt;', indented)}"
+        yield f"{escaped(words.say(title))}:\n\n{fenced(prompt)}"
     yield _markdown_table(run.tasks, words)
 
 
@@ -73,7 +71,7 @@ def _table(table: Table, rows: list[Row], words: Words, style: str, cell_text) -
     for row in rows:
         names = [words.column(words.say(row.name)), *([words.column(row.group)] if grouped else [])]
         if style == "github":
-            names = [_markdown(name) for name in names]
+            names = [escaped(name) for name in names]
         lines.append([*names, *(cell_text(cell, words) for cell in row.cells)])
     headers = [table.index, *(["type"] if grouped else []), *table.columns]
     numbers = [all(row.cells[at].is_number for row in rows) for at in range(len(table.columns))]
@@ -90,14 +88,9 @@ def _marked(cell: Cell, words: Words) -> str:
 
 
 def _markdown_cell(cell: Cell, words: Words) -> str:
-    text = _markdown(_marked(cell, words))
+    text = escaped(_marked(cell, words))
     text = f"**{text}**" if cell.best else text
     return f"{text} ({words.interval(cell)})" if cell.low is not None else text
-
-
-def _markdown(text: str) -> str:
-    """A name as Markdown shows it: no tag, link or code of it is live, and no column is opened."""
-    return re.sub(r"([\\`*|\[\]])", r"\\\1", html.escape(text, quote=False))
 
 
 @contextmanager

@@ -18,18 +18,22 @@ from qzhou_eval.tasks import all_tasks
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Points, and the same on each resample, float64 (resamples,); None where no items say it (a published score)."""
+    """Points, and the same on each resample, float64 (resamples,), None where no items say it.
+
+    ``published`` is a number as it is, without items by nature and not for want of them.
+    """
 
     value: float | None
     draws: np.ndarray | None = None
+    published: bool = False
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         """The paired difference; of a published score and a run's, the run's spread alone."""
         if self.value is None or other.value is None:
             return Estimate(None)
-        known = self.draws is not None or other.draws is not None
-        one, two = (side.value if side.draws is None else side.draws for side in (self, other))
-        return Estimate(self.value - other.value, one - two if known else None)
+        one, two = (side.value if side.published else side.draws for side in (self, other))
+        unknown = one is None or two is None or (self.published and other.published)
+        return Estimate(self.value - other.value, None if unknown else one - two)
 
     @property
     def bounds(self) -> tuple[float, float] | tuple[None, None]:
@@ -37,9 +41,9 @@ class Estimate:
         return (None, None) if self.draws is None else interval(self.draws)
 
     @property
-    def sure(self) -> bool:
-        """Whether a difference can be told from 0; without items every difference but 0 is taken as it is."""
-        return self.value != 0 if self.draws is None else separable(self.draws)
+    def sure(self) -> bool | None:
+        """Whether a difference can be told from 0; None where no items say it."""
+        return None if self.draws is None else separable(self.draws)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +68,17 @@ class Scored:
 
 def published(values: Mapping[str, float]) -> dict[str, Estimate]:
     """A published row: it has no items."""
-    return {column: Estimate(float(value)) for column, value in values.items()}
+    return {column: Estimate(float(value), published=True) for column, value in values.items()}
 
 
 def best_group(column: Iterable[Estimate]) -> list[bool]:
-    """Which estimates are the best or cannot be told from it; none where fewer than two are there to compare."""
+    """Which estimates are the best, equal to it, or not to be told from it; none where fewer than two are there."""
     column = list(column)
     known = [one for one in column if one.value is not None]
     if len(known) < 2:
         return [False] * len(column)
     best = max(known, key=lambda one: one.value)
-    return [one.value is not None and (one is best or not (best - one).sure) for one in column]
+    return [one.value is not None and (one.value == best.value or (best - one).sure is False) for one in column]
 
 
 def scored(scores: Iterable[Score], score_profile: str, resamples: int = RESAMPLES) -> list[Scored]:
@@ -109,7 +113,7 @@ def _draws(task: str, several: list[Score], score_profile: str, resamples: int) 
     for (data, *_), members in alike.items():
         drawn = draws([items for _, items in members], splits, seed_for=f"{task} {data}", resamples=resamples)
         for (at, _), one in zip(members, () if drawn is None else 100 * drawn, strict=drawn is not None):
-            found[at] = None if np.isnan(one).any() else one
+            found[at] = one
     return found
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qzhou_eval.errors import BadInput
 from qzhou_eval.files import write_text
 from qzhou_eval.report.contents import contents
 from qzhou_eval.report.latex import latex
@@ -15,15 +16,18 @@ def report(output_dirs: list[Path], score_profile: str, lang: str = "en") -> Non
     """Print the short tables and write everything to ``report/`` in the first output folder.
 
     Raises:
-        BadInput: no results, or damaged ones.
+        BadInput: no results, damaged ones, or a folder that cannot be written.
     """
     found, said = contents(output_dirs, score_profile), words(lang)
     files = {"report.html": page(found, said), "report.md": markdown(found, said), "report.tex": latex(found, said)}
     files |= sheets(found, words("en"))
     folder = output_dirs[0] / "report"
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        write_text(folder / name, text)
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, text in files.items():
+            write_text(folder / name, text)
+    except OSError as error:
+        raise BadInput(f"{folder}: the report cannot be written there ({error.strerror})") from None
     for line in on_screen(found, said):
         print(line)
     print("\nwritten: " + "\n         ".join(str(folder / name) for name in files))
