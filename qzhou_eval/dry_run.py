@@ -43,6 +43,9 @@ def print_plan(run: Run, pool: Executor, gpu: str | None) -> None:
     cost = run.open_cost()
     if gpu is not None and cost is None:
         raise BadInput("--gpu: what the checkpoint's own code computes is not known; drop --gpu or --trust_remote_code")
+    precision = run.variants[0].dtype
+    if gpu is not None and not is_here(gpu) and precision != "bfloat16":
+        raise BadInput(f"--gpu {gpu}: without that hardware its speed is known in bfloat16 alone, not in {precision}")
     store = Store(run.store_dir, run.fingerprint)
     store.refresh(verify=False)
     futures = [
@@ -80,8 +83,6 @@ def _speed(run: Run, gpu: str | None, todo: list[Tokenized], cost: Cost | None) 
         return None
     if is_here(gpu):
         return measured(run.open_encoder(), todo, cost)
-    if run.variants[0].dtype != "bfloat16":
-        raise BadInput(f"--gpu {gpu}: its speed is known in bfloat16 alone; drop --dtype {run.variants[0].dtype}")
     return assumed(gpu)
 
 

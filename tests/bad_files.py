@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -225,6 +226,12 @@ def _scored_by(folder: Path, task: str, name: str, version: str) -> None:
     _edit_manifest(folder, note)
 
 
+def _other_data_at_one_dimension(folder: Path) -> None:
+    """As an edit of the data between two runs leaves it."""
+    _says(dataset_revision="local-other")(folder)
+    _edit_manifest(folder, lambda variants: _first(variants)["tasks"]["STSB"]["record"].update(data="local-other"))
+
+
 def _items(folder: Path) -> Path:
     return min(folder.glob("results/*/*/STSB.items.safetensors"))
 
@@ -238,6 +245,8 @@ RESULTS = {
     "other-data": _says(dataset_revision="local-0"),
     "other-split": lambda d: _mended(d, _other_split),
     "no-name": lambda d: _mended(d, lambda content: json.dumps({"scores": content["scores"]})),
+    "nan-score": lambda d: _mended(d, lambda c: json.dumps(c | {"scores": {"test": [{"main_score": math.nan}]}})),
+    "dim-other-data": _other_data_at_one_dimension,
     "two-mtebs": lambda d: _scored_by(d, "STSB", "mteb", "2.1.0"),
     "two-scikits": lambda d: _scored_by(d, "T2Reranking", "scikit_learn", "1.7.2"),
     "no-items": lambda d: _items(d).unlink(),
@@ -247,6 +256,8 @@ RESULTS = {
 
 MANIFESTS = {
     "swapped-places": _swap_places,
+    "dim-other-limit": lambda variants: _first(variants)["variant"].update(max_length=512),
+    "dim-other-weights": lambda variants: _first(variants)["variant"].update(fingerprint="0" * 64),
     "no-digest": lambda variants: _first(variants)["tasks"]["STSB"].pop("sha256"),
     "no-record": lambda variants: _first(variants)["tasks"]["STSB"]["record"].pop("mteb"),
     "text-machines": lambda variants: _first(variants)["tasks"]["STSB"].update(encoded_with="a machine"),

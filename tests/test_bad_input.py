@@ -226,6 +226,10 @@ INVOCATIONS = [
     *(
         (["report", *names.split()], message)
         for names, message in {
+            "nan-score": "STSB.json: its score on test is nan",
+            "dim-other-data": "STSB.json: another data than ",
+            "dim-other-limit": "made with another max_length than ",
+            "dim-other-weights": "made with another fingerprint than ",
             "cut-mended": "STSB.json: not a whole result file",
             "no-name": "STSB.json: not a whole result file",
             "other-task": "STSB.json: its task: T2Reranking, the manifest's: STSB; remove the file",

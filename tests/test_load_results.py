@@ -31,7 +31,7 @@ COLUMNS = ["model", "dim", "tp", "task", "type", "split", "metric", "score", "lo
 
 def put(output, one, name, scores):
     """A finished result as an evaluation without items leaves it."""
-    record = record_for(all_tasks()[name], "local-1")
+    record = replace(record_for(all_tasks()[name], "local-1"), splits=tuple(scores))
     path = output / one.folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(result_json(name, record, scores))
@@ -121,6 +121,20 @@ def test_the_score_profile_decides_which_splits_are_there(tmp_path):
     assert dict(both[["split", "score"]].to_numpy()) == {"validation": 80.0, "test": 60.0}
     with pytest.raises(BadInput, match="score_profile 'mteb3': give one of card, mteb2"):
         load_results(tmp_path, score_profile="mteb3")
+
+
+@pytest.mark.parametrize("wrong", [{"confidence": 2}, {"confidence": 0}, {"resamples": -5}])
+def test_settings_of_the_bootstrap_that_cannot_be(finished, wrong):
+    with pytest.raises(BadInput, match=f"{next(iter(wrong))} {next(iter(wrong.values()))}: give "):
+        load_results(finished, **wrong)
+
+
+def test_no_folder_and_no_counted_split(tmp_path):
+    with pytest.raises(BadInput, match="give one output folder or more"):
+        load_results()
+    put(tmp_path, variant(WIDTH), "MultilingualSentiment", {"test": 0.6})
+    with pytest.raises(BadInput, match="no score on validation, which card counts"):
+        load_results(tmp_path)
 
 
 def test_several_folders_and_bad_ones(finished, tmp_path):

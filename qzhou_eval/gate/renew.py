@@ -73,10 +73,7 @@ def _standard_error(name: str, task: MeasuredTask, score_profile: str) -> float 
     """The largest of the dimensions' standard errors, points; None without at least two items."""
     several = [items for items in task.items.values() if items]
     resampled = draws(several, counted_splits(name, score_profile), seed_for=name, corrected=False) if several else None
-    if resampled is None:
-        return None
-    spread = 100 * resampled.std(axis=1).max()
-    return round(float(spread), 3) if np.isfinite(spread) else None  # a resample of one value alone has no rank order
+    return None if resampled is None else round(float(100 * resampled.std(axis=1).max()), 3)
 
 
 def _tolerance(name: str, spread: float | None, between_runs: float | None, tolerances: Tolerances) -> float:
