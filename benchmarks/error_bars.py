@@ -16,7 +16,7 @@ import scipy.stats
 from tabulate import tabulate
 
 from qzhou_eval.adapter.listening import KINDS
-from qzhou_eval.items import MAX_ACCURACY, MEAN, SPEARMAN, Items, dense_ranks
+from qzhou_eval.items import MEAN, SPEARMAN, Items, dense_ranks
 from qzhou_eval.statistics.bootstrap import RESAMPLES, draws
 from qzhou_eval.tasks import TYPES, Task, all_tasks
 
@@ -42,10 +42,8 @@ def random_items(task: Task, settings: int, rng: np.random.Generator) -> list[It
             if statistic == MEAN:
                 one[split] = rng.random((1, number), np.float32)
                 continue
-            similar = [
-                dense_ranks(gold + rng.standard_normal(number)) for _ in range(2 if statistic == MAX_ACCURACY else 1)
-            ]
-            one[split] = np.stack([gold.astype(np.uint16), *similar])
+            similar = dense_ranks(gold + rng.standard_normal(number))
+            one[split] = np.stack([gold.astype(similar.dtype), similar])
     return [Items(statistic, unit, one, {}) for one in by_split]
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import publish, temporary_in
 
-MEAN, SPEARMAN, MAX_ACCURACY = STATISTICS = ("mean", "spearman", "max_accuracy")
+MEAN, SPEARMAN = STATISTICS = ("mean", "spearman")
 UNITS = ("queries", "pairs", "texts", "sets")
 PROBE = 3  # vectors kept of each side
 
@@ -26,11 +26,10 @@ class Items:
     """What one task's score is made of, at one variant.
 
     Attributes:
-        statistic: how the score follows from the items: ``mean``, ``spearman`` or ``max_accuracy``.
+        statistic: how the score follows from the items: ``mean`` or ``spearman``.
         unit: what an item is: ``queries``, ``pairs``, ``texts`` or ``sets``.
         splits: by split, an array (rows, items). For ``mean`` one row, float32, 0 to 1. For ``spearman`` the ranks of
-            the gold scores and of the similarities. For ``max_accuracy`` the label, 0 or 1, then ranks by each
-            similarity measure, higher is more alike. Ranks are dense, from 0, equal values have one; unsigned.
+            the gold scores and of the similarities: dense, from 0, equal values have one; unsigned.
         probe: by side (``query``, ``document``, ``text``), float32 (at most 3, dim): stored vectors of the task's first
             distinct texts, cut, not normalised.
     """

@@ -41,7 +41,9 @@ def test_items_give_the_score_and_both_evaluators_the_same_items(tmp_path, offic
             np.testing.assert_allclose(items.splits[split], mtebs[dim][1].splits[split], rtol=1e-6)
         assert items.unit == UNITS.get(task.type, "pairs")
     first, last = (ours[dim][1].splits[task.splits[0]] for dim in (DIMS[0], DIMS[-1]))
-    assert first.shape[1] == last.shape[1] > 1 and not np.array_equal(first, last)
+    assert first.shape[1] == last.shape[1] > 1
+    if task.type != "PairClassification":  # with vectors of letters no threshold tells pairs apart, at any dimension
+        assert not np.array_equal(first, last)
 
 
 def test_two_splits_are_kept_apart(tmp_path):

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from mteb.abstasks import AbsTask
 
-from qzhou_eval.items import MAX_ACCURACY, MEAN, SPEARMAN, Items, dense_ranks
+from qzhou_eval.items import MEAN, SPEARMAN, Items, dense_ranks
+from qzhou_eval.scoring.thresholds import right_at_best_threshold
 from qzhou_eval.statistics.scores import value
 from qzhou_eval.tasks import Task
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 KINDS = {
     "Classification": (MEAN, "texts"),
     "Clustering": (MEAN, "sets"),
-    "PairClassification": (MAX_ACCURACY, "pairs"),
+    "PairClassification": (MEAN, "pairs"),
     "Reranking": (MEAN, "queries"),
     "Retrieval": (MEAN, "queries"),
     "STS": (SPEARMAN, "pairs"),
@@ -85,10 +86,11 @@ class Listener:
         return np.asarray(test[self._mteb_task.label_column_name]) == np.asarray(result[1])
 
     def _pairs(self, _result, found: Mapping, labels) -> np.ndarray:
+        """Right or wrong at the best threshold of the similarity measure that has the best."""
         higher = [found[name] for name in ("similarity_scores", "cosine_scores", "dot_scores")]
         lower = [-np.asarray(found[name]) for name in ("manhattan_distances", "euclidean_distances")]
-        measures = {ranks.tobytes(): ranks for ranks in map(dense_ranks, higher + lower)}  # most order the same
-        return np.stack([np.asarray(labels), *measures.values()]).astype(np.result_type(*measures.values()))
+        right = [right_at_best_threshold(measure, labels) for measure in (*higher, *lower)]
+        return max(right, key=np.count_nonzero)[None].astype(np.float32)
 
     def _similarities(self, _result, found: Mapping, gold: Sequence[float]) -> np.ndarray:
         return np.stack([dense_ranks(gold), dense_ranks(found["cosine_scores"])])

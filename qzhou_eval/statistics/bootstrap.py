@@ -3,9 +3,8 @@
 All settings of a task are scored on the same resamples, so differences of their rows are paired. Resamples are drawn
 within each split, and depend on the seed, the task's name and the split alone.
 
-Two corrections, each for one kind of item. A best threshold fits a resample, in which pairs are repeated, better than
-new pairs: those draws are moved so that their mean is the score. Few sets spread less in resamples than they do: those
-draws are spread by Student's t (expanded percentile interval: Hesterberg 2015, The American Statistician 69:371).
+Few sets (of clustering) spread less in resamples than they do: their draws are spread by Student's t (the expanded
+percentile interval: Hesterberg 2015, The American Statistician 69:371).
 """
 
 import zlib
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from qzhou_eval.items import MAX_ACCURACY, Items
+from qzhou_eval.items import Items
 from qzhou_eval.statistics.intervals import CONFIDENCE
 from qzhou_eval.statistics.scores import counted
 
@@ -51,7 +50,7 @@ def draws(
     parts = []
     for split in splits:
         drawn = _of_split(several, split, rng_for(seed_for, split, seed), resamples)
-        parts.append(_corrected(several, split, drawn) if corrected else drawn)
+        parts.append(_spread(several, split, drawn) if corrected and several[0].unit == "sets" else drawn)
     mean = np.mean(parts, axis=0)
     return None if np.isnan(mean).any() else mean
 
@@ -74,14 +73,10 @@ def _of_split(several: Sequence[Items], split: str, rng: np.random.Generator, re
     return np.concatenate(parts, axis=1)
 
 
-def _corrected(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarray:
-    """Draws (settings, resamples) of one split, corrected as said at the top."""
+def _spread(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarray:
+    """Draws (settings, resamples) of one split's sets, spread as said at the top."""
     number = several[0].splits[split].shape[1]
     scores = counted(several, split, np.ones((1, number)))
-    if several[0].statistic == MAX_ACCURACY:
-        return drawn + scores - drawn.mean(axis=1, keepdims=True)
-    if several[0].unit == "sets":
-        end = (1 + CONFIDENCE) / 2
-        wider = stdtrit(number - 1, end) / ndtri(end) * np.sqrt(number / (number - 1))
-        return scores + wider * (drawn - scores)
-    return drawn
+    end = (1 + CONFIDENCE) / 2
+    wider = stdtrit(number - 1, end) / ndtri(end) * np.sqrt(number / (number - 1))
+    return scores + wider * (drawn - scores)

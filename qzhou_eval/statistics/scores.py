@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qzhou_eval.items import MAX_ACCURACY, MEAN, SPEARMAN, Items
+from qzhou_eval.items import MEAN, SPEARMAN, Items
 
 
 def value(items: Items, splits: Sequence[str]) -> float:
@@ -62,24 +62,4 @@ def _by_rank(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.add.reduceat(counts.take(order, axis=1), starts, axis=1)
 
 
-def _max_accuracy(arrays: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """Accuracy at the best threshold of the best similarity measure.
-
-    Source: ``_find_best_acc_and_threshold`` of mteb 2.26.24: a threshold lies between two unequal similarities, so it
-    never takes all pairs or none for positive.
-    """
-    label, total = arrays[0][0].astype(np.float64), counts.shape[1]
-    labelled = counts * label
-    negatives = total - labelled.sum(axis=1, keepdims=True)
-    scores = np.zeros((len(arrays), len(counts)))
-    for setting, rows in enumerate(arrays):
-        for ranks in rows[1:]:
-            above = np.cumsum(_by_rank(ranks, counts)[:, ::-1], axis=1)
-            positive = np.cumsum(_by_rank(ranks, labelled)[:, ::-1], axis=1)
-            right = positive + negatives - (above - positive)
-            right[(above == 0) | (above == total)] = 0
-            scores[setting] = np.maximum(scores[setting], right.max(axis=1) / total)
-    return scores
-
-
-_OF_COUNTS = {MEAN: _mean, SPEARMAN: _spearman, MAX_ACCURACY: _max_accuracy}
+_OF_COUNTS = {MEAN: _mean, SPEARMAN: _spearman}
