@@ -1,6 +1,5 @@
 """Arithmetic against what torch counts, and the plan that is printed against counts made here."""
 
-import json
 import re
 from array import array
 
@@ -162,14 +161,12 @@ def test_a_run_takes_no_hardware_for_an_estimate(tiny, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_probe_foretells_the_time_of_encoding(tmp_path, capsys):
+def test_the_time_is_that_of_the_prompts_at_the_measured_rate(tmp_path, capsys):
+    """Whatever the rate is: how near it comes to a real run is measured in benchmarks/eta.py, not tested."""
     tasks = [task.name for task in all_tasks().values() if task.benchmark == "mini"]
-    argv = [*plan(CHECKPOINT, tmp_path, "--gpu", "cpu"), "--tasks", *tasks]
-    assert cli.main(argv) == 0
+    assert cli.main([*plan(CHECKPOINT, tmp_path, "--gpu", "cpu"), "--tasks", *tasks]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"time: calibrated: [\d,]+ tokens/s on this machine's CPU", out)
-    foretold = float(table(out)["total"][-1].removesuffix(" s"))
-    assert cli.main(["run", *plan(CHECKPOINT, tmp_path, "--device", "cpu")[1:], "--tasks", *tasks]) == 0
-    (entry,) = json.loads((tmp_path / "manifest.json").read_text())["variants"].values()
-    seconds = sum(task["seconds"] for task in entry["tasks"].values())
-    assert 1 / 3 < foretold / seconds < 3
+    (rate,) = re.findall(r"time: calibrated: ([\d,]+) tokens/s on this machine's CPU", out)
+    *_, tokens, _, _, _, seconds, unit = re.search(r"^total .*$", out, re.MULTILINE).group().split()
+    seconds = {"s": 1, "min": 60}[unit] * float(seconds)
+    assert seconds == pytest.approx(int(tokens.replace(",", "")) / int(rate.replace(",", "")), rel=0.3, abs=1)
