@@ -7,9 +7,10 @@ from qzhou_eval.report.contents import Contents
 from qzhou_eval.report.values import Cell, Row, Table
 from qzhou_eval.report.words import Words
 
-HEAD = r"""% Tables for \input. Needs \usepackage[T1]{fontenc}, {textcomp}, {booktabs}, {longtable}.
+HEAD = r"""% Tables for \input. Needs \usepackage[T1]{fontenc}, {textcomp}, {booktabs}, {longtable}, {graphicx}.
 % Names or words in Chinese need xelatex and \usepackage{ctex}.
 """
+NO_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # wide tables shrink to the page
 LONG_HEADING = 8  # letters
 LONG = 20  # rows; more go over several pages
 _SPECIAL = {
@@ -60,8 +61,8 @@ def _table(table: Table, label: str, words: Words) -> str:
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
         caption,
     ]
-    lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", body, r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([*lines, *notes, r"\end{table}", ""])
+    lines += [NO_WIDER, rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", body]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""])
 
 
 def _heading(name: str) -> str:
