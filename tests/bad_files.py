@@ -232,6 +232,11 @@ def _other_data_at_one_dimension(folder: Path) -> None:
     _edit_manifest(folder, lambda variants: _first(variants)["tasks"]["STSB"]["record"].update(data="local-other"))
 
 
+def _no_room_for_a_report(folder: Path) -> None:
+    shutil.rmtree(folder / "report")
+    (folder / "report").write_text("")
+
+
 def _items(folder: Path) -> Path:
     return min(folder.glob("results/*/*/STSB.items.safetensors"))
 
@@ -245,6 +250,7 @@ RESULTS = {
     "other-data": _says(dataset_revision="local-0"),
     "other-split": lambda d: _mended(d, _other_split),
     "no-name": lambda d: _mended(d, lambda content: json.dumps({"scores": content["scores"]})),
+    "no-room": _no_room_for_a_report,
     "nan-score": lambda d: _mended(d, lambda c: json.dumps(c | {"scores": {"test": [{"main_score": math.nan}]}})),
     "dim-other-data": _other_data_at_one_dimension,
     "two-mtebs": lambda d: _scored_by(d, "STSB", "mteb", "2.1.0"),

@@ -10,7 +10,7 @@ from qzhou_eval.report.words import Words
 HEAD = r"""% Tables for \input. Needs \usepackage[T1]{fontenc}, {textcomp}, {booktabs}, {longtable}, {graphicx}.
 % Names or words in Chinese need xelatex and \usepackage{ctex}.
 """
-NO_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # wide tables shrink to the page
+NO_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"  # wide tables shrink to the page
 LONG_HEADING = 8  # letters
 LONG = 20  # rows; more go over several pages
 _SPECIAL = {
@@ -61,7 +61,7 @@ def _table(table: Table, label: str, words: Words) -> str:
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
         caption,
     ]
-    lines += [NO_WIDER, rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", body]
+    lines += [NO_WIDER + rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""])
 
 
