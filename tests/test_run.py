@@ -250,6 +250,9 @@ def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_p
     assert json.loads(path.read_text())["scores"] == good
     assert read_items(items_path(path)).unit == "pairs"
     assert caplog.text.count("earlier results were made from other data") == 1
+    assert ("the results are written, but no report: " in caplog.text) == (
+        what == "record"
+    )  # the other dimensions are still of the other version
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(tiny, tmp_path, capsys):

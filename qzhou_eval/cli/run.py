@@ -128,7 +128,10 @@ def _run(args: argparse.Namespace) -> int:
     if code != EXIT_BAD_INPUT and (run.output_dir / "manifest.json").exists():
         from qzhou_eval.report.write import report
 
-        report([run.output_dir], args.score_profile)
+        try:
+            report([run.output_dir], args.score_profile)
+        except BadInput as error:  # earlier results beside them do not belong to these
+            log.warning("the results are written, but no report: %s", error)
     return _ended(run, outcome, code)
 
 
