@@ -9,7 +9,7 @@ from comparing import BAD, compared, differing, edited
 
 from qzhou_eval import cli
 from qzhou_eval.compare.differences import differences
-from qzhou_eval.compare.sides import _side, from_folder
+from qzhou_eval.compare.sides import from_folder, side_of
 from qzhou_eval.noted import Noted
 from qzhou_eval.results import _sha256
 
@@ -103,7 +103,7 @@ def _differs(finished, theirs, place, area, keys) -> list:
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = changed(inner[keys[-1]])
-    return differences(_side(finished, Noted(finished / place, entry), "card"), theirs)
+    return differences(side_of(finished, Noted(finished / place, entry), "card"), theirs)
 
 
 @pytest.mark.parametrize(

@@ -93,11 +93,12 @@ def from_folder(folder: Path, score_profile: str) -> list[Side]:
     Raises:
         BadInput: no results, or a result that is missing or was changed.
     """
-    sides = [_side(folder, noted, score_profile) for noted in read_noted(folder)]
+    sides = [side_of(folder, noted, score_profile) for noted in read_noted(folder)]
     return sorted(sides, key=lambda side: (side.name, side.setting, side.generation, -side.dim))
 
 
-def _side(folder: Path, noted: Noted, score_profile: str) -> Side:
+def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
+    """One variant of an output folder."""
     variant = noted.variant
     tasks = {}
     for task, made in noted.tasks.items():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.gate.baseline import Baseline, Result, label
+from qzhou_eval.gate.baseline import Baseline, Result
 from qzhou_eval.gate.measure import Measured
 
 _LONGEST = 160  # characters of a value in a message
@@ -90,7 +90,7 @@ def _closest(lacking: list[Result], spare: list[Measured]) -> list[list[str]]:
         if one not in found and other not in taken:
             found[one] = unlike[one, other]
             taken.add(other)
-    there = ", ".join(label(run.model, run.experiment) for run in spare)
+    there = ", ".join(run.label for run in spare)
     lacks = f"not there; there is {there}" if there else "not there"
     return [found.get(one, [lacks]) for one in range(len(lacking))]
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from qzhou_eval.compare.sides import Side
 from qzhou_eval.report import findings
 from qzhou_eval.report.read import Score, Setting, labels, read_scores
 from qzhou_eval.report.runs import Run, runs
@@ -11,7 +10,7 @@ from qzhou_eval.report.standing import standing
 from qzhou_eval.report.tables import tables
 from qzhou_eval.report.uncertainty import Scored, benchmarks, of_benchmark, scored
 from qzhou_eval.report.values import Finding, Said, Table
-from qzhou_eval.report.verdict import against_published, published_table, sides_of
+from qzhou_eval.report.verdict import against_published, published_table
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,17 @@ def contents(output_dirs: list[Path], score_profile: str) -> Contents:
     """
     scores = read_scores(output_dirs, score_profile)
     rows = scored(scores, score_profile)
-    sides = sides_of(output_dirs, score_profile)
-    parts = [_part(of_benchmark(rows, name), name, sides, score_profile) for name in benchmarks(rows)]
+    parts = [_part(of_benchmark(rows, name), name, scores, score_profile) for name in benchmarks(rows)]
     made = runs(scores)
     order = dict.fromkeys([*(part.setting for part in parts), *made])
     return Contents(score_profile, tuple(parts), tuple(made[s] for s in order), tuple(scores), tuple(rows))
 
 
-def _part(rows: list[Scored], benchmark: str, sides: list[Side], score_profile: str) -> Part:
+def _part(rows: list[Scored], benchmark: str, scores: list[Score], score_profile: str) -> Part:
     main = findings.main_row(rows, benchmark)
     model = labels(row.setting for row in rows)[main.setting]
-    judged = against_published(main, sides, score_profile)
+    noted = next(score.noted for score in scores if (score.setting, score.dim) == (main.setting, main.dim))
+    judged = against_published(main, noted, score_profile)
     placed = standing(main, model, score_profile) if benchmark == "cmteb" else None
     found = [
         findings.quality(main, benchmark),

@@ -1,46 +1,27 @@
 """The run's own model held against its published scores. Verdicts are :mod:`qzhou_eval.compare`'s."""
 
-from pathlib import Path
-
 from qzhou_eval.averages import COLUMNS
 from qzhou_eval.compare.differences import common_tasks
 from qzhou_eval.compare.judge import Comparison, judge
-from qzhou_eval.compare.sides import Side, from_folder, from_published
+from qzhou_eval.compare.sides import from_published, side_of
 from qzhou_eval.compare.verdicts import Row as Compared
 from qzhou_eval.errors import BadInput
-from qzhou_eval.generation import CARD_MTEB
-from qzhou_eval.report.read import Setting
+from qzhou_eval.noted import Noted
 from qzhou_eval.report.uncertainty import Scored
 from qzhou_eval.report.values import Cell, Row, Said, Table
 from qzhou_eval.tasks import all_tasks
 
 
-def sides_of(output_dirs: list[Path], score_profile: str) -> list[Side]:
-    """What ``compare`` knows of the folders' results."""
-    return [side for folder in output_dirs for side in from_folder(folder, score_profile)]
-
-
-def against_published(row: Scored, sides: list[Side], score_profile: str) -> Comparison | None:
-    """A setting at full width against its model's published scores; None if there are none."""
-    side = next((side for side in sides if _is_of(side, row)), None)
-    if side is None or row.dim != row.width:
+def against_published(row: Scored, noted: Noted, score_profile: str) -> Comparison | None:
+    """A setting at full width, noted so, against its model's published scores; None if there are none."""
+    if row.dim != row.width:
         return None  # published scores are at full width
+    side = side_of(noted.place, noted, score_profile)
     try:
         theirs = from_published(None, side.name, score_profile)
     except BadInput:
         return None
     return judge(side, theirs) if common_tasks(side, theirs) else None
-
-
-def _is_of(side: Side, row: Scored) -> bool:
-    """Whether a side is a row: both name the same variant of a manifest, in their own words."""
-    setting: Setting = row.setting
-    own = tuple((key, value) for key, value in setting.experiment if key != "mteb")
-    generation = "card" if ("mteb", CARD_MTEB) in setting.experiment else "current"
-    return (side.model, side.revision, side.setting, side.generation, side.dim) == (
-        *(setting.model, setting.revision, own, generation),
-        row.dim,
-    )
 
 
 def published_table(judged: Comparison, model: str) -> Table:
