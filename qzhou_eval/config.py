@@ -39,11 +39,16 @@ class RunConfig:
     evaluators: str = SHARED
     workers: int | None = None
     ray: str | None = None
+    reencode: list[str] | None = None
+    reevaluate: list[str] | None = None
 
 
 @dataclass(frozen=True)
 class Run:
     """A run made ready: nothing is left to look up, nothing has been computed or written yet.
+
+    ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again though they are there.
+    ``asked`` is what was asked of the encoder, to be compared with what stored vectors were made with.
 
     ``provenance`` is what the manifest notes of model and profile, ``code`` of this project's own revision.
 
@@ -66,6 +71,9 @@ class Run:
     store_dir: Path
     eval_workers: int | None
     evaluators: str
+    asked: EncoderOptions
+    reencode: frozenset[str]
+    reevaluate: frozenset[str]
     open_tokenizer: Callable
     open_encoder: Callable
     open_cost: Callable
@@ -89,6 +97,8 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
         config = replace(config, workers=None)
     profile = load_profile(config.profile)
     tasks = select(config.tasks, config.task_types)
+    reencode = _named_tasks("--reencode", config.reencode, tasks)
+    reevaluate = _named_tasks("--reevaluate", config.reevaluate, tasks) | reencode
     sources = {task.name: locate(task, config.data_dir) for task in tasks}
     if config.use_instruction:
         _check_instructions(profile, tasks)
@@ -117,11 +127,27 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
         store_dir=store_dir,
         eval_workers=config.eval_workers,
         evaluators=config.evaluators,
+        asked=config.encoder,
+        reencode=reencode,
+        reevaluate=reevaluate,
         open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
         open_encoder=partial(_open_encoder, checkpoint, profile, settings),
         open_cost=partial(_open_cost, checkpoint, settings),
         open_crew=partial(_open_crew, config, settings.device) if _on_workers(config) else None,
     )
+
+
+def _named_tasks(flag: str, names: list[str] | None, tasks: list[Task]) -> frozenset[str]:
+    """The tasks that a flag names: all of the run's if it is given without a name, none if it is not given.
+
+    Raises:
+        BadInput: one of them is no task of this run.
+    """
+    known = [task.name for task in tasks]
+    for name in names or []:
+        if name not in known:
+            raise BadInput(f"{flag} {name}: not a task of this run, which has {', '.join(known)}")
+    return frozenset(known if names == [] else names or [])
 
 
 def _on_workers(config: RunConfig) -> bool:

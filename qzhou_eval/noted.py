@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
@@ -137,7 +137,8 @@ def _check_form(entry: dict) -> None:
 
 
 def _record(made: dict) -> Record:
-    return Record(**{field.name: made["record"][field.name] for field in fields(Record)})
+    given = made["record"]
+    return Record(**{f.name: given[f.name] for f in fields(Record) if f.default is MISSING or f.name in given})
 
 
 def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:
@@ -204,9 +205,9 @@ def _check_dimensions(several: list[Noted]) -> None:
 def _check_libraries(several: list[Noted]) -> None:
     """Name a result that was scored by another version than most of those beside it."""
     records = {noted.path(task): made["record"] for noted in several for task, made in noted.tasks.items()}
-    for name in ("mteb", "scikit_learn"):
-        versions = Counter(record[name] for record in records.values())
+    for name in ("mteb", "scikit_learn", "scoring_version"):
+        versions = Counter(record.get(name, 0) for record in records.values())
         usual = max(versions, key=versions.get, default=None)
         for path, record in records.items():
-            if record[name] != usual:
-                raise BadInput(f"{path}: scored by {name} {record[name]}, most results beside it by {usual}; {_AGAIN}")
+            if (found := record.get(name, 0)) != usual:
+                raise BadInput(f"{path}: scored by {name} {found}, most results beside it by {usual}; {_AGAIN}")

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 
 # What each part may import at module level, besides the standard library and itself.
 LAYERS = [
-    {"errors", "paths", "files", "markdown", "units"},
-    {"generation", "environment", "network", "progress"},
+    {"errors", "paths", "files", "markdown", "units", "memory"},
+    {"generation", "environment", "network", "progress", "faults"},
     {"vectors"},
     {"scoring", "items"},
     {"statistics"},
@@ -23,12 +23,13 @@ LAYERS = [
     {"prompts", "averages", "published"},
     {"model"},
     {"store", "results"},
-    {"shards"},
+    {"shards", "again"},
     {"cluster"},
     {"config", "noted"},
     {"adapter"},
     {"plan", "encode", "workers", "kept", "backlog"},
-    {"evaluate"},
+    {"evaluate", "outcome"},
+    {"score_jobs"},
     {"pipeline", "dry_run", "show", "verify"},
     {"compare", "export"},
     {"report", "gate"},

@@ -30,10 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 # What a user can mend, by the exception's name (torch's need not be imported to be known): words, exit code.
 _ENDINGS = {
     "BadInput": ("error: {error}", EXIT_BAD_INPUT),
-    "BrokenProcessPool": (
-        "error: a worker process died (out of memory?); try fewer --eval_workers; what is done is kept",
-        EXIT_FAILED_TASKS,
-    ),
+    "TaskFailed": ("error: {error}; what is done is kept, the same command goes on", EXIT_FAILED_TASKS),
+    "MemoryError": ("error: out of memory; what is done is kept, the same command goes on", EXIT_FAILED_TASKS),
     "OutOfMemoryError": (
         "error: the device is out of memory ({error}); what is done is kept",
         EXIT_FAILED_TASKS,
