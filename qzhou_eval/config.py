@@ -10,12 +10,12 @@ from pathlib import Path
 
 from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
-from qzhou_eval.generation import CARD_MTEB, generation
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.results import DEFAULT_PROFILE, SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task, locate, select
+from qzhou_eval.variants import variant_of
 from qzhou_eval.vectors import check_dim
 
 
@@ -114,12 +114,16 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
     check_writable("--output_dir", output_dir)
     if encodes:
         check_writable("--store_dir", store_dir)
+    how = {"normalize": config.normalize, "use_instruction": config.use_instruction}
     return Run(
         tasks=tasks,
         sources=sources,
         profile=profile,
         use_instruction=config.use_instruction,
-        variants=_variants(config, checkpoint, profile, settings),
+        variants=[
+            variant_of(checkpoint, profile, settings, dim=dim, **how)
+            for dim in dimensions(config.dim, profile, checkpoint.width)
+        ],
         identity=settings.identity(checkpoint, profile),
         provenance=_provenance(checkpoint, profile, settings),
         code=code_revision(),
@@ -263,46 +267,3 @@ def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
         else:
             raise BadInput(f"--dim {value}: give numbers from 1 to {width}, or all")
     return sorted(dims)
-
-
-def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> list[Variant]:
-    width = checkpoint.width
-    experiment = {}
-    if generation() == "card":
-        experiment["mteb"] = CARD_MTEB
-    if profile.filed_as != DEFAULT_PROFILE:
-        experiment["profile"] = profile.filed_as
-    if settings.trust_remote_code:
-        experiment["remote_code"] = "on"
-    elif settings.token_prepending != profile.token_prepending:
-        layers = settings.token_prepending
-        experiment["token_prepending"] = f"{layers[0]}-{layers[1]}" if layers else "off"
-    if settings.max_length != profile.max_length:
-        experiment["max_length"] = settings.max_length
-    if settings.truncate != "whole":
-        experiment["truncate"] = settings.truncate
-    if settings.precision != profile.dtype:
-        experiment["dtype"] = settings.precision
-    if not config.normalize:
-        experiment["normalize"] = "off"
-    if not config.use_instruction:
-        experiment["instruction"] = "off"
-    return [
-        Variant(
-            model=checkpoint.name,
-            revision=checkpoint.revision,
-            dim=dim,
-            width=width,
-            profile=profile.name,
-            profile_digest=profile.digest,
-            fingerprint=settings.fingerprint(checkpoint, profile),
-            token_prepending=settings.token_prepending,
-            normalize=config.normalize,
-            use_instruction=config.use_instruction,
-            max_length=settings.max_length,
-            truncate=settings.truncate,
-            dtype=settings.precision,
-            experiment=tuple(sorted((experiment | ({"dim": dim} if dim != width else {})).items())),
-        )
-        for dim in dimensions(config.dim, profile, width)
-    ]
