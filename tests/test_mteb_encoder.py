@@ -64,7 +64,7 @@ def test_mteb_evaluate_gives_the_runs_scores_and_files_each_dimension_apart(tiny
             ours = scores(mteb.evaluate(encoder(tiny, dim=dim, store_dir=store), loaded(*TASKS), cache=cache))
         assert ours == {task: pytest.approx(expected[task, dim], abs=1e-6) for task in TASKS}
     filed = {path.parent.name for path in (tmp_path / "cache").rglob("MiniSTS.json")}
-    assert filed == {"dim_16__dtype_float32__profile_qzhou-zh-mini", "dtype_float32__profile_qzhou-zh-mini"}
+    assert filed == {"dim_16__profile_qzhou-zh-mini", "profile_qzhou-zh-mini"}
     monkeypatch.setattr(MTEBEncoder, "encode", None)  # mteb's cache answers
     again = mteb.evaluate(encoder(tiny, dim=16), loaded("MiniSTS"), cache=cache)
     assert scores(again) == {"MiniSTS": pytest.approx(expected["MiniSTS", 16], abs=1e-6)}
