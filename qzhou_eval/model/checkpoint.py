@@ -11,7 +11,7 @@ from pathlib import Path
 from qzhou_eval.digests import sha256_of_files
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.architecture import Architecture, check_causal_decoder, read_architecture
-from qzhou_eval.model.folder import obstacle, read_if_there, read_json, stored_shapes
+from qzhou_eval.model.folder import obstacle, present, read_if_there, read_json, stored_shapes
 from qzhou_eval.model.location import locate
 from qzhou_eval.model.modules import read_modules, width_of_vectors
 from qzhou_eval.model.own_code import classes_left_out, decoder_class
@@ -137,5 +137,5 @@ def _check_names(decoder: Path) -> None:
             if not stays_inside(name) or "/" in name:
                 raise BadInput(f"{decoder / file}: {field}: {name} is not a file of the same folder")
     tokenizer = decoder / "tokenizer.json"
-    if (tokenizer.exists() or tokenizer.is_symlink()) and (reason := obstacle(tokenizer)) is not None:
+    if present(tokenizer) and (reason := obstacle(tokenizer)) is not None:
         raise BadInput(f"{tokenizer}: cannot load the tokenizer: the file {reason}")

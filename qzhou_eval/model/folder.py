@@ -24,7 +24,7 @@ def read_json(path: Path, *, what: str = "broken checkpoint", kind: type = dict)
     Raises:
         BadInput: missing, no file, not the file itself, not UTF-8, not JSON, a name twice, or another kind of content.
     """
-    if not path.exists():
+    if not present(path):
         raise BadInput(f"{what}: {path.name} is missing in {path.parent}")
     if (reason := obstacle(path)) is not None:
         raise BadInput(f"{what}: cannot read {path}: it {reason}")
@@ -41,7 +41,12 @@ def read_json(path: Path, *, what: str = "broken checkpoint", kind: type = dict)
 
 def read_if_there(path: Path) -> dict:
     """The same of a file that may be absent: nothing."""
-    return read_json(path) if path.exists() or path.is_symlink() else {}
+    return read_json(path) if present(path) else {}
+
+
+def present(path: Path) -> bool:
+    """Whether there is something of that name, be it a link to nothing."""
+    return path.exists() or path.is_symlink()
 
 
 def obstacle(path: Path) -> str | None:
@@ -83,9 +88,9 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         BadInput: no safetensors file that is loaded, one that is damaged or missing, or an index that contradicts them.
     """
-    if (folder / INDEX).exists():
+    if present(folder / INDEX):
         return _indexed(folder, read_json(folder / INDEX).get("weight_map"))
-    if (folder / SINGLE).exists() or (folder / SINGLE).is_symlink():
+    if present(folder / SINGLE):
         return _shapes(folder / SINGLE)
     if others := sorted(path.name for path in folder.glob("*.safetensors")):
         raise BadInput(f"{folder}: {others[0]}, but neither {SINGLE} nor {INDEX}, which say what is loaded")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder import read_json, stored_shapes, whole_number
+from qzhou_eval.model.folder import present, read_json, stored_shapes, whole_number
 from qzhou_eval.paths import stays_inside
 
 _AFTER_THE_DECODER = (["Pooling"], ["Pooling", "Dense"], ["Pooling", "Normalize"], ["Pooling", "Dense", "Normalize"])
@@ -27,7 +27,7 @@ def read_modules(folder: Path) -> Modules:
         BadInput: damaged, a path that leads out of the folder, or modules that this harness cannot run.
     """
     path = folder / "modules.json"
-    if not (path.exists() or path.is_symlink()):
+    if not present(path):
         return Modules(folder)
     modules = read_json(path, what="broken modules.json", kind=list)
     try:
