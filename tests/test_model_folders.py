@@ -41,7 +41,7 @@ def folder(tiny, tmp_path) -> Path:
 
 
 def test_a_good_folder_comes_in(folder, caplog):
-    checkpoint, _ = come_in(folder, max_length=512)
+    checkpoint, _ = come_in(folder)
     assert (checkpoint.layers, checkpoint.width, checkpoint.architecture.hidden) == (9, 96, 64)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -261,7 +261,7 @@ def test_sizes_are_read_however_they_are_spelled(folder, kind, names, nested):
     config = {names.get(name, name): value for name, value in config.items()} | {"model_type": kind}
     (folder / "config.json").write_text(json.dumps({"model_type": kind, nested: config} if nested else config))
     read = find_checkpoint(str(folder)).architecture
-    assert (read.layers, read.hidden, read.positions) == (9, 64, 512)
+    assert (read.layers, read.hidden, read.positions) == (9, 64, 2048)
 
 
 def test_finding_a_checkpoint_imports_neither_torch_nor_transformers(tiny):
@@ -283,6 +283,7 @@ def warnings_of(caplog) -> list[str]:
 def test_more_tokens_than_the_folder_states_are_one_warning(folder, caplog):
     edit_json(folder / "sentence_bert_config.json", max_seq_length=256)
     edit_json(folder / "tokenizer_config.json", model_max_length=300)
+    edit_json(folder / "config.json", max_position_embeddings=512)
     come_in(folder)
     (said,) = warnings_of(caplog)
     assert said == (
@@ -295,13 +296,13 @@ def test_fewer_tokens_than_sentence_transformers_would_send_are_said(folder, cap
     edit_json(folder / "sentence_bert_config.json", max_seq_length=256)
     with caplog.at_level(logging.INFO):
         come_in(folder, max_length=128)
-    assert "--max_length: 128 tokens; sentence-transformers would send up to 256" in caplog.text
+    assert "--max_length: 128 tokens; sentence-transformers would send up to 256 (sentence_bert" in caplog.text
     assert warnings_of(caplog) == []
 
 
 def test_no_limit_at_all_is_no_warning(folder, caplog):
     edit_json(folder / "tokenizer_config.json", model_max_length=10**30)
-    come_in(folder, max_length=512)
+    come_in(folder)
     assert warnings_of(caplog) == []
 
 
@@ -314,7 +315,7 @@ def test_code_that_is_not_run_is_one_line_with_every_class(folder, caplog):
     modules = json.loads((folder / "modules.json").read_text("utf-8"))
     modules[0]["type"] = "custom_st.Transformer"
     (folder / "modules.json").write_text(json.dumps(modules))
-    come_in(folder, "qzhou-zh", max_length=512)
+    come_in(folder, "qzhou-zh")
     (said,) = warnings_of(caplog)
     assert "not run: custom_st.Transformer (modules.json), modeling_own.Model (config.json), own.Slow (tok" in said
     assert "attention, pooling, token prepending" in said
@@ -325,7 +326,7 @@ def test_code_that_is_not_run_is_one_line_with_every_class(folder, caplog):
 def test_the_decoders_code_is_not_named_where_it_runs(folder, caplog):
     edit_json(folder / "config.json", auto_map={"AutoModel": "modeling_own.Model"})
     checkpoint = find_checkpoint(str(folder), trust_remote_code=True)
-    resolve_settings(checkpoint, load_profile("qzhou-zh"), EncoderOptions(trust_remote_code=True, max_length=512))
+    resolve_settings(checkpoint, load_profile("qzhou-zh"), EncoderOptions(trust_remote_code=True))
     assert warnings_of(caplog) == []
 
 

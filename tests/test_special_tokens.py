@@ -197,6 +197,8 @@ def test_both_generations_of_transformers_give_the_same_ids(tiny, tmp_path):
 @pytest.mark.slow
 def test_verify_does_not_say_ok_where_the_other_side_loses_the_end_token(folder, capsys):
     with_template(folder, f"{BEGIN} $A", add_eos_token=True)
+    edit_json(folder / "config.json", max_position_embeddings=512)
+    edit_json(folder / "tokenizer_config.json", model_max_length=512)
     argv = ["verify", "--model_name_or_path", str(folder), "--profile", "plain", "--device", "cpu"]
     assert cli.main([*argv, "--against", "sentence-transformers"]) == EXIT_CHECK_FAILED
     out = capsys.readouterr().out

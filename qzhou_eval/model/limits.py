@@ -9,6 +9,7 @@ from qzhou_eval.model.folder import read_if_there
 log = logging.getLogger(__name__)
 
 _NONE = 10**6  # tokenizers say 10**30 where they have no limit
+_OWN = "sentence_bert_config.json, max_seq_length"  # no bound of the model's, but where sentence-transformers cuts
 
 
 def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
@@ -31,6 +32,14 @@ def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
     return found
 
 
+def overridden(checkpoint: Checkpoint, max_length: int) -> dict[str, int]:
+    """The stated limits that a run with ``max_length`` does not keep, and what sentence-transformers would send."""
+    stated = stated_limits(checkpoint)
+    return {
+        where: limit for where, limit in stated.items() if limit < max_length or (limit > max_length and where == _OWN)
+    }
+
+
 def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
     """Compare before anything is encoded.
 
@@ -46,12 +55,9 @@ def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
             f"{source}: {max_length} tokens, but {checkpoint.name} has a table of {made_for} positions and can take no "
             f"more; give --max_length {made_for}, or a profile with that limit"
         )
-    stated = stated_limits(checkpoint)
-    shorter = {where: limit for where, limit in stated.items() if limit < max_length}
-    if shorter:
-        words = "; ".join(f"{limit} ({where})" for where, limit in shorter.items())
+    others = overridden(checkpoint, max_length)
+    words = "; ".join(f"{limit} ({where})" for where, limit in others.items())
+    if any(limit < max_length for limit in others.values()):
         log.warning("%s: %d tokens, more than %s states: %s", source, max_length, checkpoint.name, words)
-        return
-    own = stated.get("sentence_bert_config.json, max_seq_length", max_length)
-    if own != max_length:
-        log.info("%s: %d tokens; sentence-transformers would send up to %d", source, max_length, own)
+    elif others:
+        log.info("%s: %d tokens; sentence-transformers would send up to %s", source, max_length, words)
