@@ -17,7 +17,7 @@ from qzhou_eval.backlog import follow
 from qzhou_eval.config import Run
 from qzhou_eval.encode import EncodeCounts, InProcess, Prompts, Writer, encode, tokenize
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, UnusableScore
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.model.batches import ahead
 from qzhou_eval.plan import TaskPlan, plan_task
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def _reason(task: str, error: BaseException) -> str:
-    if isinstance(error, BadInput):
+    if isinstance(error, BadInput | UnusableScore):
         return str(error)  # names the task
     return f"{task}: {error if isinstance(error, EncodeError) else repr(error)}"
 

@@ -12,6 +12,9 @@ from qzhou_eval.prompts import instruction_for, render
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import Task
 
+SAME = 1e-5  # of the largest component: far below what tells texts apart, above rounding in float32
+_SOME = 4096  # vectors compared at once
+
 
 @dataclass(frozen=True)
 class EncodeCall:
@@ -79,6 +82,18 @@ class TaskVectors:
     def probe(self, dim: int) -> dict[str, np.ndarray]:
         """By side ("query", "document", or "text") the stored vectors of its first texts, float32 (at most 3, dim)."""
         return {side: vectors[:, :dim].copy() for side, vectors in self._first.items()}
+
+    def collapsed(self, dim: int) -> bool:
+        """Whether all texts, two at least, have the same vector at a dimension, but for rounding."""
+        if len(self._row) < 2:
+            return False
+        first = self._blocks[0][0, :dim]
+        near = SAME * np.abs(first).max()
+        return all(
+            (np.abs(block[start : start + _SOME, :dim] - first) <= near).all()
+            for block in self._blocks
+            for start in range(0, len(block), _SOME)
+        )
 
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
