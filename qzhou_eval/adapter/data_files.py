@@ -63,9 +63,7 @@ def _check_whole(task: Task, path: Path) -> None:
         file.seek(max(0, path.stat().st_size - 4))
         tail = file.read()
     if head == _POINTER:
-        raise BadInput(
-            f"{task.name}: {path} is a pointer of Git LFS, not the file; run git lfs pull, or fetch it again"
-        )
+        raise BadInput(f"{task.name}: {path} is a Git LFS pointer, not the file; run git lfs pull, or fetch it again")
     if path.suffix in KINDS and not head:
         raise BadInput(f"{task.name}: {path} is empty; fetch or write it again")
     if path.suffix == ".parquet" and not (head[:4] == tail == b"PAR1"):
@@ -100,7 +98,7 @@ def _needed(task: Task, folder: Path, configs: dict[str, dict]) -> list[str]:
     """The configurations that the task reads, of those that the header names."""
     if task.type not in RANKED:
         return ["default"] if "default" in configs else []
-    judgements = "default" if "default" in configs else "qrels"
+    judgements = "qrels" if "qrels" in configs and "default" not in configs else "default"
     needed = [*RANKED[task.type], judgements]
     if missing := [name for name in needed if name not in configs]:
         raise BadInput(
@@ -141,10 +139,10 @@ def _columns(path: Path) -> set[str]:
     if path.suffix != ".jsonl":
         return set()
     columns: set[str] = set()
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open("rb") as lines:
         for row, line in enumerate(lines):
             try:
-                content = json.loads(line)
+                content = json.loads(line.decode("utf-8-sig"))
                 json.dumps(content, ensure_ascii=False).encode()
                 columns |= content.keys()
             except UnicodeEncodeError:
