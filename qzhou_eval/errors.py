@@ -16,3 +16,7 @@ class BadInput(ValueError):
     def __str__(self) -> str:
         """The message; a name in it may hold line breaks, or what a terminal obeys."""
         return "".join(letter if letter.isprintable() else " " for letter in super().__str__())
+
+
+class UnusableScore(TaskFailed):
+    """A model's vectors gave a score that is no number, or out of range."""

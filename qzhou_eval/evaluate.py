@@ -5,16 +5,22 @@ inside the functions: the main process, which only submits jobs, does without it
 """
 
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qzhou_eval.averages import task_score
+from qzhou_eval.errors import UnusableScore
 from qzhou_eval.files import publish, temporary_in, write_text
 from qzhou_eval.items import Items, write_items
 from qzhou_eval.paths import items_path
 from qzhou_eval.profile import Profile
 from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
+
+log = logging.getLogger(__name__)
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     """Score the job's task at each of its variants and write mteb's TaskResult JSON for each.
 
     Raises:
-        BadInput: the data cannot be read, or a prompt is not in the store.
+        BadInput: the data cannot be used, or a prompt is not in the store.
+        UnusableScore: a score is no number or out of range; then nothing is written.
     """
     from qzhou_eval.adapter import face
     from qzhou_eval.adapter.vectors import TaskVectors
@@ -62,15 +69,33 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     store.refresh(verify=False)
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
     mteb_task = mteb.load(job.task, job.source)
-    scores, texts = {}, 0
-    scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
+    scored, texts = [], 0
+    for one in mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators):
+        scored.append(one)
+        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+    by_dim = {
+        variant.dim: {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
+        for variant, result, _ in scored
+    }
+    _check(job.task, by_dim, [dim for dim in by_dim if vectors.collapsed(dim)], texts)
     for variant, result, items in scored:
         probed = items and replace(items, probe=vectors.probe(variant.dim))
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
-        by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
-        scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
-        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+    scores = {dim: task_score(job.task.name, by_split, "mteb2") for dim, by_split in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with)
+
+
+def _check(task: Task, by_dim: dict[int, dict[str, float]], collapsed: list[int], texts: int) -> None:
+    """Refuse scores that are no numbers or out of range; say so where texts have one vector and yet a score."""
+    same = f"the model gives the same vector for all {texts:,} texts"
+    lowest = -1 if task.type == "STS" else 0
+    for dim, by_split in by_dim.items():
+        for split, score in by_split.items():
+            if not lowest - _ROUNDING <= score <= 1 + _ROUNDING:  # nan is refused too
+                cause = f": {same}" if dim in collapsed else ""
+                raise UnusableScore(f"its score at dimension {dim} on {split} is {score}{cause}")
+    if collapsed:
+        log.warning("%s: %s, at dimension %s", task.name, same, ", ".join(map(str, sorted(collapsed))))
 
 
 def _write(folder: Path, result, items: Items | None, meta: dict) -> None:

@@ -35,12 +35,12 @@ def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instructi
     """Record ``task`` and render its texts.
 
     Raises:
-        BadInput: the data cannot be read, or a text is not a string.
+        BadInput: the data cannot be used.
     """
     from qzhou_eval.adapter import face
 
     mteb = face()
-    calls = mteb.calls(mteb.load(task, source), task, source)
+    calls = mteb.calls(mteb.load(task, source, say=True), task, source)
     prompts: dict[str, None] = {}
     samples: dict[str, str] = {}
     for call in calls:

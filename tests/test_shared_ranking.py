@@ -221,9 +221,12 @@ class Letters:
         return np.stack([self._one(text) for text in texts])
 
     def rows(self, texts: list[str], side: str | None) -> np.ndarray:
-        known = getattr(self, "matrix", np.empty((0, self.width), np.float32))
-        self.matrix = np.concatenate([known, self.of(texts, side)])
-        return np.arange(len(self.matrix) - len(texts), len(self.matrix))
+        known = getattr(self, "known", np.empty((0, self.width), np.float32))
+        self.known = np.concatenate([known, self.of(texts, side)])
+        return np.arange(len(self.known) - len(texts), len(self.known))
+
+    def take(self, rows: np.ndarray, dim: int) -> np.ndarray:
+        return self.known[rows, :dim]
 
     def _one(self, text: str) -> np.ndarray:
         pairs = zip("^" + text, text + "$", strict=True)

@@ -168,6 +168,9 @@ class Rows:
     def rows(self, texts, side):
         return np.array([int(text) for text in texts])
 
+    def take(self, rows, dim):
+        return self.matrix[rows, :dim]
+
 
 def first_dimension() -> CallOrder:
     order = CallOrder(Rows()).start()

@@ -17,7 +17,8 @@ from mteb.load_results.task_results import TaskResult
 from mteb.model_meta import ModelMeta
 
 from qzhou_eval.adapter.card_data import reranking_rows, retrieval_rows
-from qzhou_eval.adapter.reading import check_header, own_arrow_cache, point_at, readable_errors, text_list
+from qzhou_eval.adapter.data_errors import readable_errors
+from qzhou_eval.adapter.reading import check_data, own_arrow_cache, point_at, text_list
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results import Variant
@@ -29,37 +30,42 @@ __all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim",
 ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False, "convert_to_tensor": False}
 
 
-def load(task: Task, source: DataSource) -> AbsTask:
-    """A fresh task object with its data loaded.
+def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
+    """A fresh task object with its data looked through and loaded; ``say``: log what is odd and yet usable.
 
     Raises:
-        BadInput: mteb cannot read the data, or a task of the miniature, which has no classes of this mteb.
+        BadInput: the data cannot be used, or a task of the miniature, which has no classes of this mteb.
     """
     if task.benchmark == "mini":
         raise BadInput(f"{task.name}: the miniature runs under --mteb current only")
     mteb_task = mteb.get_task(task.name, eval_splits=list(task.splits))
     point_at(mteb_task, source)
-    with own_arrow_cache(source), readable_errors(task, source):
-        check_header(source)
-        if source.folder is not None and task.type == "Retrieval":
-            rows = [retrieval_rows(source.folder, split) for split in task.splits]
-            mteb_task.corpus, mteb_task.queries, mteb_task.relevant_docs = (
-                dict(zip(task.splits, kind, strict=True)) for kind in zip(*rows, strict=True)
-            )
-            mteb_task.data_loaded = True
-        elif source.folder is not None and task.type == "Reranking":
-            mteb_task.dataset = {split: reranking_rows(source.folder, split) for split in task.splits}
-            mteb_task.data_loaded = True
-        else:
-            mteb_task.load_data()
+    with own_arrow_cache(source):
+        check_data(task, source, say=say)
+        with readable_errors(task, source):
+            _read(mteb_task, task, source)
     return mteb_task
+
+
+def _read(mteb_task: AbsTask, task: Task, source: DataSource) -> None:
+    if source.folder is None or task.type not in ("Retrieval", "Reranking"):
+        mteb_task.load_data()
+        return
+    if task.type == "Retrieval":
+        rows = [retrieval_rows(source.folder, split) for split in task.splits]
+        mteb_task.corpus, mteb_task.queries, mteb_task.relevant_docs = (
+            dict(zip(task.splits, kind, strict=True)) for kind in zip(*rows, strict=True)
+        )
+    else:
+        mteb_task.dataset = {split: reranking_rows(source.folder, split) for split in task.splits}
+    mteb_task.data_loaded = True
 
 
 def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
     """Every encode call of ``task``, over all its splits.
 
     Raises:
-        BadInput: a text is not a string, or mteb cannot use the data.
+        BadInput: a text is not a string.
     """
     recorded = Recorded()
     _evaluate(mteb_task, task, source, _Encoder(recorded, dim=2, normalize=False))
@@ -80,7 +86,7 @@ def score(
     Items' scores are not taken from this mteb: the same vectors under the current one have them.
 
     Raises:
-        BadInput: a prompt is not in the store, or mteb cannot use the data.
+        BadInput: a prompt is not in the store.
     """
     for variant in variants:
         start = time.monotonic()
@@ -99,8 +105,7 @@ def _evaluate(mteb_task: AbsTask, task: Task, source: DataSource, encoder: "_Enc
         random.seed(mteb_task.seed)
         np.random.seed(mteb_task.seed)
         torch.manual_seed(mteb_task.seed)
-        with readable_errors(task, source):
-            by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=dict(ENCODE_OPTIONS))
+        by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=dict(ENCODE_OPTIONS))
     return by_split
 
 

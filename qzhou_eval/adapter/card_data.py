@@ -27,8 +27,10 @@ def reranking_rows(folder: Path, split: str) -> Dataset:
     candidates = {str(r["query-id"]): [*map(str, r["corpus-ids"])] for r in _rows(folder, "top_ranked", split)}
     rows = []
     for query, judged in _judgements(folder, split).items():
-        relevant = [one for one in candidates[query] if judged.get(one, 0) > 0]
-        others = [one for one in candidates[query] if judged.get(one, 0) <= 0]
+        if query not in queries:
+            continue  # as mteb 2.x leaves it out
+        relevant = [one for one in candidates.get(query, ()) if judged.get(one, 0) > 0]
+        others = [one for one in candidates.get(query, ()) if judged.get(one, 0) <= 0]
         texts = {"positive": [corpus[one] for one in relevant], "negative": [corpus[one] for one in others]}
         rows.append({"query": queries[query]} | texts)
     return Dataset.from_list(rows)

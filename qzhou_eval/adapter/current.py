@@ -14,8 +14,9 @@ from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from qzhou_eval.adapter import ranking
+from qzhou_eval.adapter.data_errors import readable_errors
 from qzhou_eval.adapter.listening import Listener, items_of
-from qzhou_eval.adapter.reading import check_header, own_arrow_cache, point_at, readable_errors, text_list
+from qzhou_eval.adapter.reading import check_data, own_arrow_cache, point_at, text_list
 from qzhou_eval.adapter.sharing import CallOrder, columns_read_once, draw_once
 from qzhou_eval.adapter.vectors import EncodeCall, Recorded, TaskVectors
 from qzhou_eval.items import Items
@@ -28,17 +29,20 @@ __all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim",
 ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
 
 
-def load(task: Task, source: DataSource) -> AbsTask:
-    """A fresh task object with its data loaded, so that mteb neither unloads nor reloads it.
+def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
+    """A fresh task object with its data looked through and loaded, so that mteb neither unloads nor reloads it.
+
+    ``say``: log what is odd about the data and yet usable.
 
     Raises:
-        BadInput: mteb cannot read the data.
+        BadInput: the data cannot be used.
     """
     mteb_task = _new(task)
     point_at(mteb_task, source)
-    with own_arrow_cache(source), readable_errors(task, source):
-        check_header(source)
-        mteb_task.load_data()
+    with own_arrow_cache(source):
+        check_data(task, source, say=say)
+        with readable_errors(task, source):
+            mteb_task.load_data()
     return mteb_task
 
 
@@ -54,13 +58,13 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     """Every encode call of ``task``, over all its splits; recording needs no search, so none is done.
 
     Raises:
-        BadInput: a text is not a string, or mteb cannot use the data.
+        BadInput: a text is not a string.
     """
     recorded = Recorded()
     model = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
     if task.type in ("Retrieval", "Reranking"):
-        model = SearchEncoderWrapper(model, index_backend=_NoSearch())
-    with readable_errors(task, source), columns_read_once():
+        model = _Asks(model, index_backend=_NoSearch())
+    with columns_read_once():
         for split in task.splits:
             mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
     return recorded.calls
@@ -78,7 +82,7 @@ def score(
     """Score ``task`` at each variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
 
     Raises:
-        BadInput: a prompt is not in the store, or mteb cannot use the data.
+        BadInput: a prompt is not in the store.
     """
     shared = evaluators == SHARED
     if shared and task.type in ("Retrieval", "Reranking") and ranking.reproduces(mteb_task):
@@ -91,7 +95,7 @@ def score(
         asked = order.start() if shared else vectors
         encoder = _Encoder(asked, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         start = time.monotonic()
-        with readable_errors(task, source), columns_read_once() if shared else nullcontext():
+        with columns_read_once() if shared else nullcontext():
             by_split, items = {}, {}
             for split in mteb_task.eval_splits:
                 by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
@@ -110,8 +114,7 @@ def _ranked(
     how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
     dims = [variant.dim for variant in variants]
     start = time.monotonic()
-    with readable_errors(task, source):
-        by_split = {split: ranking.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
+    by_split = {split: ranking.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
     share = (time.monotonic() - start) / len(variants)
     for variant in variants:
         scores = {split: by_dim[variant.dim] for split, (by_dim, _) in by_split.items()}
@@ -169,6 +172,13 @@ class _Encoder:
 
     def similarity_pairwise(self, one, two):
         return pairwise_cos_sim(one, two)
+
+
+class _Asks(SearchEncoderWrapper):
+    """mteb's search for recording: candidates are not looked at, of which a query may have none."""
+
+    def search(self, queries, *, top_ranked=None, **how):
+        return super().search(queries, **how)
 
 
 class _NoSearch:

@@ -4,6 +4,7 @@ The task object's own methods are listened to; what they get and return stays as
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,6 +32,8 @@ def items_of(task: Task, splits: Mapping[str, np.ndarray | None], result: Mappin
     """The items of one result, no probe yet, if they give its main score in every split; if not, the log says so."""
     statistic, unit = KINDS[task.type]
     for split, rows in result.items():
+        if math.isnan(rows[0]["main_score"]):
+            return None  # the task fails for it
         found = splits[split]
         alone = None if found is None else value(Items(statistic, unit, {split: found}, {}), [split])
         if alone is None or not abs(alone - rows[0]["main_score"]) < _ROUNDED:

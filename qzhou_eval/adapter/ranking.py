@@ -44,7 +44,7 @@ def _different(mteb_task: AbsTask) -> str | None:
     for name in _OWN_CODE:
         if getattr(type(mteb_task), name) is not getattr(AbsTaskRetrieval, name):
             return f"it has its own {name}"
-    for name in ("ignore_identical_ids", "skip_first_result", "_previous_results_model_meta"):
+    for name in ("skip_first_result", "_previous_results_model_meta"):
         if getattr(mteb_task, name):
             return f"it sets {name}"
     mteb_task.convert_v1_dataset_format_to_v2(None)
@@ -88,7 +88,8 @@ def evaluate(
         )
         where = {"task_metadata": mteb_task.metadata, "hf_split": split, "hf_subset": subset}
         queries, documents = _vectors(data, encoder, **where, encode_kwargs=encode_kwargs)
-        how = {"k": mteb_task._top_k, "k_values": mteb_task.k_values, "normalize": normalize}
+        own = _own(data) if mteb_task.ignore_identical_ids else None
+        how = {"k": mteb_task._top_k, "k_values": mteb_task.k_values, "own": own, "normalize": normalize}
         by_id = sorted(range(len(queries)), key=_ids(data, "queries").__getitem__)
         for dim, one in measure(data, queries, documents, dims, **how).items():
             scores[dim][subset] = one.score_dict(mteb_task.k_values)
@@ -128,20 +129,27 @@ def _ids(data: Mapping, side: str) -> list[str]:
     return data[side]["id"][:]  # a plain list; going through the column row by row takes seconds
 
 
+def _own(data: Mapping) -> np.ndarray | None:
+    """int64 (queries,): the row of the document that has the query's id, -1 for none; None if no query has one."""
+    row = {name: number for number, name in enumerate(_ids(data, "corpus"))}
+    own = np.array([row.get(query, -1) for query in _ids(data, "queries")], np.int64)
+    return own if (own >= 0).any() else None
+
+
 def _found(
-    data: Mapping, queries: np.ndarray, documents: np.ndarray, dims: Sequence[int], *, k: int, normalize: bool
+    data: Mapping, queries: np.ndarray, documents: np.ndarray, dims: Sequence[int], **how
 ) -> Iterator[tuple[slice, dict[int, Found]]]:
     ids = _ids(data, "corpus")
     order = np.empty(len(ids), np.int64)
     order[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
     if data["top_ranked"] is None:
-        yield from search(queries, documents, dims, k=k, order=order, normalize=normalize)
+        yield from search(queries, documents, dims, order=order, **how)
         return
     row = {name: number for number, name in enumerate(ids)}
     ranked = [dict.fromkeys(data["top_ranked"].get(query, ())) for query in _ids(data, "queries")]
     candidates = [np.array([row[name] for name in names], np.int64) for names in ranked]
     whole = slice(0, len(queries))
-    yield whole, rerank(queries, documents, dims, candidates=candidates, k=k, order=order, normalize=normalize)
+    yield whole, rerank(queries, documents, dims, candidates=candidates, order=order, **how)
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ def measure(
     *,
     k: int,
     k_values: Sequence[int],
+    own: np.ndarray | None,
     normalize: bool,
 ) -> dict[int, Measured]:
     """Every query's metrics at each dimension.
@@ -187,11 +196,12 @@ def measure(
         dims: dimensions to cut to.
         k: how many documents each query finds.
         k_values: cut-offs of the metrics.
+        own: each query's document that does not count, as :func:`~qzhou_eval.scoring.search.search` takes it.
         normalize: whether cut vectors are normalised before they are compared.
     """
     relevant, gains = _relevant(data)
     metrics, sureness = {dim: [] for dim in dims}, {dim: [] for dim in dims}
-    for block, by_dim in _found(data, queries, documents, dims, k=k, normalize=normalize):
+    for block, by_dim in _found(data, queries, documents, dims, k=k, own=own, normalize=normalize):
         for dim, one in by_dim.items():
             metrics[dim].append(rank_metrics(places(one.documents, relevant[block]), gains[block], k_values))
             sureness[dim].append(confidence(one.scores))

@@ -1,19 +1,19 @@
-"""Around mteb and datasets: an Arrow cache for each data content, readable errors, and quiet."""
+"""Around mteb and datasets: an Arrow cache for each data content, a look through it, and quiet."""
 
 import logging
 import warnings
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
-from datasets.exceptions import DatasetGenerationError
-from huggingface_hub import DatasetCard
 
+from qzhou_eval.adapter.data_files import check_files
+from qzhou_eval.adapter.data_rows import check_rows
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import BadInput
-from qzhou_eval.paths import stays_inside
-from qzhou_eval.tasks import DataSource, Task, how_to_fetch
+from qzhou_eval.tasks import DataSource, Task
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -52,52 +52,23 @@ def point_at(mteb_task, source: DataSource) -> None:
             )
 
 
-def check_header(source: DataSource) -> None:
-    """Refuse a local data set whose header names files elsewhere: they would be read, and are not in its digest.
+def check_data(task: Task, source: DataSource, *, say: bool) -> None:
+    """Look through a local folder before mteb reads it; the hub's own data are taken as they are.
+
+    Args:
+        task: what reads the data.
+        source: where they are.
+        say: whether to log what is odd about them and yet usable, since mteb has an answer to it.
 
     Raises:
-        BadInput: a file of ``configs`` is outside of the folder, hidden, or an address.
+        BadInput: a file or a row that cannot be used.
     """
     if source.folder is None:
         return
-    if (hidden := source.folder / ".huggingface.yaml").exists():
-        raise BadInput(f"{hidden}: a hidden header has no part in the data's digest; put it into README.md")
-    readme = source.folder / "README.md"
-    if not readme.is_file():
-        return
-    card = DatasetCard(readme.read_text("utf-8"), ignore_metadata_errors=True)
-    for config in card.data.to_dict().get("configs") or []:
-        for name in _file_names([config.get("data_files"), config.get("data_dir")]):
-            if not stays_inside(name) or ":" in name or any(part.startswith(".") for part in name.split("/")):
-                raise BadInput(f"{readme}: configs names {name}; only files in the same folder are read")
-
-
-def _file_names(value: object) -> Iterator[str]:
-    """Every file or pattern in a header's ``data_files``: a name, a list, or entries of split and path."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from _file_names(one)
-    elif isinstance(value, dict):
-        yield from _file_names([one for key, one in value.items() if key != "split"])
-
-
-@contextmanager
-def readable_errors(task: Task, source: DataSource):
-    """Turn whatever mteb and datasets raise over broken data into one line that names the task."""
-    try:
-        yield
-    except (BadInput, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        if source.folder is None and isinstance(error, OSError):
-            raise BadInput(f"{task.name}: the hub cannot be reached; {how_to_fetch(task)}") from error
-        where = source.folder or f"the hub's {task.path} at {source.revision}"
-        if isinstance(error, DatasetGenerationError) and error.__cause__:
-            error = error.__cause__  # it says no more than that there was an error
-        reason = next(iter(str(error).splitlines()), "")
-        raise BadInput(f"{task.name}: mteb cannot use the data in {where}: {type(error).__name__}: {reason}") from error
+    check_files(task, source.folder)
+    for oddity in check_rows(task, source):
+        if say:
+            log.warning("%s: %s: %s", task.name, source.folder, oddity)
 
 
 def text_list(texts: list, where: str) -> list[str]:

@@ -93,4 +93,4 @@ class CallOrder:
             raise RuntimeError(f"encode call {self._next + 1} is not the first dimension's: {what}")
         _, rows = self._calls[self._next]
         self._next += 1
-        return self._vectors.matrix[:, :dim][rows]
+        return self._vectors.take(rows, dim)

@@ -12,6 +12,9 @@ from qzhou_eval.prompts import instruction_for, render
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import Task
 
+SAME = 1e-5  # of the largest component: far below what tells texts apart, above rounding in float32
+_SOME = 4096  # vectors compared at once
+
 
 @dataclass(frozen=True)
 class EncodeCall:
@@ -25,7 +28,6 @@ class TaskVectors:
     """Full-width vectors of one task's texts, read from the store once and shared by all dimensions.
 
     Attributes:
-        matrix: float32 (distinct texts asked for so far, width).
         texts: how many texts were asked for so far, repetitions counted.
         samples: the first rendered prompt of each side ("query", "document", or "text").
         made_with: what these vectors were made with, as the store says it.
@@ -37,8 +39,9 @@ class TaskVectors:
         self._profile = profile
         self._use_instruction = use_instruction
         self._row: dict[tuple[str | None, str], int] = {}
-        self._first: dict[str, list[int]] = {}
-        self.matrix: np.ndarray | None = None
+        self._first: dict[str, np.ndarray] = {}
+        self._blocks: list[np.ndarray] = []  # as they were read: joined, they would be in memory twice
+        self._starts: list[int] = []
         self.texts = 0
         self.samples: dict[str, str] = {}
         self.made_with: list[dict] = []
@@ -49,11 +52,10 @@ class TaskVectors:
         Raises:
             BadInput: a prompt is not in the store.
         """
-        rows = self.rows(texts, side)
-        return self.matrix[rows]
+        return self.take(self.rows(texts, side))
 
     def rows(self, texts: list[str], side: str | None) -> np.ndarray:
-        """Each text's row in ``matrix``, int64 (n,); texts that are not there yet are read from the store.
+        """Each text's number, int64 (n,), for :meth:`take`; texts that are not there yet are read from the store.
 
         Raises:
             BadInput: a prompt is not in the store.
@@ -64,9 +66,36 @@ class TaskVectors:
             self._read(new, side)
         return np.array([self._row[side, text] for text in texts], np.int64)
 
+    def take(self, rows: np.ndarray, dim: int | None = None) -> np.ndarray:
+        """float32 (n, dim): the vectors of such numbers, cut; not to be written to, since it may be all that there is.
+
+        A corpus is usually what one call asked for, in its order, and is then handed out without a copy.
+        """
+        block_of = np.searchsorted(self._starts, rows, side="right") - 1
+        if len(rows) and (block_of == block_of[0]).all():
+            block, inside = self._blocks[block_of[0]][:, :dim], rows - self._starts[block_of[0]]
+            return block if np.array_equal(inside, np.arange(len(block))) else block[inside]
+        parts = [block[:, :dim] for block in self._blocks]
+        taken = np.empty((len(rows), parts[0].shape[1] if parts else 0), np.float32)
+        for number, (start, part) in enumerate(zip(self._starts, parts, strict=True)):
+            taken[block_of == number] = part[rows[block_of == number] - start]
+        return taken
+
     def probe(self, dim: int) -> dict[str, np.ndarray]:
         """By side ("query", "document", or "text") the stored vectors of its first texts, float32 (at most 3, dim)."""
-        return {side: self.matrix[rows, :dim] for side, rows in self._first.items()}
+        return {side: vectors[:, :dim].copy() for side, vectors in self._first.items()}
+
+    def collapsed(self, dim: int) -> bool:
+        """Whether all texts, two at least, have the same vector at a dimension, but for rounding."""
+        if len(self._row) < 2:
+            return False
+        first = self._blocks[0][0, :dim]
+        near = SAME * np.abs(first).max()
+        return all(
+            (np.abs(block[start : start + _SOME, :dim] - first) <= near).all()
+            for block in self._blocks
+            for start in range(0, len(block), _SOME)
+        )
 
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
@@ -81,10 +110,11 @@ class TaskVectors:
                 f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
             ) from None
         self.made_with += [made for made in self._store.made_with(keys) if made not in self.made_with]
-        start = 0 if self.matrix is None else len(self.matrix)
-        self.matrix = vectors if self.matrix is None else np.concatenate([self.matrix, vectors])
+        start = len(self._row)
+        self._blocks.append(vectors)
+        self._starts.append(start)
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}
-        self._first.setdefault(side or "text", list(range(start, start + min(PROBE, len(texts)))))
+        self._first.setdefault(side or "text", vectors[:PROBE].copy())
 
 
 class Recorded:

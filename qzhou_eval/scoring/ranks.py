@@ -80,11 +80,11 @@ def confidence(scores: np.ndarray) -> dict[str, np.ndarray]:
     filled = np.nan_to_num(scores, nan=0.0)
     mean = _share(filled.sum(axis=1), number)
     away = np.where(np.isfinite(scores), scores - mean[:, None], 0)
-    top = np.concatenate([filled, np.zeros((len(filled), 2))], axis=1)[:, :2]
+    best, second = np.concatenate([filled[:, :2], np.zeros((len(filled), 2))], axis=1).T[:2]
     return {
-        "max": top[:, 0],
+        "max": best.copy(),  # not a view: it outlives all the scores
         "std": np.sqrt(_share((away**2).sum(axis=1), number)),
-        "diff1": np.where(number > 1, top[:, 0] - top[:, 1], 0),
+        "diff1": np.where(number > 1, best - second, 0),
     }
 
 

@@ -48,6 +48,7 @@ def search(
     *,
     k: int,
     order: np.ndarray,
+    own: np.ndarray | None = None,
     normalize: bool = True,
     query_block: int = 256,
     document_chunk: int = 8192,
@@ -62,6 +63,8 @@ def search(
         dims: dimensions to cut to, in any order.
         k: how many documents to find; fewer where there are fewer.
         order: int64 (m,), a permutation of 0 to m - 1; of two equal scores the one of the higher order comes first.
+        own: int64 (n,), each query's own document, -1 for none; it is dropped from the ``k`` that were found, and
+            nothing takes its place.
         normalize: whether vectors are normalised when they are cut, and not only when they are compared; this
             moves last bits.
 
@@ -89,13 +92,15 @@ def search(
             again = _Again(units, documents, normalize=normalize)
             lowest = scores[:, -1].copy()
             with _one_thread():
-                doubt = again.replace(scores, rows)
+                doubt = again.replace(scores, rows, best=2 if own is None else 3)
             keys = _ordered(pack(scores, order[rows]), min(k, count))
             if count < len(documents):
                 unsure = np.flatnonzero(unpack(keys[:, -1])[0] - lowest < doubt)
                 if len(unsure):
                     keys[unsure] = again.score_all(unsure, order, keys.shape[1])
             found[dim] = _found(keys, by_order)
+            if own is not None:
+                found[dim] = _without(found[dim], own[block])
         yield block, found
 
 
@@ -107,6 +112,7 @@ def rerank(
     candidates: Sequence[np.ndarray],
     k: int,
     order: np.ndarray,
+    own: np.ndarray | None = None,
     normalize: bool = True,
 ) -> dict[int, Found]:
     """Each query's ``k`` best candidates at each dimension; arguments and errors as for :func:`search`.
@@ -131,6 +137,8 @@ def rerank(
                 best = _found(_ordered(pack(scores, order[rows]), min(k, len(rows))), by_order)
                 found[dim].documents[number, : best.documents.shape[1]] = best.documents
                 found[dim].scores[number, : best.documents.shape[1]] = best.scores
+        if own is not None:
+            found[dim] = _without(found[dim], own)
     return found
 
 
@@ -192,18 +200,18 @@ class _Again:
         self._documents = documents
         self._normalize = normalize
 
-    def replace(self, scores: np.ndarray, rows: np.ndarray) -> float:
+    def replace(self, scores: np.ndarray, rows: np.ndarray, *, best: int) -> float:
         """Put second scores in the place of those first scores, best first, that the second might order otherwise.
 
-        How far the two may be apart is read from each query's two best and a sample of the others. So the two best
-        always have second scores; how sure a search was is read from them.
+        How far the two may be apart is read from each query's few best and a sample of the others. So the few ``best``
+        always have second scores; how sure a search was is read from the two best that are left.
 
         Returns:
             What two first scores must be apart to be out of doubt.
         """
         first = scores.copy()
         sample = np.zeros(scores.shape, bool)
-        sample[:, :2] = True
+        sample[:, :best] = True
         sample[:, np.linspace(0, scores.shape[1] - 1, 10).astype(int)] = True
         self._put(scores, rows, sample)
         doubt = max(DOUBT, float(WARY * np.abs(scores - first).max()))
@@ -263,3 +271,12 @@ def _ordered(keys: np.ndarray, k: int) -> np.ndarray:
 def _found(keys: np.ndarray, by_order: np.ndarray) -> Found:
     scores, places = unpack(keys)
     return Found(by_order[places], scores)
+
+
+def _without(found: Found, own: np.ndarray) -> Found:
+    """Each query's documents but its own one; those behind it move up."""
+    dropped = found.documents == own[:, None]
+    kept_first = np.argsort(dropped, axis=1, kind="stable")
+    documents = np.where(dropped, -1, found.documents)
+    scores = np.where(dropped, np.float32(np.nan), found.scores)
+    return Found(*(np.take_along_axis(rows, kept_first, axis=1) for rows in (documents, scores)))
