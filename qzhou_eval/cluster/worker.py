@@ -23,7 +23,7 @@ class Opened:
 
     host: str
     process: int
-    packed: bool
+    way: str
     batch_tokens: int
     made_with: dict
 
@@ -62,7 +62,7 @@ class Worker:
                 "give all machines the same files"
             )
         encoder.ideal_seconds([])  # measures the ceiling before a clock runs
-        return Opened(host, os.getpid(), encoder.packed, encoder.settings.batch_tokens, encoder.made_with)
+        return Opened(host, os.getpid(), encoder.way, encoder.settings.batch_tokens, encoder.made_with)
 
     def encode(self, keys: list[bytes], tokenized: list) -> tuple[list[Step], dict]:
         """Encode prompts and write their shard; what was done, and what vectors owe to this machine.
