@@ -1,8 +1,9 @@
 """How the prompts of every decoder family that transformers can build share batches: a Markdown table.
 
-Each family is built from its configuration with small sizes and random weights, in float32 on the CPU, and goes through
-the same trial as a checkpoint that is loaded: packed, padded, one length at a time, or refused. No weights, no hub. With
-real weights, or other options in its configuration, a family may come out otherwise; the trial is repeated at each load.
+Each family is built from its configuration with small sizes and random weights, in float32 on the CPU, and goes
+through the same trial as a checkpoint that is loaded: packed, padded, one length at a time, or refused. No weights, no
+hub. With real weights, or other options in its configuration, a family may come out otherwise; every load repeats the
+trial.
 
     python benchmarks/decoders.py [MODEL_TYPE ...]
 """

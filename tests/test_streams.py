@@ -148,13 +148,15 @@ def test_a_decoder_on_the_second_gpu_works_there_and_gives_the_cpus_vectors(gpus
     """Every operation meets the second GPU as the current device, and the stream ends with the first current again."""
     prompts = [array("I", range(3, 3 + n)) for n in (30, 12, 12, 7)]
     projection = torch.nn.Linear(64, 96)
-    expected = {row: v for done in run(projection, "cpu", prompts) for row, v in zip(done.rows, done.vectors)}
+    expected = {
+        row: v for done in run(projection, "cpu", prompts) for row, v in zip(done.rows, done.vectors, strict=True)
+    }
     gpus.seen.clear()
     gpus.strangers.clear()
     found = {}
     for done in run(projection, "cuda:1", prompts):
         assert gpus.now == 0, "the caller's current device must not change between two batches"
-        found |= zip(done.rows, done.vectors)
+        found |= zip(done.rows, done.vectors, strict=True)
     assert not gpus.strangers
     assert gpus.seen == ["record 1", "record 1", "wait 1", "record 1", "wait 1", "wait 1"]
     for row, vector in expected.items():

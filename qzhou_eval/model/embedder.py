@@ -139,12 +139,14 @@ class Embedder:
 
     def ideal_seconds(self, lengths: list[int]) -> float | None:
         """What the arithmetic over prompts of these token counts takes in one large matrix product on this device."""
-        if self._forward.layers is None:
+        if self._cost is None:
             return None
         return self._cost(lengths) / self._matmul_rate
 
     @cached_property
-    def _cost(self) -> Cost:
+    def _cost(self) -> Cost | None:
+        if self._forward.layers is None:
+            return None
         config = self.model.config.get_text_config(decoder=True)
         return cost_of(self._forward.layers, config, self.projection, cut=self._forward.cut)
 

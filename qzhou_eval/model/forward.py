@@ -44,7 +44,7 @@ class Forward:
         attention: ``packed``, ``padded``, or ``auto``: whatever way the decoder can.
         own_code: the decoder is the checkpoint's own code, which runs as it is.
         span: first and last layer (0-based, both included) with token prepending, or None.
-        head: the tokens that all prompts begin with, up to the placeholder.
+        head: the tokens that all prompts begin with, up to the placeholder; None where there is none.
 
     Attributes:
         way: how its prompts share batches.
@@ -66,7 +66,7 @@ class Forward:
         attention: str = "auto",
         own_code: bool = False,
         span: tuple[int, int] | None = None,
-        head: array = array("I"),  # noqa: B008: nothing changes it
+        head: array | None = None,
     ) -> None:
         self.model = model
         self.projection = projection
@@ -79,7 +79,7 @@ class Forward:
             raise BadInput(f"{self._name}: token prepending finds no list of its layers; give --token_prepending off")
         self._fits: int | None = None
         self._takes = inspect.signature(model.forward).parameters
-        self._choose(attention, span, head)
+        self._choose(attention, span, head or array("I"))
         dense = model.config._attn_implementation
         self.attention = f"{self.way}, {kernel(*self._place()) if self.way == PACKED else dense}"
 

@@ -13,19 +13,27 @@ def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> 
         own_code: the decoder is the checkpoint's own code.
     """
     text = model.config.get_text_config(decoder=True)
-    if (limit := _rotary_limit(text, "dynamic")) is not None and limit < max_length:
+    limit = _rotary_limit(text, "dynamic")
+    if limit is not None and limit < max_length:
         return f"rotary positions depend on the longest prompt so far beyond {limit} tokens; give --max_length {limit}"
     if way == ONE_LENGTH:
         return None
-    if (limit := _rotary_limit(text, "longrope")) is not None and limit < max_length:
-        return f"rotary positions depend on the batch's longest prompt beyond {limit} tokens"
-    chunk = getattr(text, "attention_chunk_size", None)
-    if chunk is not None and chunk < max_length:
-        return f"the decoder's attention is cut every {chunk} tokens, counted in the batch"
+    if fault := _sees_lengths(text, max_length):
+        return fault
     if way == PACKED:
         return _not_packed(text, max_length, own_code=own_code)
     if next(model.parameters()).dtype != torch.float32 and _has_state(model):
         return "in half precision rounding would hide what padding adds to the decoder's state"
+    return None
+
+
+def _sees_lengths(config, max_length: int) -> str | None:
+    limit = _rotary_limit(config, "longrope")
+    if limit is not None and limit < max_length:
+        return f"rotary positions depend on the batch's longest prompt beyond {limit} tokens"
+    chunk = getattr(config, "attention_chunk_size", None)
+    if chunk is not None and chunk < max_length:
+        return f"the decoder's attention is cut every {chunk} tokens, counted in the batch"
     return None
 
 
