@@ -22,7 +22,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.architecture import check_causal_decoder
 from qzhou_eval.model.batches import WAYS
+from qzhou_eval.model.causal import check_causal
 from qzhou_eval.model.forward import Forward
 
 LARGEST = 30_000_000  # parameters; what stays larger has parts that these names do not shrink
@@ -80,6 +82,8 @@ def small_config(family: str):
             sizes[name] = 1
     if "qk_rope_head_dim" in sizes and "head_dim" in sizes:
         sizes["head_dim"] = sizes["qk_rope_head_dim"]  # the rotary part of a head
+    if "kv_lora_rank" in sizes:
+        sizes["num_key_value_heads"] = sizes["num_attention_heads"]
     sizes |= MORE.get(family, {})
     return kind(**{name: size for name, size in sizes.items() if size is not DROP})
 
@@ -123,6 +127,11 @@ def row(family: str) -> Row:
     except Exception as error:
         return Row(family, "not built", f"{type(error).__name__}: {' '.join(str(error).split())[:90]}")
     reasons: list[str] = []
+    try:
+        check_causal_decoder(Path(family), model.config.to_dict(), own_code=None)
+        check_causal(model, family)
+    except BadInput as error:
+        return Row(family, "refused", str(error).removeprefix(f"{family}: ").split("; only causal")[0])
     for way in WAYS:
         try:
             Forward(model, None, device="cpu", max_length=MAX_LENGTH, attention=way)

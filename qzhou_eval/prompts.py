@@ -5,6 +5,7 @@ tasks (STS, pair classification, classification, clustering).
 """
 
 import difflib
+from collections.abc import Iterable, Mapping, Set
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.profile import Profile
@@ -41,6 +42,40 @@ def pieces(profile: Profile, text: str, instruction: str | None = None) -> tuple
     """What :func:`render` joins: the template's beginning, the instruction line, the text, the template's end."""
     line = ""
     if instruction is not None:
+        if profile.instruction is None:
+            raise BadInput(f"profile {profile.name} has no instruction line; drop the instruction")
         before, after = profile.instruction.split("{instruction}")
         line = before + instruction + after
     return profile.prefix, line, text or profile.empty_text, profile.suffix
+
+
+def as_texts(values: Iterable[str], what: str = "text") -> list[str]:
+    """Texts from a list, tuple, generator or array of strings.
+
+    Raises:
+        BadInput: no sequence of strings (a single string is none), or one of them is not Unicode; with its position.
+    """
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        raise BadInput(f"{what}s: expected a list of strings, not {type(values).__name__}")
+    try:
+        texts = list(values)
+    except TypeError:  # an array without a dimension
+        raise BadInput(f"{what}s: expected a list of strings, not {type(values).__name__}") from None
+    for position, text in enumerate(texts):
+        check_text(text, f"{what} {position}")
+    return texts
+
+
+def check_text(text: object, where: str) -> None:
+    """Refuse what no tokenizer takes: another type, or half of a surrogate pair.
+
+    Raises:
+        BadInput: names ``where`` it stands.
+    """
+    if not isinstance(text, str):
+        raise BadInput(f"{where}: {text!r:.60} is {type(text).__name__}, not a string")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        lost = ascii(text[error.start])
+        raise BadInput(f"{where}: {lost} at character {error.start} is half of a pair, no character") from None

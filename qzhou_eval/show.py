@@ -2,7 +2,7 @@
 
 from qzhou_eval.model.checkpoint import find_checkpoint
 from qzhou_eval.profile import load_profile
-from qzhou_eval.prompts import instruction_for, render
+from qzhou_eval.prompts import check_text, instruction_for, render
 from qzhou_eval.tasks import select
 
 
@@ -15,6 +15,7 @@ def show_prompts(task_name: str, text: str, profile_name: str, model: str | None
     task = select([task_name], None)[0]
     profile = load_profile(profile_name)
     asymmetric = task.type in ("Retrieval", "Reranking")
+    check_text(text, "--text")
     tokenizer = None
     if model is not None:
         from qzhou_eval.model.tokens import PromptTokenizer
@@ -29,6 +30,6 @@ def show_prompts(task_name: str, text: str, profile_name: str, model: str | None
             print(f"{len(ids)} tokens: {ids}")
             if profile.placeholder is not None:
                 position, _ = tokenizer.placeholder()
-                last = tokenizer.tokenizer.decode(ids[-1:])
+                last = tokenizer.decode(ids[-1:])
                 print(f"placeholder {profile.placeholder} is token {position}, last token {last!r}")
         print()

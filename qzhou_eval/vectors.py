@@ -1,15 +1,25 @@
 """Full vectors -> vectors of one dimension. Pure array code."""
 
+from operator import index
+
 import numpy as np
 
 from qzhou_eval.errors import BadInput
 
 
 def check_dim(dim: int, width: int) -> int:
-    """Refuse a dimension that full vectors of ``width`` do not have."""
-    if not 1 <= dim <= width:
+    """Refuse a dimension that full vectors of ``width`` do not have.
+
+    Raises:
+        BadInput: no whole number, or not between 1 and ``width``.
+    """
+    try:
+        number = 0 if isinstance(dim, bool | np.bool_) else index(dim)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= width:
         raise BadInput(f"--dim {dim}: the model's vectors have {width} dimensions; choose 1 to {width}")
-    return dim
+    return number
 
 
 def cut_and_normalize(vectors: np.ndarray, dim: int | None = None, *, normalize: bool = True) -> np.ndarray:
@@ -18,9 +28,13 @@ def cut_and_normalize(vectors: np.ndarray, dim: int | None = None, *, normalize:
     Source: the Matryoshka protocol of the QZhou-Embedding-Zh card. A zero vector stays zero.
 
     Returns:
-        float32 array (n, dim), contiguous.
+        float32 array (n, dim), contiguous; the full width if ``dim`` is None.
+
+    Raises:
+        BadInput: the vectors have no such dimension.
     """
-    cut = np.ascontiguousarray(vectors[:, : check_dim(dim or vectors.shape[1], vectors.shape[1])])
+    width = vectors.shape[1]
+    cut = np.ascontiguousarray(vectors[:, : width if dim is None else check_dim(dim, width)])
     if not normalize:
         return cut
     norms = np.linalg.norm(cut, axis=1, keepdims=True)

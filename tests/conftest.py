@@ -62,7 +62,7 @@ def make_decoder(family: str, *, layers: int = 9, vocab_size: int = 512, seed: i
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=2048,
         initializer_range=0.1,
         **DECODERS[family],
     )

@@ -216,7 +216,7 @@ def crew_of_two(tmp_path, monkeypatch):
             encode(tokenize(prompts, tokenizer), store, lambda: crew, run.identity)
         return store
 
-    (token,) = tokenizer.tokenizer("火车", add_special_tokens=False)["input_ids"]
+    (token,) = tokenizer.tokenizer.encode("火车", add_special_tokens=False).ids
     return prompts, token, encode_with, run
 
 

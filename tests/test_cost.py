@@ -105,7 +105,7 @@ def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys):
         planned = plan_task(task, locate(task, None), profile, use_instruction=True)
         new = [prompt for prompt in planned.prompts if prompt not in seen]
         seen.update(new)
-        whole = [len(ids) for ids in model.tokenize.tokenizer(new, add_special_tokens=False)["input_ids"]]
+        whole = [len(one.ids) for one in model.tokenize.tokenizer.encode_batch(new, add_special_tokens=False)]
         kept = [min(length, 30) for length in whole]
         cut = sum(length > 30 for length in whole)
         texts, distinct, stored, todo, tokens, prompts_cut, work = rows[name]

@@ -1,9 +1,12 @@
 """Token ids: the limit, what is lost at it, the placeholder's place, the tokenizer's own special tokens."""
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -125,7 +128,13 @@ def qwen(tmp_path_factory, tiny):
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in specials])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|endoftext|>")
-    return _with_tokenizer(tmp_path_factory.mktemp("qwen"), tiny, fast)
+    folder = _with_tokenizer(tmp_path_factory.mktemp("qwen"), tiny, fast)
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).unlink()
+    fields = json.loads((Path(tiny) / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(fields | {"vocab_size": len(fast)}), "utf-8")
+    save_file({"embed_tokens.weight": torch.zeros(len(fast), 1)}, folder / "model.safetensors")
+    return folder
 
 
 def _byte_letters() -> tuple[list[str], list[int]]:

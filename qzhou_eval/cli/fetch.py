@@ -59,7 +59,7 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
     Raises:
         BadInput: an unknown task or one of the package's, a name that is none, or nothing to fetch.
     """
-    from qzhou_eval.model.checkpoint import WANTED
+    from qzhou_eval.model.location import WANTED
     from qzhou_eval.tasks import select
 
     wanted = []

@@ -2,7 +2,7 @@
 
 import logging
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -15,15 +15,16 @@ from qzhou_eval import prompts as prompt_rules
 from qzhou_eval.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
+from qzhou_eval.model.causal import check_causal
 from qzhou_eval.model.ceiling import matmul_rate
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.cost import Cost, cost_of
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
-from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
 from qzhou_eval.profile import Profile, load_profile
-from qzhou_eval.vectors import cut_and_normalize
+from qzhou_eval.vectors import check_dim, cut_and_normalize
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Embedder:
         self.projection = load_projection(checkpoint, dtype=dtype, device=device)
         self.parameters = sum(p.numel() for m in (self.model, self.projection) if m for p in m.parameters())
         self._check_parameters()
+        if not settings.trust_remote_code:
+            check_causal(self.model, checkpoint.folder)
         self._forward = Forward(
             self.model,
             self.projection,
@@ -56,6 +59,9 @@ class Embedder:
             span=settings.token_prepending,
             head=self._template_head(),
         )
+        if self._forward.width != self.width:
+            found = f"its vectors have {self._forward.width} components, not {self.width} as its configuration says"
+            raise BadInput(f"{checkpoint.folder}: {found}")
         self.fp8_cosine = self._use_fp8() if settings.fp8 else None
         if settings.compile:
             self._forward.compile()
@@ -158,8 +164,11 @@ class Embedder:
         """The same loaded weights with token prepending on another range of layers, or None for off.
 
         Raises:
-            BadInput: no placeholder token.
+            BadInput: no placeholder token, no such layers, or a model whose own code decides.
         """
+        if span and self.settings.trust_remote_code:
+            raise BadInput("token prepending: the checkpoint's own code decides on it")
+        span = layer_range(span, self.profile, self.checkpoint)
         other = copy(self)
         other.settings = replace(self.settings, token_prepending=span)
         other._placeholder = self.tokenize.placeholder() if span else None
@@ -169,7 +178,7 @@ class Embedder:
 
     def encode(
         self,
-        texts: list[str],
+        texts: str | Iterable[str],
         *,
         instruction: str | None = None,
         dim: int | None = None,
@@ -177,21 +186,38 @@ class Embedder:
     ) -> np.ndarray:
         """Embed plain texts: the profile's template and, where given, the instruction are put around each.
 
+        Args:
+            texts: a list, tuple, generator or array of strings, or one string.
+            instruction: plain text, the same for all; braces and special tokens in it are plain input.
+
         Returns:
-            float32 array (n, dim); dim is the full width if None.
+            float32 array (n, dim), or (dim,) of one string; dim is the full width if None.
 
         Raises:
-            BadInput: ``dim`` is not between 1 and the model's width.
+            BadInput: something that is no text, by its position; an instruction and a profile without a line for it;
+                or ``dim`` is not between 1 and the model's width.
         """
+        if isinstance(texts, str):
+            return self.encode([texts], instruction=instruction, dim=dim, normalize=normalize)[0]
+        dim = self.width if dim is None else check_dim(dim, self.width)
+        if instruction is not None:
+            prompt_rules.check_text(instruction, "instruction")
+        texts = prompt_rules.as_texts(texts)
         prompts = [prompt_rules.render(self.profile, text, instruction) for text in texts]
         return cut_and_normalize(self.encode_prompts(prompts), dim, normalize=normalize)
 
-    def encode_prompts(self, prompts: list[str]) -> np.ndarray:
+    def encode_prompts(self, prompts: str | Iterable[str]) -> np.ndarray:
         """Embed rendered prompts as they are; nothing is added.
 
         Returns:
-            float32 array (n, width), neither cut nor normalised.
+            float32 array (n, width), or (width,) of one string, neither cut nor normalised.
+
+        Raises:
+            BadInput: something that is no text, by its position, or a prompt that this model cannot take.
         """
+        if isinstance(prompts, str):
+            return self.encode_prompts([prompts])[0]
+        prompts = prompt_rules.as_texts(prompts, "prompt")
         vectors = torch.empty(len(prompts), self.width)
         for done in self.stream(self.tokenize(prompts)):
             vectors[done.rows] = done.vectors.float()

@@ -14,10 +14,10 @@ from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.attention import kernel, packed_attention, packed_inputs
+from qzhou_eval.model.batch_limits import obstacle
 from qzhou_eval.model.batches import ONE_LENGTH, PACKED, WAYS, Batch, ahead, pack, pad, plan
 from qzhou_eval.model.independence import leak, routes_experts, trial_prompts
 from qzhou_eval.model.last_tokens import can_be_cut, last_tokens_only
-from qzhou_eval.model.limits import obstacle
 from qzhou_eval.model.streams import current, on_its_way
 from qzhou_eval.model.token_prepending import Places, decoder_layers, prepending
 
@@ -49,6 +49,7 @@ class Forward:
     Attributes:
         way: how its prompts share batches.
         attention: the same with the kernel, for the manifest.
+        width: components of a vector.
         layers: the decoder's layers, or None where they are not to be found or not to be touched.
 
     Raises:
@@ -211,6 +212,7 @@ class Forward:
             raise
         except Exception as error:
             raise BadInput(f"{self._name}: it does not run here ({_line(error)})") from error
+        self.width = alone.shape[1]
 
         def trial(way: str, *, cut: bool) -> str | None:
             tried.way, tried.cut = way, cut

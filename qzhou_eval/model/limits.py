@@ -1,67 +1,63 @@
-"""What a decoder's configuration says about sharing batches that no trial with short prompts can show."""
+"""A run's limit in tokens against what the model can take and what its folder says. Warns once, or refuses."""
 
-import torch
-from torch import nn
+import logging
 
-from qzhou_eval.model.batches import ONE_LENGTH, PACKED
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.model.folder import read_if_there
+
+log = logging.getLogger(__name__)
+
+_NONE = 10**6  # tokenizers say 10**30 where they have no limit
+_OWN = "sentence_bert_config.json, max_seq_length"  # no bound of the model's, but where sentence-transformers cuts
 
 
-def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> str | None:
-    """Why prompts of up to ``max_length`` tokens may not share batches in one of the ways, or None.
+def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
+    """Limits in tokens that the folder's files state, by file and field.
+
+    Raises:
+        BadInput: a limit that is no number.
+    """
+    found = {}
+    for file, field in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+        value = read_if_there(checkpoint.decoder / file).get(field)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
+            raise BadInput(f"{checkpoint.decoder / file}: {field} is {value!r}; expected a number of tokens")
+        if value < _NONE:
+            found[f"{file}, {field}"] = int(value)
+    if checkpoint.architecture.positions is not None:
+        found["config.json, positions"] = checkpoint.architecture.positions
+    return found
+
+
+def overridden(checkpoint: Checkpoint, max_length: int) -> dict[str, int]:
+    """The stated limits that a run with ``max_length`` does not keep, and what sentence-transformers would send."""
+    stated = stated_limits(checkpoint)
+    return {
+        where: limit for where, limit in stated.items() if limit < max_length or (limit > max_length and where == _OWN)
+    }
+
+
+def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
+    """Compare before anything is encoded.
 
     Args:
-        own_code: the decoder is the checkpoint's own code.
+        source: whose limit it is, in words.
+
+    Raises:
+        BadInput: the model has learned fewer positions.
     """
-    text = model.config.get_text_config(decoder=True)
-    limit = _rotary_limit(text, "dynamic")
-    if limit is not None and limit < max_length:
-        return f"rotary positions depend on the longest prompt so far beyond {limit} tokens; give --max_length {limit}"
-    if way == ONE_LENGTH:
-        return None
-    if fault := _sees_lengths(text, max_length):
-        return fault
-    if way == PACKED:
-        return _not_packed(text, max_length, own_code=own_code)
-    if next(model.parameters()).dtype != torch.float32 and _has_state(model):
-        return "in half precision rounding would hide what padding adds to the decoder's state"
-    return None
-
-
-def _sees_lengths(config, max_length: int) -> str | None:
-    limit = _rotary_limit(config, "longrope")
-    if limit is not None and limit < max_length:
-        return f"rotary positions depend on the batch's longest prompt beyond {limit} tokens"
-    chunk = getattr(config, "attention_chunk_size", None)
-    if chunk is not None and chunk < max_length:
-        return f"the decoder's attention is cut every {chunk} tokens, counted in the batch"
-    return None
-
-
-def _not_packed(config, max_length: int, *, own_code: bool) -> str | None:
-    if own_code:
-        return "the checkpoint's own code pads"
-    if getattr(config, "attn_logit_softcapping", None) is not None:
-        return "the decoder caps attention softly"
-    kinds = getattr(config, "layer_types", None)
-    slides = kinds is None or any("sliding" in kind for kind in kinds)
-    window = getattr(config, "sliding_window", None)
-    if slides and window is not None and window < max_length:
-        return f"the decoder's window of {window} tokens is shorter than --max_length"
-    return None
-
-
-def _has_state(model: nn.Module) -> bool:
-    """Whether tokens reach each other otherwise than by attention, which masks padding exactly."""
-    return getattr(model, "_is_stateful", False) or any(isinstance(part, nn.Conv1d) for part in model.modules())
-
-
-def _rotary_limit(config, kind: str) -> int | None:
-    """Tokens up to which rotary positions of such a kind are fixed, or None where there is none of it."""
-    written = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    each = [written, *(value for value in written.values() if isinstance(value, dict))]  # by kind of layer, or plain
-    limits = [
-        one.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
-        for one in each
-        if kind in str(one.get("rope_type") or one.get("type"))
-    ]
-    return min((limit or config.max_position_embeddings for limit in limits), default=None)
+    made_for = checkpoint.architecture.positions
+    if checkpoint.architecture.learned_positions and made_for < max_length:
+        raise BadInput(
+            f"{source}: {max_length} tokens, but {checkpoint.name} has a table of {made_for} positions and can take no "
+            f"more; give --max_length {made_for}, or a profile with that limit"
+        )
+    others = overridden(checkpoint, max_length)
+    words = "; ".join(f"{limit} ({where})" for where, limit in others.items())
+    if any(limit < max_length for limit in others.values()):
+        log.warning("%s: %d tokens, more than %s states: %s", source, max_length, checkpoint.name, words)
+    elif others:
+        log.info("%s: %d tokens; sentence-transformers would send up to %s", source, max_length, words)

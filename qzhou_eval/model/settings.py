@@ -1,12 +1,19 @@
 """What changes a vector besides the prompt: asked for, then resolved once, for the Embedder and the fingerprint."""
 
+import logging
+import re
 from dataclasses import dataclass
 from importlib.metadata import version
+from operator import index
 
 from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.model.limits import check_limit
+from qzhou_eval.model.tokenizer import token_rule
 from qzhou_eval.profile import Profile
+
+log = logging.getLogger(__name__)
 
 DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
@@ -53,6 +60,7 @@ class EncoderSettings:
         """All that, with the prompt, decides a vector under one version of the libraries (the manifest notes it)."""
         return {
             "checkpoint": checkpoint.digest,
+            "token_ids": token_rule(checkpoint.decoder),
             "remote_code": checkpoint.code_digest if self.trust_remote_code else False,
             "token_prepending": self.token_prepending,
             "placeholder": profile.placeholder if self.token_prepending else None,
@@ -94,9 +102,8 @@ def resolve_settings(
         raise BadInput(f"--attention {options.attention}: choose {', '.join(ATTENTION)}")
     if options.truncate not in TRUNCATE:
         raise BadInput(f"--truncate {options.truncate}: choose {' or '.join(TRUNCATE)}")
-    max_length = profile.max_length if options.max_length is None else options.max_length
-    if max_length < 1:
-        raise BadInput(f"--max_length {max_length}: must be at least 1")
+    max_length = _count("--max_length", options.max_length, profile.max_length)
+    batch_tokens = _count("--batch_tokens", options.batch_tokens, 16384 if on_gpu else 1024)
     remote_code = options.trust_remote_code and checkpoint.own_code is not None
     if remote_code and options.token_prepending != "auto":
         raise BadInput(
@@ -105,15 +112,18 @@ def resolve_settings(
         )
     if remote_code and (options.fp8 or options.compile):
         raise BadInput("--trust_remote_code: the checkpoint's own code runs as it is; drop --fp8 and --compile")
+    layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
+    check_limit(checkpoint, max_length, f"profile {profile.name}" if options.max_length is None else "--max_length")
+    _say_what_is_left_out(checkpoint, layers, can_run=checkpoint.own_code is not None and not remote_code)
     return EncoderSettings(
-        token_prepending=None if remote_code else _layer_range(options.token_prepending, profile, checkpoint),
+        token_prepending=layers,
         max_length=max_length,
         truncate=options.truncate,
         dtype=dtype,
         device=device,
         trust_remote_code=remote_code,
         attention=options.attention,
-        batch_tokens=options.batch_tokens or (16384 if on_gpu else 1024),
+        batch_tokens=batch_tokens,
         compile=options.compile,
         fp8=options.fp8,
     )
@@ -132,21 +142,28 @@ def resolve_device(device: str) -> str:
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    name, _, index = device.partition(":")
-    if name != "cuda" or not (device == "cuda" or index.isdigit()):
+    match = re.fullmatch(r"cuda(?::([0-9]{1,4}))?", str(device))
+    if match is None:
         raise BadInput(f"--device {device}: choose auto, cpu, cuda or cuda:N")
-    if int(index or 0) >= torch.cuda.device_count():
+    if int(match[1] or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise BadInput(f"--device {device}: torch sees {found} GPUs on this machine; use --device cpu")
     return device
 
 
-def _layer_range(wanted: str | tuple[int, int], profile: Profile, checkpoint: Checkpoint) -> tuple[int, int] | None:
-    if wanted == "off" or (wanted == "auto" and profile.token_prepending is None):
+def layer_range(
+    wanted: str | tuple[int, int] | None, profile: Profile, checkpoint: Checkpoint
+) -> tuple[int, int] | None:
+    """The layers with token prepending (0-based, both included), or None for off.
+
+    Raises:
+        BadInput: not a range, or not within the decoder.
+    """
+    if wanted is None or wanted == "off" or (wanted == "auto" and profile.token_prepending is None):
         return None
     if wanted in ("auto", "on"):
         wanted = profile.token_prepending or (1, 7)
-    if not isinstance(wanted, tuple) or len(wanted) != 2:
+    if not isinstance(wanted, tuple) or len(wanted) != 2 or any(type(layer) is not int for layer in wanted):
         raise BadInput(f"token_prepending {wanted!r}: choose auto, on, off or a layer range such as 1-7")
     first, last = wanted
     if not 0 <= first <= last < checkpoint.layers:
@@ -154,3 +171,31 @@ def _layer_range(wanted: str | tuple[int, int], profile: Profile, checkpoint: Ch
             f"--tp_layers {first}-{last}: the model has layers 0 to {checkpoint.layers - 1} (both ends included)"
         )
     return first, last
+
+
+def _count(flag: str, asked: int | None, default: int) -> int:
+    """A number of tokens, at least 1."""
+    if asked is None:
+        return default
+    try:
+        number = index(asked)
+    except TypeError:
+        number = 0
+    if isinstance(asked, bool) or number < 1:
+        raise BadInput(f"{flag} {asked}: must be a whole number of at least 1")
+    return number
+
+
+def _say_what_is_left_out(checkpoint: Checkpoint, layers: tuple[int, int] | None, *, can_run: bool) -> None:
+    """One line about code that the checkpoint brings and that is not run."""
+    if not checkpoint.left_out:
+        return
+    ours = f"token prepending is done here, on layers {layers[0]}-{layers[1]}; " if layers else ""
+    log.warning(
+        "%s brings code that is not run: %s. It may change attention, pooling, token prepending or token ids, and "
+        "these would not be its vectors. %s%s",
+        checkpoint.name,
+        ", ".join(checkpoint.left_out),
+        ours,
+        "To run the decoder's, read it, then give --trust_remote_code" if can_run else "Only a decoder's code can run",
+    )

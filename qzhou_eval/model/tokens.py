@@ -3,8 +3,12 @@
 from array import array
 from dataclasses import dataclass
 
+from tokenizers import Tokenizer
+
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.model.special_tokens import special_tokens
+from qzhou_eval.model.tokenizer import check_vocabulary, open_tokenizer
 from qzhou_eval.profile import Profile
 
 CHUNK = 8192  # prompts tokenised at once: what the tokenizer keeps of each is large
@@ -26,38 +30,42 @@ class PromptTokenizer:
     """
 
     def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_length: int, truncate: str) -> None:
-        from transformers import AutoTokenizer
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint.decoder, trust_remote_code=False)
-        except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
-            reason = " ".join(str(error).split())[:300]
-            raise BadInput(
-                f"{checkpoint.decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})"
-            ) from error
-        self.tokenizer.model_max_length = 10**9  # the limit is ours; no warning about a longer prompt
+        self.tokenizer: Tokenizer = open_tokenizer(checkpoint.decoder)
         self.truncate = truncate
         self._profile = profile
-        self._head, self._tail = self._own_special_tokens()
+        self._rows = checkpoint.architecture.vocabulary
+        self._rowless = check_vocabulary(self.tokenizer, checkpoint.decoder, self._rows)
+        self._head, self._tail = special_tokens(self.tokenizer, checkpoint.decoder)
         if profile.end_token is not None:
             end = self._single_token(profile.end_token, role="end token")
             self._tail = self._tail if self._tail[-1:] == [end] else [*self._tail, end]
+        if lost := [number for number in self._head + self._tail if number >= self._rows]:
+            raise BadInput(f"{checkpoint.decoder}: {self.decode(lost)} is sent with each text, but has no embedding")
         self._room = max_length - len(self._head) - len(self._tail)
         if self._room < 1:
             raise BadInput(f"--max_length {max_length}: no room for a single token of text")
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
-        """Tokenise; ids are at most ``max_length`` long."""
+        """Tokenise; ids are at most ``max_length`` long.
+
+        Raises:
+            BadInput: a prompt holds a token that the model has no embedding of.
+        """
         result = []
         for start in range(0, len(prompts), CHUNK):
             chunk = prompts[start : start + CHUNK]
             for prompt, ids in zip(chunk, self._ids(chunk), strict=True):
                 cut = len(ids) > self._room
                 kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
+                if self._rowless and max(kept, default=0) >= self._rows:
+                    lost = self.tokenizer.id_to_token(max(kept))
+                    raise BadInput(f"a prompt holds {lost}, of which the model has no embedding: {prompt[:60]!r}")
                 result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut))
         return result
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens included."""
+        return self.tokenizer.decode(ids, skip_special_tokens=False)
 
     def placeholder(self) -> tuple[int, int]:
         """The placeholder's (position, token id): the same in every prompt of the profile's template.
@@ -75,25 +83,18 @@ class PromptTokenizer:
         return position, token
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
-        return self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        return [encoded.ids for encoded in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _single_token(self, token: str, *, role: str) -> int:
-        number = self.tokenizer.convert_tokens_to_ids(token)
-        if number is None or self.tokenizer.convert_ids_to_tokens(number) != token:
+        number = self.tokenizer.token_to_id(token)
+        if number is None:
             raise BadInput(f"the model's tokenizer has no token {token}, the {role} of profile {self._profile.name}")
         return number
-
-    def _own_special_tokens(self) -> tuple[list[int], list[int]]:
-        """What the tokenizer puts before and behind any text (Gemma: <bos>; Qwen3: nothing)."""
-        bare = self._ids(["a"])[0]
-        full = self.tokenizer("a", add_special_tokens=True)["input_ids"]
-        start = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
-        return full[:start], full[start + len(bare) :]
 
     def _cut_text(self, prompt: str) -> list[int]:
         suffix = self._profile.suffix
         body = prompt.removesuffix(suffix)
-        offsets = self.tokenizer(body, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
         room = self._room - len(self._ids([suffix])[0])
         if room < 1:
             raise BadInput("--truncate text: --max_length is too short for the template")

@@ -7,7 +7,8 @@ import numpy as np
 
 from qzhou_eval.config import check_writable
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint, module_types
+from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.modules import read_modules
 from qzhou_eval.profile import load_profile
 from qzhou_eval.verify.ours import Input, prepare, state
 from qzhou_eval.verify.peer import Reply, ask
@@ -71,7 +72,7 @@ def _ask(sent: Input, *, remote_code: bool) -> Reply:
         log.warning(
             "running the checkpoint's own code %s, revision %s", _code(sent.checkpoint), sent.checkpoint.revision
         )
-    elif own := [kind for kind in module_types(folder) if not kind.startswith("sentence_transformers.")]:
+    elif own := [kind for kind in read_modules(folder).classes if not kind.startswith("sentence_transformers.")]:
         raise BadInput(
             f"{folder / 'modules.json'}: {own[0]} is code of the checkpoint, which a plain load may run; "
             "to run it, give --against remote"

@@ -82,6 +82,16 @@ def token_ids(ours: Statement, other: OtherSide | None, *, cut: int, decode: Cal
     return Line("token ids", False, text, "token ids")
 
 
+def limits(ours: Statement, overridden: dict[str, int]) -> Line:
+    """State the limit of our side, which a load of the same files is given too, and what the folder says instead.
+
+    Left alone, sentence-transformers obeys the folder: long texts have other vectors there.
+    """
+    others = [f"{where} says {limit:,}" for where, limit in overridden.items()]
+    text = "; ".join([f"{ours.max_length:,} tokens, of profile {ours.profile}", *others])
+    return Line("limit", None, f"{text} (not used here)" if others else text)
+
+
 def _first_difference(here: list[int], there: list[int]) -> str:
     pairs = enumerate(zip(here, there, strict=False))
     position = next((i for i, (a, b) in pairs if a != b), min(len(here), len(there)))

@@ -61,7 +61,7 @@ def prepare(checkpoint: Checkpoint, profile: Profile, device: str) -> Input:
         ids=[list(tokens.ids) for tokens in tokenized],
         cut=sum(tokens.cut for tokens in tokenized),
         readings=_readings(settings.token_prepending, tokenizer, checkpoint.layers),
-        decode=tokenizer.tokenizer.decode,
+        decode=lambda token: tokenizer.decode([token]),
     )
 
 

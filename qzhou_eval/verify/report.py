@@ -3,6 +3,7 @@
 import tabulate
 
 from qzhou_eval.errors import EXIT_CHECK_FAILED
+from qzhou_eval.model.limits import overridden
 from qzhou_eval.verify import facts
 from qzhou_eval.verify.ours import Input
 from qzhou_eval.verify.readings import Row, Vectors, against_theirs, among_ours, name_of
@@ -22,6 +23,7 @@ def report(sent: Input, ours: Statement, vectors: Vectors, other: OtherSide | No
         facts.parameters(ours, other, sent.profile.published_parameters(ours.model)),
         facts.tensors(ours, other),
         facts.prompts(ours, other),
+        facts.limits(ours, overridden(sent.checkpoint, ours.max_length)),
         facts.token_ids(ours, other, cut=sent.cut, decode=sent.decode),
     ]
     shown = [[line.name, _MARKS[line.same], line.text] for line in lines]
