@@ -16,6 +16,7 @@ import tempfile
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from qzhou_eval.model.ceiling import matmul_rate
 from qzhou_eval.model.cost import cost_of
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.fp8 import use_fp8
+from qzhou_eval.model.streams import current, finish
 
 SPAN, PLACEHOLDER = (1, 7), 4
 VOCABULARY = 1000
@@ -148,15 +150,13 @@ def encode(forward: Forward, sequences: list[array], budget: int, *, prepend: bo
     return result
 
 
-def timed(work: Callable[[], object], device: str) -> float:
-    """Seconds of the second of two calls; the first warms up kernels and compilers."""
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
+def timed(work: Callable[[list], object], items: list, device: str) -> float:
+    """Seconds of the work on all items, after an eighth of them has warmed up kernels and compilers."""
+    work(items[: len(items) // 8])
+    finish(device)
     start = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
+    work(items)
+    finish(device)
     return time.perf_counter() - start
 
 
@@ -195,7 +195,8 @@ class Bench:
         yield "+ token prepending on layers 1-7", self._ours(packed, prepend=True)
         self._exactness(packed)
         self._waits(packed)
-        self._full_device()
+        self._full_device(packed)
+        self._last_gpu(packed)
         packed.compile()
         yield "+ compiled layers", self._ours(packed, prepend=True)
         probe = self.sequences["passages"][:64]
@@ -212,7 +213,7 @@ class Bench:
 
     def _ours(self, forward: Forward, *, prepend: bool = False) -> dict[str, float]:
         return {
-            name: timed(lambda s=sequences: encode(forward, s, self.shape.budget, prepend=prepend), self.device)
+            name: timed(lambda s: encode(forward, s, self.shape.budget, prepend=prepend), sequences, self.device)
             for name, sequences in self.sequences.items()
         }
 
@@ -223,7 +224,7 @@ class Bench:
             theirs = sentence_transformer(self.model, self.projection, self.device, Path(folder))
             for batch in self.shape.batches:
                 found[batch] = {
-                    name: timed(lambda t=some, b=batch: theirs.encode(t, batch_size=b), self.device)
+                    name: timed(lambda t, b=batch: theirs.encode(t, batch_size=b), some, self.device)
                     for name, some in texts.items()
                 }
             self._theirs = torch.from_numpy(theirs.encode(texts["passages"][:64]))
@@ -258,11 +259,11 @@ class Bench:
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    def _full_device(self) -> None:
+    def _full_device(self, packed: Forward) -> None:
         """A batch for which the GPU has no room: torch's own error, then smaller batches and the same vectors."""
         if self.device != "cuda":
             return
-        forward = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="packed")
+        forward = copy(packed)  # one that learns the limit, which the measured one shall not
         sequences = self.sequences["short"]
         expected = encode(forward, sequences, self.shape.budget, prepend=True).float()
         torch.cuda.empty_cache()
@@ -275,6 +276,25 @@ class Bench:
         lowest = float(cosine_similarity(found, expected).min())
         fits = forward.limit(self.shape.tokens)
         self.notes.append(f"1 GiB beside the weights: batches went down to {fits} tokens; lowest cosine {lowest:.5f}")
+
+    def _last_gpu(self, packed: Forward) -> None:
+        """The same vectors from the last GPU while the first is the current one, where there are two."""
+        last = torch.cuda.device_count() - 1
+        if self.device != "cuda" or last < 1:
+            self.notes.append("vectors on another GPU than the first: not checked, there is none")
+            return
+        there = f"cuda:{last}"
+        with current(there):  # a decoder of its own: the first GPU's stays where it is
+            model, projection = random_decoder(self.shape, there, torch.bfloat16)
+        model.load_state_dict(self.model.state_dict())
+        projection.load_state_dict(self.projection.state_dict())
+        forward = Forward(model, projection, device=there, max_length=1024, attention="packed")
+        sequences = self.sequences["passages"][:256]
+        found, expected = (encode(one, sequences, self.shape.budget, prepend=True).float() for one in (forward, packed))
+        lowest = float(cosine_similarity(found, expected).min())
+        self.notes.append(f"{there} against cuda:0: lowest cosine {lowest:.5f}")
+        if not lowest > SAME_COSINE:
+            raise SystemExit(f"error: {there} gives other vectors than cuda:0: cosine {lowest:.3f}")
 
     def speed(self, name: str, seconds: float) -> tuple[float, float]:
         """Real tokens per second, and the share of the matrix product's rate."""

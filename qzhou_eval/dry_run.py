@@ -42,7 +42,7 @@ def print_plan(run: Run, pool: WorkerPool, gpu: str | None) -> None:
     tokenize = run.open_tokenizer()
     cost = run.open_cost()
     if gpu is not None and cost is None:
-        raise BadInput("--gpu: what the checkpoint's own code computes is not known; drop --gpu or --trust_remote_code")
+        raise BadInput("--gpu: what this model computes cannot be counted (own code, experts or a state); drop --gpu")
     precision = run.variants[0].dtype
     if gpu is not None and not is_here(gpu) and precision != "bfloat16":
         raise BadInput(f"--gpu {gpu}: without that hardware its speed is known in bfloat16 alone, not in {precision}")

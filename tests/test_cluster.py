@@ -27,7 +27,7 @@ from qzhou_eval.cluster.worker import Worker
 from qzhou_eval.config import RunConfig, prepare
 from qzhou_eval.encode import encode, tokenize
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.batches import plan
+from qzhou_eval.model.batches import PACKED, plan
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.plan import plan_task
 from qzhou_eval.shards import EncodeError
@@ -72,7 +72,7 @@ def assert_equal(output, expected) -> None:
 
 def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_alone_then_aside():
     lengths = [7 + n % 50 for n in range(3000)]
-    batches = list(plan(lengths, 256, packed=True))
+    batches = list(plan(lengths, 256, PACKED))
     queue, taken = Queue(batches, workers=2), []
     while queue:
         taken.append(queue.take())
@@ -81,7 +81,7 @@ def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_
     assert sizes[0] == 8 and sizes[-1] == 1 and sizes == sorted(sizes, reverse=True)
     for unit in taken:  # a worker plans its own unit and comes to the same batches
         rows = [row for batch in unit for row in batch.rows]
-        again = [[rows[i] for i in some] for some in plan([lengths[row] for row in rows], 256, packed=True)]
+        again = [[rows[i] for i in some] for some in plan([lengths[row] for row in rows], 256, PACKED)]
         assert again == [batch.rows for batch in unit]
     queue.give_back(taken[0], died_of_it=True)
     queue.give_back(taken[1])

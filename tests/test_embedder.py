@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from qzhou_eval import Embedder
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model import loading
 from qzhou_eval.model.checkpoint import find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.token_prepending import token_prepending
@@ -206,6 +207,20 @@ def test_trust_without_code_changes_nothing(tiny):
     trusting = embedder(tiny, trust_remote_code=True)
     assert trusting.settings == embedder(tiny).settings
     assert type(trusting.model) is transformers.Qwen3Model
+
+
+def test_weights_go_straight_to_their_device(tiny, monkeypatch):
+    """The meta device stands for a GPU: whatever is on the CPU when the model is sent there was in host memory."""
+    sent, asked = [], []
+    to, load_file = torch.nn.Module.to, loading.load_file
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *a: sent.extend(self.parameters()) or to(self, *a))
+    monkeypatch.setattr(loading, "load_file", lambda path, device="cpu": asked.append(device) or load_file(path))
+    checkpoint = find_checkpoint(str(tiny))
+    decoder = loading.load_decoder(checkpoint, dtype=torch.bfloat16, device="meta", trust_remote_code=False)
+    loading.load_projection(checkpoint, dtype=torch.bfloat16, device="meta")
+    assert {p.device.type for p in [*decoder.parameters(), *decoder.buffers(), *sent]} == {"meta"}
+    assert {p.dtype for p in decoder.parameters()} == {torch.bfloat16}
+    assert asked == ["meta"]
 
 
 @pytest.mark.parametrize(

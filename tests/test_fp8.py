@@ -7,16 +7,29 @@ import pytest
 import torch
 from conftest import run_command
 from torch.nn.functional import cosine_similarity
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from qzhou_eval import Embedder, cli
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.fp8 import PROBE, Fp8Linear
+from qzhou_eval.model.fp8 import PROBE, Fp8Linear, _scaled
 
 
 def rounded(rows: torch.Tensor) -> torch.Tensor:
-    """Each row as FP8 holds it: its largest number becomes 448, the largest of e4m3; float64."""
-    scale = rows.double().abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 448
+    """Each row as FP8 holds it: by the least power of two with which it fits 448, the largest of e4m3; float64."""
+    scale = 2 ** np.ceil(np.log2(rows.double().abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 448))
     return (rows.double() / scale).float().to(torch.float8_e4m3fn).double() * scale
+
+
+class LargestInFloat32(TorchDispatchMode):
+    """Numbers in the largest float32 tensor that any operation makes within the block."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        made = [one for one in (result if isinstance(result, tuple) else [result]) if isinstance(one, torch.Tensor)]
+        self.numbers = max([self.numbers, *(one.numel() for one in made if one.dtype == torch.float32)])
+        return result
 
 
 def test_a_layer_multiplies_what_fp8_holds_of_weights_and_rows():
@@ -34,6 +47,20 @@ def test_a_layer_multiplies_what_fp8_holds_of_weights_and_rows():
     assert (error <= 0.01 * expected.abs().amax(dim=1, keepdim=True) + 0.01).all()
     exact = states.flatten(0, 1).double() @ linear.weight.data.double().T + linear.bias.double()
     assert (expected - exact).abs().max() > 10 * error.max(), "the reference itself must be far from an exact product"
+
+
+def test_rows_become_fp8_without_a_copy_in_float32_and_lose_no_more_than_at_full_range():
+    torch.manual_seed(0)
+    rows = torch.randn(64, 512, dtype=torch.bfloat16) * torch.logspace(-3, 3, 64).unsqueeze(1).bfloat16()
+    with LargestInFloat32() as seen:
+        found, scale = _scaled(rows)
+    assert found.dtype == torch.float8_e4m3fn and scale.dtype == torch.float32
+    assert 0 < seen.numbers <= 64, "a factor for each row, no row"
+    exact = rows.double()
+    full = exact.abs().amax(dim=1, keepdim=True) / 448
+    at_full_range = (exact / full).float().to(torch.float8_e4m3fn).double() * full
+    ours, theirs = ((some - exact).norm(dim=1) / exact.norm(dim=1) for some in (found.double() * scale, at_full_range))
+    assert ours.mean() < 1.01 * theirs.mean() and ours.max() < 1.05 * theirs.max()
 
 
 def test_its_cosine_to_bfloat16_is_printed_and_noted(tiny, caplog):

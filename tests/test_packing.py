@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 from qzhou_eval import Embedder, cli, token_prepending
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import attention
-from qzhou_eval.model.batches import ahead, pack, pad, plan
+from qzhou_eval.model.batches import ONE_LENGTH, PACKED, PADDED, WAYS, ahead, pack, pad, plan
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.smoke.__main__ import CHECKPOINT
 
@@ -52,7 +52,7 @@ def one_by_one(model, prompts: list[array], span) -> torch.Tensor:
 
 def through(forward: Forward, prompts: list[array], span, budget: int = 64) -> torch.Tensor:
     result = None
-    for rows in plan([len(ids) for ids in prompts], budget, packed=forward.packed):
+    for rows in plan([len(ids) for ids in prompts], budget, forward.way):
         vectors = forward(forward.batch(rows, prompts), span=span, placeholder=PLACEHOLDER)
         result = torch.empty(len(prompts), vectors.shape[1], dtype=vectors.dtype) if result is None else result
         result[rows] = vectors
@@ -88,7 +88,7 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
         Forward(model, None, **ON_CPU, attention="packed")
     with caplog.at_level(logging.WARNING):
         forward = Forward(model, None, **ON_CPU)
-    assert not forward.packed and forward.cut
+    assert forward.way == PADDED and forward.cut
     assert [reason in record.message for record in caplog.records] == [True]
     assert (unit(through(forward, prompts, (1, 7))) - expected).abs().max() < 1e-5
 
@@ -102,10 +102,10 @@ def test_a_decoder_that_leaks_between_prompts_is_found_out(monkeypatch):
     right = attention._by_runs
     model = make_decoder("Qwen3")
     monkeypatch.setattr(attention, "_by_runs", whole)
-    with pytest.raises(BadInput, match="--attention packed: the decoder gives other vectors then"):
+    with pytest.raises(BadInput, match="--attention packed: a prompt changes the vectors of others"):
         Forward(model, None, **ON_CPU, attention="packed")
     forward = Forward(model, None, **ON_CPU)
-    assert not forward.packed
+    assert forward.way == PADDED
     prompts = sequences(LENGTHS)
     assert (unit(through(forward, prompts, None)) - unit(one_by_one(model, prompts, None))).abs().max() < 1e-5
 
@@ -117,7 +117,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(dtype, span):
     model = make_decoder("Qwen3").to(getattr(torch, dtype))
     projection = torch.nn.Linear(64, 96, dtype=getattr(torch, dtype))
     forward = Forward(model, projection, **ON_CPU)
-    assert forward.packed
+    assert forward.way == PACKED
     prompts = sequences([40, 40, 22, 22, 17, 22, 9, 4, 50, 61, 12, 12, 12, 33])
     mine = 2
     found = []
@@ -127,10 +127,10 @@ def test_a_vector_does_not_depend_on_its_neighbours(dtype, span):
     assert all((one - found[0]).abs().max() <= (1e-6 if dtype == "float32" else 0) for one in found)
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_the_same_plan_gives_bitwise_the_same(packed):
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_plan_gives_bitwise_the_same(way):
     prompts = sequences(LENGTHS)
-    forward = Forward(make_decoder("Qwen3"), None, **ON_CPU, attention="packed" if packed else "padded")
+    forward = Forward(make_decoder("Qwen3"), None, **ON_CPU, attention=way)
     assert torch.equal(through(forward, prompts, None), through(forward, prompts, None))
 
 
@@ -155,17 +155,19 @@ def test_compiled_layers_give_the_same(tiny):
     assert abs(plain - compiled).max() < 1e-5
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_plan_holds_every_prompt_once_within_the_budget(packed):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_plan_holds_every_prompt_once_within_the_budget(way):
     lengths = [7, 0, 100, 3, 3, 64, 12, 64, 65, 1, 0, 30]
-    batches = list(plan(lengths, 64, packed=packed))
+    batches = list(plan(lengths, 64, way))
     assert sorted(row for rows in batches for row in rows) == [i for i, n in enumerate(lengths) if n]
     order = [lengths[row] for rows in batches for row in rows]
     assert order == sorted(order, reverse=True)
     for rows in batches:
-        size = sum(lengths[row] for row in rows) if packed else len(rows) * lengths[rows[0]]
+        size = sum(lengths[row] for row in rows) if way == PACKED else len(rows) * lengths[rows[0]]
         assert size <= 64 or len(rows) == 1
-    assert list(plan([0, 0], 64, packed=packed)) == []
+        assert way != ONE_LENGTH or len({lengths[row] for row in rows}) == 1
+    assert any({3, 4} <= set(rows) for rows in batches), "two of one length share a batch in every way"
+    assert list(plan([0, 0], 64, way)) == []
 
 
 def test_a_packed_batch_has_no_padding_and_restarts_its_positions():

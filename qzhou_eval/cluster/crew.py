@@ -88,7 +88,7 @@ class Crew:
         """
         lengths = [len(prompt.ids) for prompt in tokenized]
         empty = [row for row, length in enumerate(lengths) if not length]  # no batch has them
-        batches = list(plan(lengths, self._first.batch_tokens, packed=self._first.packed))
+        batches = list(plan(lengths, self._first.batch_tokens, self._first.way))
         queue = Queue(batches + ([empty] if empty else []), self.devices)
         job = _Job(queue, keys, tokenized, store)
         failed: EncodeError | None = None

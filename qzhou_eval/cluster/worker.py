@@ -23,7 +23,7 @@ class Opened:
 
     host: str
     process: int
-    packed: bool
+    way: str
     batch_tokens: int
 
 
@@ -61,7 +61,7 @@ class Worker:
                 "give all machines the same files"
             )
         encoder.ideal_seconds([])  # measures the ceiling before a clock runs
-        return Opened(host, os.getpid(), encoder.packed, encoder.settings.batch_tokens)
+        return Opened(host, os.getpid(), encoder.way, encoder.settings.batch_tokens)
 
     def encode(self, keys: list[bytes], tokenized: list, round: int) -> list[Step]:
         """Encode prompts and write their shard, in a round of the store; what was done.

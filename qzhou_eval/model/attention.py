@@ -5,6 +5,8 @@ own keyword for packed rows. Two kernels: torch's variable-length flash attentio
 elsewhere torch's dense attention over runs of prompts of one length, which a batch sorted by length has few of.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -12,6 +14,11 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 NAME = "qzhou_packed"
+
+HARMLESS = {  # what decoders pass to every kind of attention, and which changes nothing here; eval mode drops nothing
+    *("dropout", "is_causal", "output_attentions", "position_ids", "cache_position", "use_cache"),
+    *("cu_seq_lens_k", "max_length_k"),
+}
 
 
 def kernel(device: torch.device, dtype: torch.dtype) -> str:
@@ -22,12 +29,18 @@ def kernel(device: torch.device, dtype: torch.dtype) -> str:
     return "runs"
 
 
-def use_packed_attention(model: nn.Module) -> None:
-    """Let a decoder of transformers use packed attention; it then needs ``cu_seq_lens_q`` in every call."""
+@contextmanager
+def packed_attention(model: nn.Module) -> Iterator[None]:
+    """Within the block a decoder of transformers uses packed attention, and needs ``cu_seq_lens_q`` in every call."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     ALL_ATTENTION_FUNCTIONS.register(NAME, _attention)
+    before = model.config._attn_implementation
     model.config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
 
 
 def packed_inputs(starts: torch.Tensor, longest: int) -> dict:
@@ -67,6 +80,10 @@ def _attention(
         raise ValueError("packed attention needs one row and the bounds of the prompts in it (cu_seq_lens_q)")
     if softcap is not None or (sliding_window is not None and max_length_q > sliding_window):
         raise ValueError("packed attention knows neither a soft cap nor a window shorter than the prompts")
+    own_mask = attention_mask is not None and attention_mask.numel() != 1
+    others = sorted(name for name, value in kwargs.items() if value is not None and name not in HARMLESS)
+    if own_mask or others or kwargs.get("is_causal") is False or not getattr(module, "is_causal", True):
+        raise ValueError(f"packed attention is plainly causal, without {', '.join(others) or 'a mask of its own'}")
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     states = torch.ops.qzhou_eval.packed_attention(query, key, value, cu_seq_lens_q, longest=max_length_q, scale=scale)

@@ -1,13 +1,15 @@
-"""Token ids -> batches for a decoder, longest prompts first: packed in one row, or padded left. Knows no model."""
+"""Token ids -> batches for a decoder, longest prompts first: packed, padded left, or of one length. Knows no model."""
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+PACKED, PADDED, ONE_LENGTH = WAYS = ("packed", "padded", "one length")  # the fastest first
 
 PADDING = 0.015  # of a padded batch's own tokens
 
@@ -17,7 +19,8 @@ class Batch:
     """Some prompts as tensors, all int64 but ``starts``.
 
     Packed: one row of all tokens, positions restarting, ``starts`` (n + 1,) int32 the sequences' bounds in it, and no
-    ``mask``. Padded: a row for each prompt, ``mask`` (n, longest) 0 where padded, and no ``starts``.
+    ``mask``. Padded: a row for each prompt, ``mask`` (n, longest) 0 where padded, and no ``starts``; of one length:
+    the same without a 0.
 
     Attributes:
         rows: which prompts these are.
@@ -54,19 +57,23 @@ class Batch:
         return Batch(**vars(self) | moved)
 
 
-def plan(lengths: list[int], batch_tokens: int, *, packed: bool) -> Iterator[list[int]]:
+def plan(lengths: list[int], batch_tokens: int, way: str) -> Iterator[list[int]]:
     """Which prompts go together, longest first: at most ``batch_tokens`` tokens, padding included, or one prompt.
 
     A padded batch that is not small ends where its padding would pass :data:`PADDING` of its own tokens. Prompts
     without a token are left out: they have no last one.
+
+    Args:
+        way: one of :data:`WAYS`.
     """
     rows: list[int] = []
     own = 0
     for row in sorted((i for i, length in enumerate(lengths) if length), key=lambda i: -lengths[i]):
         more = own + lengths[row]
-        size = more if packed or not rows else (len(rows) + 1) * lengths[rows[0]]
+        size = more if way == PACKED or not rows else (len(rows) + 1) * lengths[rows[0]]
         too_sparse = size > batch_tokens / 8 and size > (1 + PADDING) * more
-        if rows and (size > batch_tokens or too_sparse):
+        unlike = way == ONE_LENGTH and size > more
+        if rows and (size > batch_tokens or too_sparse or unlike):
             yield rows
             rows, more = [], lengths[row]
         rows.append(row)
@@ -114,21 +121,6 @@ def pad(rows: list[int], sequences: list[array]) -> Batch:
 def _long(values: np.ndarray) -> torch.Tensor:
     """As int64; made by numpy, since torch would start threads of its own beside those that compute."""
     return torch.from_numpy(values.astype(np.int64))
-
-
-def on_its_way(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """Start copying to the CPU; the result waits for the copy and gives it."""
-    if not vectors.is_cuda:
-        return lambda: vectors
-    copy = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True).copy_(vectors, non_blocking=True)
-    done = torch.cuda.Event()
-    done.record()
-
-    def wait() -> torch.Tensor:
-        done.synchronize()
-        return copy
-
-    return wait
 
 
 def ahead(items: Iterable, *, count: int = 2) -> Iterator:

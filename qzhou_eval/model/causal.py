@@ -5,6 +5,7 @@ from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.architecture import SUPPORTED
+from qzhou_eval.model.streams import current
 
 _TOKENS = 12
 _CHANGED = 4  # the tokens from here on are other ones in the second row
@@ -23,7 +24,7 @@ def check_causal(model: nn.Module, folder: object) -> None:
     name = type(model).__name__
     try:
         vocabulary = model.get_input_embeddings().num_embeddings
-        with torch.inference_mode():
+        with current(str(device)), torch.inference_mode():
             one, two = (
                 model(input_ids=ids[None].remainder(vocabulary).to(device), use_cache=False)
                 .last_hidden_state[0, :_CHANGED]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.model.independence import routes_experts
 from qzhou_eval.model.last_tokens import can_be_cut
 from qzhou_eval.model.loading import decoder_shape, projection_shape
 from qzhou_eval.model.token_prepending import decoder_layers
@@ -43,15 +44,21 @@ class Cost:
         return self.per_token * sum(lengths) + attention * self.per_pair * pairs + self.per_prompt * prompts
 
 
-def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None, *, cut: bool) -> Cost:
+def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None, *, cut: bool) -> Cost | None:
     """The cost of a decoder's layers, on any device, the meta device too, and of its projection.
+
+    None where it cannot be counted like this: no attention, a state or a convolution, experts that are routed, sizes
+    that differ from layer to layer.
 
     Args:
         config: the decoder's text configuration.
         cut: the last layer's output projection and MLP see the last token alone (see ``last_tokens``).
     """
-    heads = config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    sizes = [getattr(config, name, None) for name in ("num_attention_heads", "hidden_size")]
+    if routes_experts(config) or not all(isinstance(size, int) for size in sizes) or _has_more_than_matrices(layers):
+        return None
+    heads, width = sizes
+    size = getattr(config, "head_dim", None) or width // heads
     once = _weights(layers[-1].self_attn.o_proj) + _weights(layers[-1].mlp) if cut else 0
     return Cost(
         per_token=2.0 * (_weights(layers) - once),
@@ -60,16 +67,23 @@ def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None, *, cut:
     )
 
 
-def checkpoint_cost(checkpoint: Checkpoint) -> Cost:
-    """The cost of a checkpoint under transformers' own class for it; no weight is read.
+def checkpoint_cost(checkpoint: Checkpoint) -> Cost | None:
+    """The cost of a checkpoint under transformers' own class for it, or None as above; no weight is read.
 
     Raises:
         BadInput: its configuration cannot be used.
     """
     model = decoder_shape(checkpoint)
-    layers = decoder_layers(model)
+    try:
+        layers = decoder_layers(model)
+    except ValueError:
+        return None
     config = model.config.get_text_config(decoder=True)
     return cost_of(layers, config, projection_shape(checkpoint), cut=can_be_cut(layers[-1]))
+
+
+def _has_more_than_matrices(layers: nn.ModuleList) -> bool:
+    return any(parameter.ndim > 2 for parameter in layers.parameters())
 
 
 def _weights(module: nn.Module) -> int:

@@ -57,7 +57,12 @@ class Embedder:
             max_length=settings.max_length,
             attention=settings.attention,
             own_code=settings.trust_remote_code,
+            span=settings.token_prepending,
+            head=self._template_head(),
         )
+        if self._forward.width != self.width:
+            found = f"its vectors have {self._forward.width} components, not {self.width} as its configuration says"
+            raise BadInput(f"{checkpoint.folder}: {found}")
         self.fp8_cosine = self._use_fp8() if settings.fp8 else None
         if settings.compile:
             self._forward.compile()
@@ -92,7 +97,8 @@ class Embedder:
             trust_remote_code: run the code that the checkpoint brings, if it brings any. It then decides on token
                 prepending; ours stays off, and asking for it is an error.
             attention: ``"packed"`` puts many prompts in one row without padding, ``"padded"`` pads them;
-                ``"auto"`` packs where the decoder can, and says so once where it cannot.
+                ``"auto"`` takes the first of packed, padded and batches of one length in which no vector depends on
+                its neighbours, and says so once where that is not packed.
             batch_tokens: tokens per forward pass; None is 16384 on a GPU and 1024 on a CPU.
             compile: compile the decoder's layers with torch.compile.
             fp8: FP8 matrix products in the decoder's layers; other vectors, not for published scores.
@@ -123,9 +129,9 @@ class Embedder:
         return self.checkpoint.width
 
     @property
-    def packed(self) -> bool:
-        """Whether batches are packed; padded otherwise."""
-        return self._forward.packed
+    def way(self) -> str:
+        """How prompts share batches, one of :data:`~qzhou_eval.model.batches.WAYS`."""
+        return self._forward.way
 
     @property
     def made_with(self) -> dict:
@@ -166,6 +172,8 @@ class Embedder:
         other = copy(self)
         other.settings = replace(self.settings, token_prepending=span)
         other._placeholder = self.tokenize.placeholder() if span else None
+        if span not in (None, self.settings.token_prepending):
+            self._forward.check(span, other._template_head())
         return other
 
     def encode(
@@ -235,6 +243,13 @@ class Embedder:
             span=self.settings.token_prepending,
             placeholder=self._placeholder and self._placeholder[0],
         )
+
+    def _template_head(self) -> array:
+        """The tokens that all prompts begin with, up to the placeholder; none where nothing looks for one."""
+        if self._placeholder is None and not self.settings.trust_remote_code:
+            return array("I")
+        (template,) = self.tokenize([prompt_rules.render(self.profile, "")])
+        return template.ids if self._placeholder is None else template.ids[: self._placeholder[0] + 1]
 
     def _check_placeholder(self, sequences: list[array]) -> None:
         if self._placeholder is None:

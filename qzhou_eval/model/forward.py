@@ -1,25 +1,27 @@
-"""One batch through decoder and projection: packed or padded attention, token prepending, the last layer cut short."""
+"""One batch through decoder and projection: packed, padded or of one length, whichever leaves prompts independent."""
 
+import inspect
 import logging
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
-from torch.nn.functional import cosine_similarity
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.attention import kernel, packed_inputs, use_packed_attention
-from qzhou_eval.model.batches import Batch, ahead, on_its_way, pack, pad, plan
+from qzhou_eval.model.attention import kernel, packed_attention, packed_inputs
+from qzhou_eval.model.batch_limits import obstacle
+from qzhou_eval.model.batches import ONE_LENGTH, PACKED, WAYS, Batch, ahead, pack, pad, plan
+from qzhou_eval.model.independence import leak, routes_experts, trial_prompts
 from qzhou_eval.model.last_tokens import can_be_cut, last_tokens_only
+from qzhou_eval.model.streams import current, on_its_way
 from qzhou_eval.model.token_prepending import Places, decoder_layers, prepending
 
 log = logging.getLogger(__name__)
-
-PROBE = (2, 9, 9, 17)  # tokens of the prompts by which packed attention is held against padded
-PROBE_COSINE = 0.99  # in bfloat16 two right ways agree to about 0.9999; prompts that see each other do not
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,25 @@ class Encoded:
 class Forward:
     """A loaded decoder with its projection, and the way in which batches go through it.
 
+    The way is the fastest of :data:`~qzhou_eval.model.batches.WAYS` in which, by trial with these weights, no vector
+    depends on its neighbours; token prepending and the short last layer are part of the trial.
+
     Args:
         max_length: tokens of the longest prompt that will come.
-        attention: ``packed``, ``padded``, or ``auto``: packed where the decoder can.
+        attention: ``packed``, ``padded``, or ``auto``: whatever way the decoder can.
         own_code: the decoder is the checkpoint's own code, which runs as it is.
+        span: first and last layer (0-based, both included) with token prepending, or None.
+        head: the tokens that all prompts begin with, up to the placeholder; None where there is none.
 
     Attributes:
-        packed: whether it takes packed batches; padded ones otherwise.
+        way: how its prompts share batches.
         attention: the same with the kernel, for the manifest.
+        width: components of a vector.
+        layers: the decoder's layers, or None where they are not to be found or not to be touched.
 
     Raises:
-        BadInput: packed attention is asked for and this decoder cannot have it.
+        BadInput: the decoder does not run, not with token prepending, or not in the way that is asked for; or in no way
+            are its prompts independent.
     """
 
     def __init__(
@@ -56,20 +66,23 @@ class Forward:
         max_length: int,
         attention: str = "auto",
         own_code: bool = False,
+        span: tuple[int, int] | None = None,
+        head: array | None = None,
     ) -> None:
         self.model = model
         self.projection = projection
         self.device = device
-        self.packed = self.cut = False
+        self.max_length = max_length
+        self.way, self.cut = ONE_LENGTH, False
+        self.own_code = own_code
+        self.layers = None if own_code else _layers(model)
+        if span is not None and self.layers is None:
+            raise BadInput(f"{self._name}: token prepending finds no list of its layers; give --token_prepending off")
         self._fits: int | None = None
-        self._dense = model.config._attn_implementation
-        self.layers = None if own_code else decoder_layers(model)
-        obstacle = self._choose(attention, max_length) if self.layers else "the checkpoint's own code pads"
-        if obstacle and attention == "packed":
-            raise BadInput(f"--attention packed: {obstacle}; use --attention padded")
-        if obstacle and attention == "auto":
-            log.warning("padded batches, not packed ones: %s", obstacle)
-        self.attention = f"packed, {kernel(*self._place())}" if self.packed else f"padded, {self._dense}"
+        self._takes = inspect.signature(model.forward).parameters
+        self._choose(attention, span, head or array("I"))
+        dense = model.config._attn_implementation
+        self.attention = f"{self.way}, {kernel(*self._place()) if self.way == PACKED else dense}"
 
     def __call__(
         self, batch: Batch, *, span: tuple[int, int] | None = None, placeholder: int | None = None
@@ -80,18 +93,17 @@ class Forward:
             span: first and last layer (0-based, both included) with token prepending, or None.
             placeholder: its position in each prompt.
         """
-        batch = batch.to(self.device)
-        with torch.inference_mode(), ExitStack() as changed:
+        with current(self.device), torch.inference_mode(), ExitStack() as changed:
+            batch = batch.to(self.device)
+            if self.way == PACKED:
+                changed.enter_context(packed_attention(self.model))
             if self.cut:
                 changed.enter_context(last_tokens_only(self.layers[-1], batch.last))
             if span is not None:
                 first, last = batch.first, tuple(batch.last)
                 places = Places(len(batch.ids), placeholder=(first[0], first[1] + placeholder), last=last)
                 changed.enter_context(prepending(self.layers[span[0] : span[1] + 1], places))
-            how = packed_inputs(batch.starts, batch.longest) if self.packed else {"attention_mask": batch.mask}
-            hidden = self.model(
-                input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **how
-            ).last_hidden_state
+            hidden = self.model(**self._inputs(batch)).last_hidden_state
             hidden = hidden[0] if self.cut else hidden[batch.last[0], batch.last[1]]
             vectors = hidden if self.projection is None else self.projection(hidden)
             return vectors[: len(batch.rows)]  # the rows behind them fill up a multiple, see last_tokens
@@ -111,7 +123,7 @@ class Forward:
         Raises:
             torch.OutOfMemoryError: the device is too full for a single prompt.
         """
-        rows = plan([len(ids) for ids in sequences], batch_tokens, packed=self.packed)
+        rows = plan([len(ids) for ids in sequences], batch_tokens, self.way)
         waiting = None
         for batch in ahead(self.batch(some, sequences) for some in rows):
             for started in self._start(batch, sequences, span=span, placeholder=placeholder):
@@ -136,7 +148,7 @@ class Forward:
         if batch.tokens <= self.limit(batch.tokens):  # out of the handler: its traceback would hold the tensors
             self._lower_limit(batch.tokens)
         lengths = [len(sequences[row]) for row in batch.rows]
-        for part in plan(lengths, self.limit(batch.tokens), packed=self.packed):
+        for part in plan(lengths, self.limit(batch.tokens), self.way):
             yield from self._start(self.batch([batch.rows[i] for i in part], sequences), sequences, **how)
 
     def limit(self, batch_tokens: int) -> int:
@@ -151,58 +163,87 @@ class Forward:
 
     def batch(self, rows: list[int], sequences: list[array]) -> Batch:
         """Some of the token sequences as this decoder takes them."""
-        return (pack if self.packed else pad)(rows, sequences)
+        return (pack if self.way == PACKED else pad)(rows, sequences)
 
     def compile(self) -> None:
         """Compile the decoder's layers, all but one that is cut short, for any number of tokens."""
         for layer in self.layers[:-1] if self.cut else self.layers:
             layer.compile(dynamic=True)
 
-    def _choose(self, attention: str, max_length: int) -> str | None:
-        """Take packed attention and the short last layer if they give what the plain way gives; else say why not."""
-        expected = self._probe()
-        self.cut = can_be_cut(self.layers[-1])
-        obstacle = self._obstacle(max_length)
-        if attention != "padded" and obstacle is None:
-            use_packed_attention(self.model)
-            self.packed = True
-            if (obstacle := self._difference(expected)) is None:
-                return None
-            self.model.config._attn_implementation = self._dense
-            self.packed = False
-        if self.cut and self._difference(expected) is not None:
-            self.cut = False
-        return obstacle
+    def check(self, span: tuple[int, int] | None, head: array) -> None:
+        """Repeat the trial in the way that was chosen, with token prepending on other layers.
 
-    def _obstacle(self, max_length: int) -> str | None:
-        """Why this decoder cannot have packed attention, as far as its configuration says."""
+        Raises:
+            BadInput: prompts are not independent then.
+        """
+        trial = self._trial(span, head)
+        if found := trial(self.way, cut=self.cut):
+            raise BadInput(f"{self._name}: token prepending on layers {span} cannot be had here: {found}")
+
+    def _choose(self, attention: str, span: tuple[int, int] | None, head: array) -> None:
+        """Take the first way, and in it the short last layer if that may be, in which prompts are independent."""
+        trial = self._trial(span, head)
+        cuts = (True, False) if self.layers and can_be_cut(self.layers[-1]) else (False,)
+        faults: dict[str, str] = {}
+        for way in WAYS if attention == "auto" else (attention,):
+            fault = obstacle(self.model, way, self.max_length, own_code=self.own_code)
+            for cut in cuts if fault is None else ():
+                if (fault := trial(way, cut=cut)) is None:
+                    self.way, self.cut = way, cut
+                    if faults:
+                        log.warning("batches are %s: %s", way, "; ".join(f"not {w}: {f}" for w, f in faults.items()))
+                    return
+            faults[way] = fault
+        if attention != "auto":
+            raise BadInput(f"--attention {attention}: {faults[attention]}; use --attention auto")
+        raise BadInput(f"{self._name}: its prompts cannot be kept apart: {'; '.join(map(': '.join, faults.items()))}")
+
+    def _trial(self, span: tuple[int, int] | None, head: array) -> Callable[..., str | None]:
+        """Run a few prompts alone; the result tells of a way why prompts would not be independent, or None."""
         config = self.model.config.get_text_config(decoder=True)
-        if getattr(config, "attn_logit_softcapping", None) is not None:
-            return "the decoder caps attention softly"
-        kinds = getattr(config, "layer_types", None)
-        slides = kinds is None or any("sliding" in kind for kind in kinds)
-        window = getattr(config, "sliding_window", None)
-        if slides and window is not None and window < max_length:
-            return f"the decoder's window of {window} tokens is shorter than --max_length"
-        return None
-
-    def _difference(self, expected: torch.Tensor) -> str | None:
-        """Why this decoder cannot have packed attention, as far as trying tells."""
+        prompts = trial_prompts(head, config.vocab_size, self.max_length)
+        how = {"span": span, "placeholder": len(head) - 1}
+        judge = partial(leak, prompts=prompts, dtype=self._place()[1], routed=routes_experts(config))
+        tried = copy(self)
+        tried.way, tried.cut = ONE_LENGTH, False
         try:
-            cosines = cosine_similarity(self._probe().float(), expected.float())
+            alone = torch.cat([tried(pad([0], [ids]), **how) for ids in prompts[0]])
         except torch.OutOfMemoryError:
             raise
-        except (ImportError, TypeError, ValueError, RuntimeError) as error:
-            return f"the decoder does not take packed rows ({str(error).splitlines()[0]})"
-        if cosines.min() < PROBE_COSINE:
-            return f"the decoder gives other vectors then (cosine {cosines.min():.4f})"
-        return None
+        except Exception as error:
+            raise BadInput(f"{self._name}: it does not run here ({_line(error)})") from error
+        self.width = alone.shape[1]
 
-    def _probe(self) -> torch.Tensor:
-        """Vectors of a few sequences of arbitrary tokens."""
-        vocabulary = self.model.get_input_embeddings().num_embeddings
-        sequences = [array("I", [(7 + 31 * (n + k)) % vocabulary for k in range(n)]) for n in reversed(PROBE)]
-        return self(self.batch(list(range(len(PROBE))), sequences))
+        def trial(way: str, *, cut: bool) -> str | None:
+            tried.way, tried.cut = way, cut
+            try:
+                return judge(lambda some: tried._all(some, **how), alone=alone)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                return f"the decoder does not take such batches ({_line(error)})"
+
+        return trial
+
+    def _all(self, prompts: list[array], **how) -> torch.Tensor:
+        """Vectors (n, width) of a few prompts, on the device, batches made as in a run."""
+        lengths = [len(ids) for ids in prompts]
+        rows = list(plan(lengths, 8 * len(lengths) * max(lengths), self.way))  # small enough not to be split by padding
+        vectors = torch.cat([self(self.batch(some, prompts), **how) for some in rows])
+        return vectors[[row for some in rows for row in some]]
+
+    def _inputs(self, batch: Batch) -> dict:
+        """What the decoder is called with; decoders that count positions themselves are not told of them."""
+        inputs = {"input_ids": batch.ids, "position_ids": batch.positions, "use_cache": False}
+        if self.way == PACKED:
+            how = packed_inputs(batch.starts, batch.longest)
+        else:
+            how = {"attention_mask": batch.mask} if "attention_mask" in self._takes else {}
+        return {name: value for name, value in inputs.items() if name in self._takes} | how
+
+    @property
+    def _name(self) -> str:
+        return f"model type {self.model.config.model_type!r} ({type(self.model).__name__})"
 
     def _place(self) -> tuple[torch.device, torch.dtype]:
         weight = next(self.model.parameters())
@@ -211,3 +252,14 @@ class Forward:
 
 def _arrived(batch: Batch, wait: Callable[[], torch.Tensor]) -> Encoded:
     return Encoded(batch.rows, wait(), forwarded=batch.tokens)
+
+
+def _layers(model: nn.Module) -> nn.ModuleList | None:
+    try:
+        return decoder_layers(model)
+    except (ValueError, AttributeError):
+        return None
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -33,6 +33,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     _rotary_base_is_read(checkpoint, config, transformers.__version__)
     precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the card's own
     options = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
+    options["device_map"] = {"": device}  # tensor by tensor, so that no worker holds all weights in host memory
     options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -47,7 +48,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
                 checkpoint.decoder, config=stock_config.from_pretrained(checkpoint.decoder), **options
             )
     _account_for_tensors(checkpoint, info)
-    return model.to(device).eval()
+    return model.to(device).eval()  # nothing but what no file holds can be elsewhere
 
 
 def decoder_shape(checkpoint: Checkpoint) -> nn.Module:
@@ -141,12 +142,12 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
     if linear is None:
         return None
     try:
-        tensors = load_file(checkpoint.projection / "model.safetensors")
+        tensors = load_file(checkpoint.projection / "model.safetensors", device=device)
         tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
         linear.load_state_dict(tensors, assign=True)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise _no_projection(checkpoint, error) from None
-    return linear.to(device).eval()
+    return linear.eval()
 
 
 def projection_shape(checkpoint: Checkpoint) -> nn.Linear | None:
