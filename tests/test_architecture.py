@@ -26,6 +26,8 @@ LAYERS = [
     {"shards"},
     {"cluster"},
     {"config", "noted"},
+    {"mteb_results"},
+    {"together"},
     {"adapter"},
     {"plan", "encode", "workers", "kept", "backlog"},
     {"evaluate"},

@@ -103,7 +103,8 @@ def _differs(finished, theirs, place, area, keys) -> list:
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = changed(inner[keys[-1]])
-    return differences(side_of(finished, Noted(finished / place, entry), "card"), theirs)
+    noted = Noted(finished / place, entry, {task: {} for task in entry["tasks"]})
+    return differences(side_of(finished, noted, "card"), theirs)
 
 
 @pytest.mark.parametrize(

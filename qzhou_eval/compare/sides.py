@@ -13,10 +13,12 @@ from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.items import Items
-from qzhou_eval.noted import Noted, read_noted
+from qzhou_eval.mteb_results import PLAIN
+from qzhou_eval.noted import Noted
 from qzhou_eval.profile import Profile, load_profile, profile_names
 from qzhou_eval.published import Published, named, read_published
 from qzhou_eval.tasks import all_tasks
+from qzhou_eval.together import read_results
 
 THE_HUBS = "the hub's, at a revision that is not noted"
 
@@ -60,7 +62,8 @@ class Side:
     """One model at one setting and dimension.
 
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
-    mteb it was scored with, as results are filed.
+    mteb it was scored with, as results are filed. Published scores and plain mteb's have ``dim`` and ``width`` 0 at the
+    model's full width.
     """
 
     source: str
@@ -84,16 +87,16 @@ class Side:
         extra = [f"{key} {value}" for key, value in self.setting]
         extra += [f"mteb {CARD_MTEB}"] if self.generation == "card" else []
         shown = f"{self.name} ({', '.join(extra)})" if extra else self.name
-        return f"{shown}, dim {self.dim}"
+        return f"{shown}, dim {self.dim}" if self.dim else shown
 
 
 def from_folder(folder: Path, score_profile: str) -> list[Side]:
-    """Every model, setting and dimension of an output folder, widest first.
+    """Every model, setting and dimension of an output folder, or of results of plain mteb, widest first.
 
     Raises:
-        BadInput: no results, or a result that is missing or was changed.
+        BadInput: no results there.
     """
-    sides = [side_of(folder, noted, score_profile) for noted in read_noted(folder)]
+    sides = [side_of(folder, noted, score_profile) for noted in read_results(folder)]
     return sorted(sides, key=lambda side: (side.name, side.setting, side.generation, -side.dim))
 
 
@@ -102,29 +105,34 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
     variant = noted.variant
     tasks = {}
     for task, made in noted.tasks.items():
-        score = task_score(task, noted.main_scores(task), score_profile)
+        score = task_score(task, noted.scores[task], score_profile)
         tasks[task] = TaskSide(
             None if score is None else 100 * score,
             _task_facts(made),
             tuple(counted_splits(task, score_profile)),
             partial(noted.items, task) if made.get("items") else None,
         )
-    facts = {name: _at(noted.entry, keys) for name, keys in RUN_FIELDS.items()}
-    if facts["template"] is None:
-        facts["profile"] = variant.profile_digest  # noted before the profile's fields were
-    if facts["remote code"]:
-        facts["token prepending"] = None  # the checkpoint's code decides on it
+    full = variant.dim == variant.width
     return Side(
         source=str(folder),
         model=variant.model,
         revision=variant.revision,
-        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb")),
+        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb", PLAIN[0])),
         generation="card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
-        dim=variant.dim,
-        width=variant.width,
-        facts=facts,
+        dim=0 if noted.plain and full else variant.dim,  # as of published scores: the model's own width
+        width=0 if noted.plain and full else variant.width,
+        facts={} if noted.plain else _run_facts(noted),
         tasks=tasks,
     )
+
+
+def _run_facts(noted: Noted) -> dict[str, object]:
+    facts = {name: _at(noted.entry, keys) for name, keys in RUN_FIELDS.items()}
+    if facts["template"] is None:
+        facts["profile"] = noted.variant.profile_digest  # noted before the profile's fields were
+    if facts["remote code"]:
+        facts["token prepending"] = None  # the checkpoint's code decides on it
+    return facts
 
 
 def _task_facts(made: dict) -> dict[str, object]:
@@ -132,7 +140,7 @@ def _task_facts(made: dict) -> dict[str, object]:
     scored_with = made.get("scored_with", {})
     return {
         "data": record["data"],
-        "splits": ", ".join(record["splits"]),
+        "splits": ", ".join(record["splits"]) or None,
         "metric": record["metric"],
         "instruction": _shown(made["instruction"]) if "instruction" in made else None,
         "seed": made.get("seed"),

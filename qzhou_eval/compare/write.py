@@ -71,10 +71,11 @@ def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
 def _print_group(group: list[Comparison], shown: list[Comparison]) -> None:
     """The widest in full; of the others a line each, and what differs only there."""
     widest = group[0]
-    print(f"\n{widest.ours.label} @ {widest.ours.revision}: {widest.ours.source} against {widest.theirs.source}")
+    ours, theirs = widest.ours, widest.theirs
+    print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}")
     _print_differences(widest.differences)
-    if unknown := unknown_facts(widest.ours, widest.theirs):
-        print(f"known on one side only: {', '.join(unknown)}")
+    for source, unknown in unknown_facts(ours, theirs).items():
+        print(f"not known of {source}: {', '.join(unknown)}")
     for source, tasks in widest.unmatched.items():
         if tasks:
             print(f"only in {source}: {_listed(tasks)}")
