@@ -20,7 +20,6 @@ from qzhou_eval.tasks import DataSource, Task, locate, select
 from qzhou_eval.units import whole_number
 from qzhou_eval.vectors import check_dim
 
-
 log = logging.getLogger(__name__)
 
 

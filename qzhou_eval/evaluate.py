@@ -13,7 +13,7 @@ from qzhou_eval.files import publish, temporary_in, write_text
 from qzhou_eval.items import Items, write_items
 from qzhou_eval.paths import items_path
 from qzhou_eval.profile import Profile
-from qzhou_eval.results import SHARED, Variant
+from qzhou_eval.results import SHARED, Variant, supersede
 from qzhou_eval.tasks import DataSource, Task
 
 
@@ -64,6 +64,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
     for variant, result, items in scored:
         probed = items and replace(items, probe=vectors.probe(variant.dim))
+        supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
@@ -75,9 +76,7 @@ def _write(folder: Path, result, items: Items | None, meta: dict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "model_meta.json", json.dumps(meta, default=str, indent=4))
     path = folder / f"{result.task_name}.json"
-    if items is None:
-        items_path(path).unlink(missing_ok=True)
-    else:
+    if items is not None:
         write_items(items_path(path), items)
     with temporary_in(folder) as temporary:
         result.to_disk(temporary)

@@ -108,10 +108,13 @@ def _entry(folder: Path) -> dict:
     model = model.replace("__", "/", 1) if "__" in model else f"local/{model}"
     given = meta.get("experiment_kwargs")
     given = given if isinstance(given, dict) else {"experiment": apart} if apart else {}
-    width = _whole(meta.get("embed_dim"))
+    width = _whole((_meta(base) if apart else meta).get("embed_dim"))  # beside a cut dimension stands that one
     dim = (_whole(given.get("dim")) or width) if width else 0
-    experiment = {_printable(key): _printable(value) for key, value in given.items() if not (dim and key == "dim")}
-    experiment |= {"dim": dim} if dim != width else {}
+    experiment = {_printable(key): _printable(value) for key, value in given.items() if key != "dim"}
+    if dim != width:
+        experiment["dim"] = dim
+    elif "dim" in given and not dim:
+        experiment["dimension"] = _printable(given["dim"])  # of a width that is not known: a setting of its own
     variant = {
         "model": _printable(meta.get("name") or model),
         "revision": _printable(meta.get("revision") or (base.name if named else "")) or None,

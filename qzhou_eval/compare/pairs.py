@@ -72,9 +72,9 @@ def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], lis
 
 
 def _as_wide(one: Side, other: Side) -> bool:
-    """Whether two sides have the same dimension; one that is not known is the full one."""
+    """Whether two sides have the same dimension, or one of plain mteb and its other side have their full ones."""
     full = all(side.dim == side.width for side in (one, other))
-    return one.dim == other.dim or (full and 0 in (one.dim, other.dim))
+    return one.dim == other.dim or (full and "" in (one.generation, other.generation))
 
 
 def _closest(side: Side, candidates: list[Side]) -> Side | None:

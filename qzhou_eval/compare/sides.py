@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qzhou_eval.averages import counted_splits, task_score
 from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
@@ -15,10 +16,12 @@ from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.items import Items
 from qzhou_eval.mteb_results import PLAIN
 from qzhou_eval.noted import Noted
-from qzhou_eval.profile import Profile, load_profile, profile_names
 from qzhou_eval.published import Published, named, read_published
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.together import read_results
+
+if TYPE_CHECKING:
+    from qzhou_eval.profile import Profile
 
 THE_HUBS = "the hub's, at a revision that is not noted"
 
@@ -62,8 +65,8 @@ class Side:
     """One model at one setting and dimension.
 
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
-    mteb it was scored with, as results are filed. Published scores and plain mteb's have ``dim`` and ``width`` 0 at the
-    model's full width.
+    mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``dim`` and
+    ``width`` 0 where the model's full width is not known.
     """
 
     source: str
@@ -112,15 +115,14 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
             tuple(counted_splits(task, score_profile)),
             partial(noted.items, task) if made.get("items") else None,
         )
-    full = variant.dim == variant.width
     return Side(
         source=str(folder),
         model=variant.model,
         revision=variant.revision,
         setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb", PLAIN[0])),
-        generation="card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
-        dim=0 if noted.plain and full else variant.dim,  # as of published scores: the model's own width
-        width=0 if noted.plain and full else variant.width,
+        generation="" if noted.plain else "card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
+        dim=variant.dim,
+        width=variant.width,
         facts={} if noted.plain else _run_facts(noted),
         tasks=tasks,
     )
@@ -205,7 +207,7 @@ def _published_entry(file: Path | None, model: str) -> Published:
     return entries[found[0]]
 
 
-def _published_facts(name: str, versions: list[str], profile: Profile | None, *, official: bool) -> dict[str, object]:
+def _published_facts(name: str, versions: list[str], profile: "Profile | None", *, official: bool) -> dict[str, object]:
     task = all_tasks()[name]
     facts: dict[str, object] = {"mteb": versions[0] if len(versions) == 1 else None}
     if official:
@@ -217,13 +219,15 @@ def _published_facts(name: str, versions: list[str], profile: Profile | None, *,
     return facts
 
 
-def _profile_of(model: str) -> Profile | None:
+def _profile_of(model: str) -> "Profile | None":
     """The shipped profile that names the model: its scores were made by that protocol."""
+    from qzhou_eval.profile import load_profile, profile_names  # pydantic and YAML: for published scores alone
+
     profiles = [load_profile(name) for name in profile_names()]
     return next((profile for profile in profiles if profile.model and profile.model.name == model), None)
 
 
-def _protocol_facts(profile: Profile | None) -> dict[str, object]:
+def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
     if profile is None:
         return {}
     return {

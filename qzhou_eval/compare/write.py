@@ -62,7 +62,7 @@ def _card_rows(judged: list[Comparison], sides: list, score_profile: str) -> lis
 def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
     """Comparisons of one model and setting together, the widest first."""
     groups: dict[tuple, list[Comparison]] = {}
-    for one in sorted(judged, key=lambda c: -c.ours.dim):
+    for one in sorted(judged, key=lambda c: (c.ours.dim != c.ours.width, -c.ours.dim)):
         key = (one.ours.model, one.ours.revision, one.ours.setting, one.ours.generation)
         groups.setdefault(key, []).append(one)
     return list(groups.values())
@@ -134,7 +134,7 @@ def _line_of_dimension(one: Comparison) -> list:
         default=None,
     )
     named = f"{worst.name} {worst.difference:+z.2f}" if worst else "-"
-    dim = f"{one.ours.dim} {MARK}" if one.marked else str(one.ours.dim)
+    dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.marked else ''}"
     return [dim, *(one.verdicts.count(name) for name in VERDICTS), named]
 
 
