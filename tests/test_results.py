@@ -11,10 +11,11 @@ from test_mteb import WIDTH, variant
 from written import result_json
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.paths import items_path
 from qzhou_eval.report.read import read_scores
 from qzhou_eval.report.tables import leaderboard
 from qzhou_eval.report.uncertainty import scored
-from qzhou_eval.results import Manifest, record_for
+from qzhou_eval.results import Manifest, record_for, supersede
 from qzhou_eval.tasks import all_tasks
 
 STS, RERANKING = all_tasks()["MiniSTS"], all_tasks()["MiniReranking"]
@@ -51,6 +52,21 @@ def test_results_of_another_fingerprint_leave_the_folder_and_are_not_lost(tmp_pa
     assert not left.exists()
     assert (tmp_path / "superseded" / old.folder / "MiniReranking.json").exists()
     assert [(s.task, s.score) for s in read_scores([tmp_path], "card")] == [("MiniSTS", 90.0)]
+
+
+def test_a_result_that_takes_anothers_place_leaves_every_earlier_one(tmp_path):
+    """A re-evaluation writes in place: the file and its items go to superseded/ first, under a name of their own."""
+    one = variant(WIDTH)
+    for score in (0.5, 0.6, 0.7):
+        supersede(tmp_path, one.folder, "MiniSTS")  # as the worker does before it writes
+        path = put(tmp_path, one, STS, score)
+        items_path(path).write_bytes(f"items of {score}".encode())
+    folder = tmp_path / "superseded" / one.folder
+    kept = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert set(kept) == {f"MiniSTS{n}.{kind}" for n in ("", ".2") for kind in ("json", "items.safetensors")}
+    for name, score in (("MiniSTS", 0.5), ("MiniSTS.2", 0.6)):
+        assert kept[f"{name}.items.safetensors"] == f"items of {score}".encode()
+        assert f'"main_score": {score}' in kept[f"{name}.json"].decode()
 
 
 def test_two_revisions_of_one_name_are_two_rows(tmp_path):

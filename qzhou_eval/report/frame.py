@@ -81,6 +81,8 @@ def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
             for split in counted_splits(task, score_profile):
                 if split in noted.scores[task]:
                     yield _Result(noted, task, split)
+                elif not noted.plain and split not in noted.tasks[task]["record"]["splits"]:
+                    raise BadInput(f"{noted.path(task)}: no score on {split}, which {score_profile} counts")
 
 
 def _row(result: _Result) -> dict:
