@@ -9,6 +9,7 @@ from conftest import run_command
 
 from qzhou_eval import cli
 from qzhou_eval.cli.run import _prepared
+from qzhou_eval.errors import EXIT_CHECK_FAILED
 from qzhou_eval.kept import wanted
 
 
@@ -146,7 +147,7 @@ def test_check_fails_a_score_that_is_no_number_and_judges_the_others(copied, fin
     assert cli.main(["check", str(finished), "--baseline", str(baseline), "--update-baseline"]) == 0
     RESULTS["nan-score"](copied)
     capsys.readouterr()
-    assert cli.main(["check", str(copied), "--baseline", str(baseline)]) == cli.EXIT_CHECK_FAILED
+    assert cli.main(["check", str(copied), "--baseline", str(baseline)]) == EXIT_CHECK_FAILED
     out = capsys.readouterr().out
     assert "verdict: 5 OK, 0 DRIFT, 1 FAIL: failed" in out
     assert "STSB.json: left out, its score on test is nan" in caplog.text
