@@ -2,10 +2,11 @@
 
 import importlib
 
-__all__ = ["Embedder", "load_results", "token_prepending"]
+__all__ = ["Embedder", "MTEBEncoder", "load_results", "token_prepending"]
 
 _HOMES = {
     "Embedder": "qzhou_eval.model.embedder",
+    "MTEBEncoder": "qzhou_eval.mteb_encoder",
     "load_results": "qzhou_eval.report.frame",
     "token_prepending": "qzhou_eval.model.token_prepending",
 }

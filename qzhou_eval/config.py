@@ -11,13 +11,13 @@ from pathlib import Path
 
 from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
-from qzhou_eval.generation import CARD_MTEB, generation
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.results import DEFAULT_PROFILE, SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task, locate, select
 from qzhou_eval.units import whole_number
+from qzhou_eval.variants import variant_of
 from qzhou_eval.vectors import check_dim
 
 log = logging.getLogger(__name__)
@@ -43,11 +43,16 @@ class RunConfig:
     evaluators: str = SHARED
     workers: int | None = None
     ray: str | None = None
+    reencode: list[str] | None = None
+    reevaluate: list[str] | None = None
 
 
 @dataclass(frozen=True)
 class Run:
     """A run made ready: nothing is left to look up, nothing has been computed or written yet.
+
+    ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again though they are there.
+    ``asked`` is what was asked of the encoder, to be compared with what stored vectors were made with.
 
     ``provenance`` is what the manifest notes of model and profile, ``code`` of this project's own revision.
 
@@ -70,6 +75,9 @@ class Run:
     store_dir: Path
     eval_workers: int | None
     evaluators: str
+    asked: EncoderOptions
+    reencode: frozenset[str]
+    reevaluate: frozenset[str]
     open_tokenizer: Callable
     open_encoder: Callable
     open_cost: Callable
@@ -93,6 +101,8 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
         config = replace(config, workers=None)
     profile = load_profile(config.profile)
     tasks = select(config.tasks, config.task_types)
+    reencode = _named_tasks("--reencode", config.reencode, tasks)
+    reevaluate = _named_tasks("--reevaluate", config.reevaluate, tasks) | reencode
     sources = {task.name: locate(task, config.data_dir) for task in tasks}
     if config.use_instruction:
         _check_instructions(profile, tasks)
@@ -108,12 +118,16 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
     check_writable("--output_dir", output_dir)
     if encodes:
         check_writable("--store_dir", store_dir)
+    how = {"normalize": config.normalize, "use_instruction": config.use_instruction}
     return Run(
         tasks=tasks,
         sources=sources,
         profile=profile,
         use_instruction=config.use_instruction,
-        variants=_variants(config, checkpoint, profile, settings),
+        variants=[
+            variant_of(checkpoint, profile, settings, dim=dim, **how)
+            for dim in dimensions(config.dim, profile, checkpoint.width)
+        ],
         identity=settings.identity(checkpoint, profile),
         provenance=_provenance(checkpoint, profile, settings),
         code=code_revision(),
@@ -121,11 +135,27 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
         store_dir=store_dir,
         eval_workers=config.eval_workers,
         evaluators=config.evaluators,
+        asked=config.encoder,
+        reencode=reencode,
+        reevaluate=reevaluate,
         open_tokenizer=partial(_open_tokenizer, checkpoint, profile, settings),
         open_encoder=partial(_open_encoder, checkpoint, profile, settings),
         open_cost=partial(_open_cost, checkpoint, settings),
         open_crew=partial(_open_crew, config, settings.device) if _on_workers(config) else None,
     )
+
+
+def _named_tasks(flag: str, names: list[str] | None, tasks: list[Task]) -> frozenset[str]:
+    """The tasks that a flag names: all of the run's if it is given without a name, none if it is not given.
+
+    Raises:
+        BadInput: one of them is no task of this run.
+    """
+    known = [task.name for task in tasks]
+    for name in names or []:
+        if name not in known:
+            raise BadInput(f"{flag} {name}: not a task of this run, which has {', '.join(known)}")
+    return frozenset(known if names == [] else names or [])
 
 
 def _on_workers(config: RunConfig) -> bool:
@@ -253,46 +283,3 @@ def _state_untrained(dims: list[int], profile: Profile, width: int) -> None:
         log.warning(
             "--dim %s: the model was not trained for it; profile %s lists %s", " ".join(untrained), profile.name, known
         )
-
-
-def _variants(config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> list[Variant]:
-    width = checkpoint.width
-    experiment = {}
-    if generation() == "card":
-        experiment["mteb"] = CARD_MTEB
-    if profile.filed_as != DEFAULT_PROFILE:
-        experiment["profile"] = profile.filed_as
-    if settings.trust_remote_code:
-        experiment["remote_code"] = "on"
-    elif settings.token_prepending != profile.token_prepending:
-        layers = settings.token_prepending
-        experiment["token_prepending"] = f"{layers[0]}-{layers[1]}" if layers else "off"
-    if settings.max_length != profile.max_length:
-        experiment["max_length"] = settings.max_length
-    if settings.truncate != "whole":
-        experiment["truncate"] = settings.truncate
-    if settings.precision != profile.dtype:
-        experiment["dtype"] = settings.precision
-    if not config.normalize:
-        experiment["normalize"] = "off"
-    if not config.use_instruction:
-        experiment["instruction"] = "off"
-    return [
-        Variant(
-            model=checkpoint.name,
-            revision=checkpoint.revision,
-            dim=dim,
-            width=width,
-            profile=profile.name,
-            profile_digest=profile.digest,
-            fingerprint=settings.fingerprint(checkpoint, profile),
-            token_prepending=settings.token_prepending,
-            normalize=config.normalize,
-            use_instruction=config.use_instruction,
-            max_length=settings.max_length,
-            truncate=settings.truncate,
-            dtype=settings.precision,
-            experiment=tuple(sorted((experiment | ({"dim": dim} if dim != width else {})).items())),
-        )
-        for dim in dimensions(config.dim, profile, width)
-    ]

@@ -1,6 +1,5 @@
 """``plan`` and ``run --dry_run``: what would be encoded, per task, and how long it takes. Scores and writes nothing."""
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -10,9 +9,10 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.cost import Cost
 from qzhou_eval.model.speed import Speed, assumed, is_here, measured
 from qzhou_eval.model.tokens import Tokenized
-from qzhou_eval.plan import TaskPlan, plan_task
+from qzhou_eval.plan import TaskPlan, submit_plan
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.units import duration, scaled
+from qzhou_eval.workers import WorkerPool
 
 COLUMNS = ["task", "texts", "distinct", "in store", "to encode", "tokens", "cut", "FLOP"]
 
@@ -30,7 +30,7 @@ class _Row:
     cut: int
 
 
-def print_plan(run: Run, pool: Executor, gpu: str | None) -> None:
+def print_plan(run: Run, pool: WorkerPool, gpu: str | None) -> None:
     """Print the plan. Tokens, operations and time are those of the prompts to encode; cut are those of all.
 
     Args:
@@ -48,10 +48,8 @@ def print_plan(run: Run, pool: Executor, gpu: str | None) -> None:
         raise BadInput(f"--gpu {gpu}: without that hardware its speed is known in bfloat16 alone, not in {precision}")
     store = Store(run.store_dir, run.fingerprint)
     store.refresh(verify=False)
-    futures = [
-        pool.submit(plan_task, task, run.sources[task.name], run.profile, use_instruction=run.use_instruction)
-        for task in run.tasks
-    ]
+    how = {"use_instruction": run.use_instruction}
+    futures = [submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in run.tasks]
     seen: set[bytes] = set()
     rows = [_row(future.result(), tokenize, store, seen) for future in futures]
     todo = [prompt for row in rows for prompt in row.todo]

@@ -46,10 +46,6 @@ class Writer(Protocol):
 
     devices: int
 
-    @property
-    def made_with(self) -> list[dict]:
-        """What vectors owe to each machine so far."""
-
     def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
         """Encode prompts into ``store``; raises as :func:`~qzhou_eval.shards.write_shards` does."""
 
@@ -62,10 +58,6 @@ class InProcess:
     def __init__(self, encoder) -> None:
         self._encoder = encoder
         encoder.ideal_seconds([])  # measures the ceiling before a clock runs
-
-    @property
-    def made_with(self) -> list[dict]:
-        return [self._encoder.made_with]
 
     def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
         return write_shards(self._encoder, keys, tokenized, store)
@@ -103,12 +95,8 @@ def encode(
         progress = progress or Progress()
         progress.begin(task, lengths, writer.devices)
         start = time.monotonic()
-        try:
-            keys, tokenized = [prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing]
-            forwarded, ideal = _encode(keys, tokenized, store, writer, partial(progress.step, task))
-        finally:
-            for made_with in writer.made_with:  # known at the end: a full device makes batches smaller
-                store.note(made_with)
+        keys, tokenized = [prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing]
+        forwarded, ideal = _encode(keys, tokenized, store, writer, partial(progress.step, task))
         seconds = time.monotonic() - start
         share = ideal / seconds / writer.devices
     return EncodeCounts(

@@ -43,6 +43,24 @@ def _git(*argv: str) -> str:
     return done.stdout.strip()
 
 
+def usable_cores() -> int:
+    """How many cores this process may use: by its affinity and its container's quota."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
+def usable_memory() -> int:
+    """Bytes that are free on this machine, or that its container allows if that is less."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
+        with suppress(OSError, ValueError):  # there is none, or it is "max"
+            free = min(free, int(Path("/sys/fs/cgroup", limit).read_text()))
+    return free
+
+
 def hardware(device: str) -> dict[str, str | int | None]:
     """Processor and cores, and for a ``cuda`` device its name."""
     found = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}

@@ -1,9 +1,13 @@
-"""The one exception that means "the input is wrong", and the exit codes of all commands."""
+"""What ends a command or a task on purpose, and the exit codes of all commands."""
 
 EXIT_CHECK_FAILED = 1  # a check failed: a score is off, or nothing fits
 EXIT_BAD_INPUT = 2  # bad input, or results that do not compare
 EXIT_FAILED_TASKS = 3  # finished, but some tasks failed
 EXIT_INTERRUPTED = 130
+
+
+class TaskFailed(RuntimeError):
+    """A task cannot go on, and neither its input nor this project is at fault. The message says why, in one line."""
 
 
 class BadInput(ValueError):

@@ -38,11 +38,13 @@ class Evaluated:
         scores: the main score, 0 to 1, by dimension: the mean over the task's splits.
         texts: how many texts mteb asked for at one dimension, repetitions counted.
         samples: the first rendered prompt of each side ("query", "document", or "text").
+        encoded_with: what the vectors were made with.
     """
 
     scores: dict[int, float]
     texts: int
     samples: dict[str, str]
+    encoded_with: list[dict]
 
 
 def evaluate(job: EvaluateJob) -> Evaluated:
@@ -69,7 +71,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
         texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
-    return Evaluated(scores, texts, vectors.samples)
+    return Evaluated(scores, texts, vectors.samples, vectors.made_with)
 
 
 def _write(folder: Path, result, items: Items | None, meta: dict) -> None:

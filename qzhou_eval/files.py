@@ -1,6 +1,5 @@
 """Files appear whole or not at all: written under a temporary name, synced, then renamed."""
 
-import fcntl
 import os
 import platform
 import re
@@ -9,6 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, which the commands refuse by name
+    fcntl = None
+
+LOCKS = fcntl is not None
 
 
 @contextmanager
@@ -23,7 +29,7 @@ def temporary_in(folder: Path) -> Iterator[Path]:
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
         with suppress(OSError):  # a file system without locks: then others cannot lock it either, and leave it
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle)
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
@@ -45,15 +51,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """Wait until no other process is in such a block with the same file; a kill lets the next one in.
 
     Where the file system has no locks, nobody waits.
     """
-    with lock.open("a") as file:
+    with path.open("a") as file:
         with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file)
         yield
+
+
+def lock(file, *, wait: bool = True) -> None:
+    """Lock an open file until it is closed.
+
+    Raises:
+        BlockingIOError: another process has it, and is not waited for.
+        OSError: there are no locks here.
+    """
+    if not LOCKS:
+        raise OSError("no locks on this system")
+    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def _ours() -> str:
@@ -65,5 +83,5 @@ def _ours() -> str:
 def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob(f"{_ours()}*"):
         with suppress(OSError), path.open("rb") as file:  # locked, or gone meanwhile
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, wait=False)
             path.unlink()

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
@@ -192,7 +192,8 @@ def _check_form(entry: dict) -> None:
 
 
 def _record(made: dict) -> Record:
-    return Record(**{field.name: made["record"][field.name] for field in fields(Record)})
+    given = made["record"]
+    return Record(**{f.name: given[f.name] for f in fields(Record) if f.default is MISSING or f.name in given})
 
 
 def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:

@@ -1,7 +1,9 @@
 """Plan: the distinct prompts of a task, found as mteb will ask for them. Runs in a worker process."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 
+from qzhou_eval.memory import planning
 from qzhou_eval.profile import Profile
 from qzhou_eval.prompts import instruction_for, render
 from qzhou_eval.tasks import DataSource, Task
@@ -21,6 +23,12 @@ class TaskPlan:
     texts: int
     prompts: list[str]
     samples: dict[str, str]
+
+
+def submit_plan(pool, task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> Future:
+    """:func:`plan_task` in a process of a :class:`~qzhou_eval.workers.WorkerPool`."""
+    memory = planning(source.size)
+    return pool.submit(plan_task, task, source, profile, use_instruction=use_instruction, memory=memory)
 
 
 def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> TaskPlan:

@@ -24,6 +24,8 @@ from qzhou_eval.paths import items_path, stays_inside
 
 DEFAULT_PROFILE = "qzhou-zh"
 
+SCORING_VERSION = 1  # raised by every fix that changes a score: results from before it are evaluated again
+
 SHARED, MTEB = EVALUATORS = ("shared", "mteb")  # work that dimensions have in common done once, or mteb alone
 
 
@@ -61,7 +63,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Record:
-    """What one task's result was made from, as kept in the manifest; equal records mean equal scores."""
+    """What one task's result was made from, as kept in the manifest; equal records mean equal scores.
+
+    ``scoring_version`` is this project's own, 0 in manifests from before there was one.
+    """
 
     type: str
     metric: str
@@ -69,6 +74,7 @@ class Record:
     data: str
     mteb: str
     scikit_learn: str
+    scoring_version: int = 0
 
 
 def record_for(task, data_revision: str) -> Record:
@@ -80,6 +86,7 @@ def record_for(task, data_revision: str) -> Record:
         data=data_revision,
         mteb=version("mteb"),
         scikit_learn=version("scikit-learn"),
+        scoring_version=SCORING_VERSION,
     )
 
 
@@ -122,6 +129,10 @@ class Manifest:
         noted = entry.get("tasks", {}).get(task, {})
         same = entry.get("variant") == _plain(variant) and noted.get("record") == _plain(record)
         return same and self.intact(variant.folder, task) and self.items_intact(variant.folder, task)
+
+    def made(self, variant: Variant, task: str) -> dict:
+        """What is recorded beside a result that is there: counts, and what it was made with."""
+        return self.content["variants"][variant.folder]["tasks"][task]
 
     def has(self, variant: Variant, task: str) -> bool:
         """Whether there was a result of this name, of whatever it was made."""

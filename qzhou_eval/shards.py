@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, TaskFailed
 from qzhou_eval.store import Store
 
 SHARD_PROMPTS = 4096
 SHARD_SECONDS = 60
 
 
-class EncodeError(RuntimeError):
+class EncodeError(TaskFailed):
     """Vectors that cannot be used, or none at all."""
 
 
@@ -41,7 +41,7 @@ def write_shards(encoder, keys: list[bytes], tokenized: list, store: Store) -> I
         EncodeError: a vector is missing, zero, NaN or infinite, or a single prompt does not fit the device.
         BadInput: the store cannot be written.
     """
-    shard = _OpenShard(store)
+    shard = _OpenShard(store, encoder)
     try:
         for done in encoder.stream(tokenized):
             _check(done, keys, tokenized)
@@ -76,8 +76,9 @@ def _check(done, keys: list[bytes], tokenized: list) -> None:
 class _OpenShard:
     """Vectors not yet written; becomes a shard when there are enough of them or a minute has passed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, encoder) -> None:
         self._store = store
+        self._encoder = encoder
         self._keys: list[bytes] = []
         self._vectors: list[torch.Tensor] = []
         self._since = time.monotonic()
@@ -90,5 +91,5 @@ class _OpenShard:
 
     def flush(self) -> None:
         if self._keys:
-            self._store.add(self._keys, torch.cat(self._vectors))
+            self._store.add(self._keys, torch.cat(self._vectors), self._encoder.made_with)
         self._keys, self._vectors, self._since = [], [], time.monotonic()

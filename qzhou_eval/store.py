@@ -1,18 +1,26 @@
 """The store: vectors by content. Knows no task, no model and no prompt, only keys and a fingerprint.
 
-    STORE/<fingerprint>/settings.json            what the fingerprint stands for
-    STORE/<fingerprint>/made-with-<digest>.json  a machine and its libraries that wrote here
-    STORE/<fingerprint>/<digest>.safetensors     keys (n, 16) uint8, vectors (n, width) as the model gave them
+    STORE/<fingerprint>/settings.json             what the fingerprint stands for
+    STORE/<fingerprint>/made-with-<digest>.json   a machine and its libraries that wrote here
+    STORE/<fingerprint>/<digest>.safetensors      keys (n, 16) uint8, vectors (n, width) as the model gave them
+    STORE/<fingerprint>/r<N>-<digest>.safetensors the same, of the N-th time that vectors were made again
+    STORE/<fingerprint>/r<N>.open                 that time has not come to its end
 
 A key is the first half of the SHA-256 of a rendered prompt. A shard is written under a temporary
 name and renamed to the digest of its content: it exists only when it is whole, and a damaged one
-is noticed. Many processes may write at once, without locks, on any shared file system.
+is noticed. Its metadata name what it was made with. Many processes may write at once, without locks,
+on any shared file system.
+
+Vectors that are made again stand beside the earlier ones, under a higher round, and are read in their place.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import KeysView
+import re
+from collections.abc import Iterable, KeysView
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +40,53 @@ def prompt_key(prompt: str) -> bytes:
     return hashlib.sha256(prompt.encode()).digest()[:16]
 
 
-class Store:
-    """All vectors of one fingerprint. Shards that other processes add are seen by :meth:`refresh`."""
+@dataclass(frozen=True)
+class _Shard:
+    """A shard's file, the round in which it was written, and the name of what it was made with."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    path: Path
+    round: int
+    made_with: str | None
+
+
+class Store:
+    """All vectors of one fingerprint. Shards that other processes add are seen by :meth:`refresh`.
+
+    Args:
+        round: of what is written; what earlier rounds wrote counts as missing, but can be read.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, *, round: int = 0) -> None:
         self.folder = folder / fingerprint[:32]
-        self._shards: list[Path] = []
+        self.round = round
+        self._shards: list[_Shard] = []
         self._seen: set[str] = set()
         self._place: dict[bytes, tuple[int, int]] = {}
+        self._earlier: dict[bytes, tuple[int, int]] = {}  # of keys that a later round has again
+
+    def again(self) -> "Store":
+        """This store as one that makes vectors again: the round that was begun and not ended, else a new one.
+
+        Raises:
+            BadInput: the folder cannot be written.
+        """
+        other = copy(self)  # they share what they know
+        begun = [int(path.stem[1:]) for path in self.folder.glob("r*.open")]
+        other.round = max(begun) if begun else max((shard.round for shard in self._shards), default=0) + 1
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            other._open_mark.touch()
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return other
+
+    def end_round(self) -> None:
+        """Every vector of this round is there: the next time that vectors are made again is another round."""
+        self._open_mark.unlink(missing_ok=True)
+
+    @property
+    def _open_mark(self) -> Path:
+        return self.folder / f"r{self.round}.open"
 
     def create(self, identity: dict) -> None:
         """Make the folder and note what its fingerprint stands for.
@@ -53,19 +100,11 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def note(self, made_with: dict) -> None:
-        """Note a machine and its libraries that write here; a file for each, so that no writer loses another's."""
-        path = self.folder / f"made-with-{sha256_of_json(made_with)[:16]}.json"
-        if path.exists():
-            return
-        try:
-            write_text(path, _readable_json(made_with))
-        except OSError as error:
-            raise self._unwritable(error) from None
-
-    def made_with(self) -> list[dict]:
-        """Every machine and set of libraries that was noted; {} for a note that cannot be read."""
-        return [_read_note(path) for path in sorted(self.folder.glob("made-with-*.json"))]
+    def made_with(self, keys: Iterable[bytes]) -> list[dict]:
+        """What the vectors of ``keys`` were made with, each machine and set of libraries once; {} if unreadable."""
+        shards = {place[0] for key in keys if (place := self._place.get(key))}
+        names = {name for shard in shards if (name := self._shards[shard].made_with)}
+        return [_read_record(self.folder / name) for name in sorted(names)]
 
     def refresh(self, *, verify: bool = True) -> None:
         """Index the shards that are new since the last look.
@@ -77,10 +116,10 @@ class Store:
             if path.name in self._seen:
                 continue
             try:
-                if verify and _file_digest(path) != path.stem:
+                if verify and _file_digest(path) != path.stem.rpartition("-")[2]:
                     raise ValueError("its content does not match its checksum")
                 with safe_open(path, framework="np") as shard:
-                    keys = shard.get_tensor("keys")
+                    keys, about = shard.get_tensor("keys"), shard.metadata() or {}
             except FileNotFoundError:  # another process has just set it aside
                 continue
             except (ValueError, SafetensorError) as error:
@@ -88,40 +127,47 @@ class Store:
                     continue  # a network folder may show a file's name before its content
                 _set_aside(path, str(error))
             else:
-                self._index(path, keys)
+                self._index(path, keys, about.get("made_with"))
             self._seen.add(path.name)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._place
 
     def keys(self) -> KeysView[bytes]:
         """Every key that is indexed."""
         return self._place.keys()
 
+    def __contains__(self, key: bytes) -> bool:
+        place = self._place.get(key)
+        return place is not None and self._shards[place[0]].round >= self.round
+
     def __len__(self) -> int:
         return len(self._place)
 
-    def add(self, keys: list[bytes], vectors: torch.Tensor) -> None:
+    def add(self, keys: list[bytes], vectors: torch.Tensor, made_with: dict | None = None) -> None:
         """Write one shard.
 
         Args:
             keys: n distinct 16-byte keys.
             vectors: (n, width), any floating dtype, kept as it is.
+            made_with: what they owe to machine, libraries and kernels, which the fingerprint does not say.
 
         Raises:
             BadInput: it cannot be written.
         """
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), 16)
-        content = save({"keys": torch.from_numpy(table.copy()), "vectors": vectors.contiguous()})
-        path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+        name = None if made_with is None else f"made-with-{sha256_of_json(made_with)[:16]}.json"
+        tensors = {"keys": torch.from_numpy(table.copy()), "vectors": vectors.contiguous()}
+        content = save(tensors, {"made_with": name} if name else None)
+        prefix = f"r{self.round}-" if self.round else ""
+        path = self.folder / f"{prefix}{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
         try:
+            if name and not (self.folder / name).exists():
+                write_text(self.folder / name, _readable_json(made_with))
             with temporary_in(self.folder) as temporary:
                 temporary.write_bytes(content)
                 publish(temporary, path)
         except OSError as error:
             raise self._unwritable(error) from None
         self._seen.add(path.name)
-        self._index(path, table)
+        self._index(path, table, name)
 
     def get(self, keys: list[bytes]) -> torch.Tensor:
         """The vectors of ``keys``, in their order: float32 (n, width).
@@ -129,15 +175,23 @@ class Store:
         Raises:
             KeyError: a key is not in the store (its position among ``keys`` is the argument).
         """
+        return self._read(self._place, keys)
+
+    def earlier(self, keys: Iterable[bytes]) -> tuple[list[bytes], torch.Tensor]:
+        """Those of ``keys`` that were made again, and the vectors that they had before: float32 (n, width)."""
+        twice = [key for key in keys if key in self._earlier]
+        return twice, self._read(self._earlier, twice)
+
+    def _read(self, places: dict[bytes, tuple[int, int]], keys: list[bytes]) -> torch.Tensor:
         by_shard: dict[int, list[tuple[int, int]]] = {}
         for position, key in enumerate(keys):
-            if key not in self._place:
+            if key not in places:
                 raise KeyError(position)
-            shard, row = self._place[key]
+            shard, row = places[key]
             by_shard.setdefault(shard, []).append((position, row))
         result = None
         for shard, pairs in by_shard.items():
-            vectors = load_file(self._shards[shard])["vectors"]
+            vectors = load_file(self._shards[shard].path)["vectors"]
             if result is None:
                 result = torch.empty(len(keys), vectors.shape[1])
             positions, rows = (list(column) for column in zip(*pairs, strict=True))
@@ -148,12 +202,26 @@ class Store:
         what = f"cannot write there ({error.strerror}); what is done is kept, the same command goes on"
         return BadInput(f"--store_dir {self.folder.parent}: {what}")
 
-    def _index(self, path: Path, table: np.ndarray) -> None:
-        self._shards.append(path)
+    def _index(self, path: Path, table: np.ndarray, made_with: str | None) -> None:
+        named = re.match(r"r(\d+)-", path.name)
+        self._shards.append(_Shard(path, int(named[1]) if named else 0, made_with))
         shard = len(self._shards) - 1
         raw = table.tobytes()
-        for row in range(len(table)):
-            self._place[raw[16 * row : 16 * row + 16]] = (shard, row)
+        keys = [raw[start : start + 16] for start in range(0, len(raw), 16)]
+        for row, key in enumerate(keys):
+            if (other := self._place.setdefault(key, (shard, row))) != (shard, row):
+                self._put_twice(key, other, (shard, row))
+
+    def _put_twice(self, key: bytes, *places: tuple[int, int]) -> None:
+        """Of two places of one key the one of the later round is read, whichever was seen first."""
+
+        def round_of(place: tuple[int, int]) -> int:
+            return self._shards[place[0]].round
+
+        first, last = sorted(places, key=round_of)
+        self._place[key] = last
+        if round_of(first) < round_of(last) and round_of(first) >= round_of(self._earlier.get(key, first)):
+            self._earlier[key] = first
 
 
 def _file_digest(path: Path) -> str:
@@ -177,7 +245,7 @@ def _readable_json(content: dict) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _read_note(path: Path) -> dict:
+def _read_record(path: Path) -> dict:
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):

@@ -21,7 +21,9 @@ MINIATURE_DATA = Path(__file__).parent / "smoke" / "data"
 class Task:
     """One task of a benchmark; ``path`` and ``revision`` are its data set's on the hub.
 
-    ``card_revision`` and ``card_metric`` are those of mteb 1.38.30, where they differ.
+    ``card_revision`` and ``card_metric`` are those of mteb 1.38.30, where they differ. ``texts`` and ``characters`` say
+    how large the official data are: distinct texts and all their characters, of each split and side, and of the
+    training split where models are fitted.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Task:
     metric: str
     card_revision: str | None = None
     card_metric: str | None = None
+    texts: int = 0
+    characters: int = 0
 
 
 @cache
@@ -76,11 +80,13 @@ def _check_known(flag: str, given: list[str] | None, known: list[str]) -> None:
 class DataSource:
     """Where a task's data comes from: a local folder, or the hub at the pinned revision.
 
-    ``content`` names a folder's files by their digest, whatever its revision is called.
+    ``content`` names a folder's files by their digest, whatever its revision is called; ``size`` is their bytes, and
+    for data on the hub what the official texts take.
     """
 
     folder: Path | None
     revision: str
+    size: int
     content: str | None = None
 
 
@@ -100,7 +106,7 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     if data_dir is None:
         if is_offline():
             raise BadInput(f"{task.name}: --offline needs its data on disk; {how_to_fetch(task)}")
-        return DataSource(None, _pinned(task))
+        return DataSource(None, _pinned(task), size=3 * task.characters)  # Chinese in UTF-8
     folder = data_dir / task.path
     files = data_files(folder)
     if not files:
@@ -109,7 +115,8 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     content = f"local-{sha256_of_json(digests)[:16]}"
     entry = read_fetched(data_dir).get(task.path)
     as_pinned = entry and (entry.kind, entry.revision, entry.digests) == ("dataset", _pinned(task), digests)
-    return DataSource(folder, _pinned(task) if as_pinned else content, content)
+    size = sum(path.stat().st_size for path in files)
+    return DataSource(folder, _pinned(task) if as_pinned else content, size, content)
 
 
 def _pinned(task: Task) -> str:

@@ -1,17 +1,34 @@
-"""Processes for what needs mteb: reading tasks' data and scoring. The main process keeps to the model."""
+"""Processes for what needs mteb: reading tasks' data and scoring. The main process keeps to the model.
+
+Jobs wait here, not in a process' queue: how many run at once is decided by cores and by memory, and a process that
+dies takes one job with it, whose name is known.
+"""
 
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 
+from qzhou_eval.environment import usable_cores, usable_memory
+from qzhou_eval.errors import TaskFailed
+
 log = logging.getLogger(__name__)
+
+PLAN, SCORE = "plan", "score"
+MEMORY_SHARE = 0.75  # of what is free at the start; the rest is for the model's process and for what else goes on
+
+
+class WorkerDied(TaskFailed):
+    """The process that had this job is gone: killed, most often by the system when memory runs out."""
 
 
 class _Process(SpawnProcess):
@@ -29,13 +46,105 @@ class _Context(SpawnContext):
     Process = _Process
 
 
+@dataclass(eq=False)
+class _Job:
+    kind: str
+    memory: int
+    act: Callable
+    future: Future = field(default_factory=Future)
+
+
+class WorkerPool:
+    """Jobs of two kinds and the processes that do them, each started when it is first needed.
+
+    A free process takes the kind of which fewer are running, so neither waits behind the other. Of one kind the first
+    that fits the memory is taken; one that never fits runs when nothing else does.
+
+    Args:
+        workers: how many processes.
+        open_process: gives an executor of one process.
+        memory: bytes that running jobs may take together, by their own estimates.
+    """
+
+    def __init__(self, workers: int, open_process: Callable[[], ProcessPoolExecutor], memory: int) -> None:
+        self._open_process, self._memory = open_process, memory
+        self._idle: list[ProcessPoolExecutor | None] = [None] * workers
+        self._waiting: list[_Job] = []
+        self._running: dict[_Job, ProcessPoolExecutor] = {}
+        self._last = SCORE
+        self._lock, self._telling = threading.RLock(), threading.Lock()
+
+    def submit(self, act: Callable, /, *args, kind: str = PLAN, memory: int = 0, **kwargs) -> Future:
+        """A future of ``act(*args, **kwargs)`` in one of the processes; futures' callbacks run one at a time.
+
+        Its exception is what ``act`` raised, or :class:`WorkerDied`.
+
+        Args:
+            kind: :data:`PLAN` or :data:`SCORE`.
+            memory: bytes that the job will take, as far as can be said.
+        """
+        job = _Job(kind, memory, partial(act, *args, **kwargs))
+        with self._lock:
+            self._waiting.append(job)
+            self._dispatch()
+        return job.future
+
+    def close(self) -> None:
+        """Wait for the processes to end; there must be no job left."""
+        for process in filter(None, self._idle):
+            process.shutdown()
+
+    def end(self) -> None:
+        """End the processes now, whatever they do; jobs that wait are dropped."""
+        with self._lock:
+            dropped, self._waiting = self._waiting, []
+            processes = [*filter(None, self._idle), *self._running.values()]
+        for executor in processes:
+            for process in list((executor._processes or {}).values()):
+                process.terminate()
+            executor.shutdown(cancel_futures=True)
+        for job in dropped:
+            job.future.cancel()
+
+    def _dispatch(self) -> None:
+        while self._idle and (job := self._next()):
+            self._waiting.remove(job)
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            self._last = job.kind
+            self._running[job] = process = self._idle.pop() or self._open_process()
+            process.submit(job.act).add_done_callback(partial(self._done, job))
+
+    def _next(self) -> _Job | None:
+        running = {kind: sum(job.kind == kind for job in self._running) for kind in (PLAN, SCORE)}
+        used = sum(job.memory for job in self._running)
+        fitting = [job for job in self._waiting if not used or used + job.memory <= self._memory]
+        return min(fitting, key=lambda job: (running[job.kind], job.kind == self._last), default=None)
+
+    def _done(self, job: _Job, done: Future) -> None:
+        died = isinstance(done.exception(), BrokenProcessPool)
+        with self._lock:
+            process = self._running.pop(job)
+            if died:
+                process.shutdown(wait=False)
+            self._idle.append(None if died else process)
+            self._dispatch()
+        with self._telling:
+            if died:
+                job.future.set_exception(WorkerDied(f"the process for its {job.kind} died (out of memory?)"))
+            elif error := done.exception():
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(done.result())
+
+
 def worker_count(workers: int | None = None) -> int:
-    """How many processes a pool has: by default one per core, at most eight."""
-    return workers or min(os.cpu_count() or 1, 8)
+    """How many processes a pool has: by default one for each core that may be used, at most eight."""
+    return workers or min(usable_cores(), 8)
 
 
 @contextmanager
-def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(workers: int | None = None) -> Iterator[WorkerPool]:
     """A pool of as many fresh processes as :func:`worker_count` says; what they say on stderr this process logs.
 
     When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
@@ -46,16 +155,15 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
     said, stderr = context.Pipe(duplex=False)
     reader = threading.Thread(target=_pass_on, args=(said,), daemon=True)
     reader.start()
-    pool = ProcessPoolExecutor(worker_count(workers), context, _start, (os.getpid(), stderr))
+    open_process = partial(ProcessPoolExecutor, 1, context, _start, (os.getpid(), stderr))
+    pool = WorkerPool(worker_count(workers), open_process, int(MEMORY_SHARE * usable_memory()))
     try:
         yield pool
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
+        pool.end()
         raise
     else:
-        pool.shutdown()
+        pool.close()
     finally:
         stderr.close()
         reader.join(timeout=1)

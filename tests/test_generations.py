@@ -188,3 +188,17 @@ def test_without_the_environment_one_line_says_how_to_set_it_up(tmp_path, monkey
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
     assert "./run_benchmark_cmteb.sh --mteb card" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_public_encoder_inside_the_cards_mteb_gives_the_runs_scores(two_runs, tiny, data, tmp_path):
+    """``mteb.MTEB(...).run(encoder)`` under 1.38.30 with the store of the run, which makes every model unneeded."""
+    output, _, scores = two_runs
+    said = run("card", SCRIPTS / "card_encoder.py", tiny, data[0], output / "store", tmp_path, *TASKS)
+    found = json.loads(said.splitlines()[-1])
+    expected = {(task, dim): scores[task, True, dim == 64]["main_score"] for task in TASKS for dim in (64, 96)}
+    assert {(task, dim): score for task, dim, score in found} == {
+        key: pytest.approx(score, abs=1e-6) for key, score in expected.items()
+    }
+    filed = {path.parent.name.split("__", 1)[1] for path in tmp_path.rglob("STSB.json")}  # this mteb's own folders
+    assert filed == {"dim_64__dtype_float32__mteb_1.38.30", "dtype_float32__mteb_1.38.30"}

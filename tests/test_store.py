@@ -39,13 +39,41 @@ def test_vectors_come_back_exactly_in_the_order_asked(tmp_path, store, dtype):
         assert torch.equal(found, vectors[[4, 0, 2, 0]].float())
 
 
-def test_every_machine_that_wrote_is_noted_once_and_none_loses_anothers(tmp_path, store):
-    for machine in ("one", "two", "one"):
-        Store(tmp_path, FINGERPRINT).note({"machine": machine})
-    assert sorted(one["machine"] for one in reopened(tmp_path).made_with()) == ["one", "two"]
-    assert Store(tmp_path, "ee" * 32).made_with() == []
-    next(store.folder.glob("made-with-*.json")).write_text("{")
-    assert {} in reopened(tmp_path).made_with()
+def test_every_vector_says_what_it_was_made_with_and_no_writer_loses_anothers(tmp_path, store):
+    for text, machine in (("a", "one"), ("b", "two"), ("c", "one"), ("d", None)):
+        Store(tmp_path, FINGERPRINT).add(keys(text), torch.ones(1, 2), machine and {"machine": machine})
+    for opened in (reopened(tmp_path), store):
+        opened.refresh()
+        assert opened.made_with(keys("a", "c")) == [{"machine": "one"}]
+        assert sorted(one["machine"] for one in opened.made_with(keys("a", "b", "c", "d"))) == ["one", "two"]
+        assert opened.made_with(keys("d", "not there")) == []
+    for path in store.folder.glob("made-with-*.json"):
+        path.write_text("{")
+    assert reopened(tmp_path).made_with(keys("a")) == [{}]
+
+
+def test_vectors_made_again_stand_beside_the_earlier_ones_and_are_read_in_their_place(tmp_path, store):
+    first, second, third = (torch.full((1, 2), float(value)) for value in (1, 2, 3))
+    store.add(keys("a"), first)
+    store.add(keys("b"), first)
+    again = store.again()
+    assert prompt_key("a") in store and prompt_key("a") not in again
+    again.add(keys("a"), second)
+    assert prompt_key("a") in again and prompt_key("b") not in again
+    for opened in (store, again, reopened(tmp_path)):
+        assert torch.equal(opened.get(keys("a", "b")), torch.cat([second, first]))
+        made, before = opened.earlier(keys("a", "b"))
+        assert made == keys("a") and torch.equal(before, first)
+    assert reopened(tmp_path).again().round == 1  # it was not ended: the same round goes on
+    again.end_round()
+    third_round = reopened(tmp_path).again()
+    assert third_round.round == 2
+    third_round.add(keys("a"), third)
+    store.add(keys("a"), torch.zeros(1, 2))  # another process, which knows nothing of it
+    for opened in (third_round, reopened(tmp_path)):
+        opened.refresh()
+        assert torch.equal(opened.get(keys("a")), third)
+        assert torch.equal(opened.earlier(keys("a"))[1], second)
 
 
 def test_a_missing_key_is_an_error(store):
@@ -74,7 +102,7 @@ def test_fingerprints_do_not_mix(tmp_path, store):
 def test_a_damaged_shard_is_set_aside_and_its_keys_are_missing(tmp_path, store, damage, caplog):
     store.add(keys("a", "b"), torch.randn(2, 50))
     store.add(keys("c"), torch.randn(1, 50))
-    shard = reopened(tmp_path)._shards[0]
+    shard = reopened(tmp_path)._shards[0].path
     content = bytearray(shard.read_bytes())
     content[-9] ^= 4
     shard.write_bytes({"flip": content, "cut": content[:-20], "empty": b""}[damage])

@@ -12,6 +12,7 @@ import mteb
 import numpy as np
 import torch
 from mteb.abstasks import AbsTask
+from mteb.evaluation.evaluators.utils import cos_sim
 from mteb.load_results.task_results import TaskResult
 from mteb.model_meta import ModelMeta
 
@@ -22,6 +23,8 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.results import Variant
 from qzhou_eval.tasks import DataSource, Task
 from qzhou_eval.vectors import cut_and_normalize
+
+__all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
 
 ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False, "convert_to_tensor": False}
 
@@ -103,9 +106,18 @@ def _evaluate(mteb_task: AbsTask, task: Task, source: DataSource, encoder: "_Enc
 
 def meta(variant: Variant) -> dict:
     """The content of ``model_meta.json``: this mteb's fields, and 2.x's ``experiment_kwargs``."""
-    fields = ModelMeta(
+    return _meta(variant, variant.revision).to_dict() | {"experiment_kwargs": dict(variant.experiment) or None}
+
+
+def model_meta(variant: Variant) -> ModelMeta:
+    """This mteb's ``ModelMeta``. It files results by name and revision, so the revision says the setting, too."""
+    return _meta(variant, "__".join([variant.revision, *(f"{name}_{value}" for name, value in variant.experiment)]))
+
+
+def _meta(variant: Variant, revision: str) -> ModelMeta:
+    return ModelMeta(
         name=variant.model,
-        revision=variant.revision,
+        revision=revision,
         release_date=None,
         languages=["zho-Hans"],
         n_parameters=None,
@@ -120,8 +132,12 @@ def meta(variant: Variant) -> dict:
         similarity_fn_name="cosine",
         use_instructions=variant.use_instruction,
         training_datasets=None,
-    ).to_dict()
-    return fields | {"experiment_kwargs": dict(variant.experiment) or None}
+    )
+
+
+def pairwise_cos_sim(one, two) -> torch.Tensor:
+    """Cosine similarity of n pairs of vectors, (n,); this mteb has it for matrices alone."""
+    return torch.nn.functional.cosine_similarity(torch.as_tensor(one), torch.as_tensor(two))
 
 
 class _Encoder:

@@ -23,6 +23,8 @@ from qzhou_eval.results import SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task
 from qzhou_eval.vectors import cut_and_normalize
 
+__all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
+
 ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
 
 

@@ -28,6 +28,7 @@ class TaskVectors:
         matrix: float32 (distinct texts asked for so far, width).
         texts: how many texts were asked for so far, repetitions counted.
         samples: the first rendered prompt of each side ("query", "document", or "text").
+        made_with: what these vectors were made with, as the store says it.
     """
 
     def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
@@ -40,6 +41,7 @@ class TaskVectors:
         self.matrix: np.ndarray | None = None
         self.texts = 0
         self.samples: dict[str, str] = {}
+        self.made_with: list[dict] = []
 
     def of(self, texts: list[str], side: str | None) -> np.ndarray:
         """float32 (n, width), in the order of ``texts``.
@@ -78,6 +80,7 @@ class TaskVectors:
             raise BadInput(
                 f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
             ) from None
+        self.made_with += [made for made in self._store.made_with(keys) if made not in self.made_with]
         start = 0 if self.matrix is None else len(self.matrix)
         self.matrix = vectors if self.matrix is None else np.concatenate([self.matrix, vectors])
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}

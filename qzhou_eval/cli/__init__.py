@@ -7,33 +7,41 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from qzhou_eval.cli import check, compare, export, fetch, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
-from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED
+from qzhou_eval.digests import cache_home
+from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED, BadInput
+from qzhou_eval.faults import reason
+from qzhou_eval.files import LOCKS
 from qzhou_eval.network import go_offline, keep_one_endpoint
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code; bad input is one line on stderr, never a traceback."""
 
+    folder = cache_home()  # until the command line is known
+
     def command() -> int:
+        nonlocal folder
+        if not LOCKS:
+            raise BadInput("needs Linux or macOS: Windows has no file locks of their kind; use WSL 2")
         args = _parser().parse_args(argv)
         args.argv = sys.argv[1:] if argv is None else argv
         set_up_logging(quiet=getattr(args, "quiet", False), verbose=getattr(args, "verbose", False))
         _set_up_network(args)
+        folder = getattr(args, "output_dir", None) or folder
         return args.command(args)
 
-    return guarded(command)
+    return guarded(command, lambda: folder)
 
 
 # What a user can mend, by the exception's name (torch's need not be imported to be known): words, exit code.
 _ENDINGS = {
     "BadInput": ("error: {error}", EXIT_BAD_INPUT),
-    "BrokenProcessPool": (
-        "error: a worker process died (out of memory?); try fewer --eval_workers; what is done is kept",
-        EXIT_FAILED_TASKS,
-    ),
+    "TaskFailed": ("error: {error}; what is done is kept, the same command goes on", EXIT_FAILED_TASKS),
+    "MemoryError": ("error: out of memory; what is done is kept, the same command goes on", EXIT_FAILED_TASKS),
     "OutOfMemoryError": (
         "error: the device is out of memory ({error}); what is done is kept",
         EXIT_FAILED_TASKS,
@@ -47,8 +55,12 @@ _ENDINGS = {
 }
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Run a command; whatever a user can mend becomes one line and an exit code. SIGTERM stops like Ctrl-C."""
+def guarded(command: Callable[[], int], folder: Callable[[], Path] = cache_home) -> int:
+    """Run a command; whatever ends it becomes one line and an exit code. SIGTERM stops like Ctrl-C.
+
+    Args:
+        folder: where the traceback of a fault of ours is written.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -58,6 +70,9 @@ def guarded(command: Callable[[], int]) -> int:
         return 0
     except BaseException as error:
         known = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ENDINGS]
+        if not known and isinstance(error, Exception):
+            print(f"error: {reason(error, 'command', folder())}", file=sys.stderr)
+            return EXIT_FAILED_TASKS
         if not known:
             raise
         words, code = _ENDINGS[known[0]]

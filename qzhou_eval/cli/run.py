@@ -32,6 +32,7 @@ def add(verbs) -> None:
         usage = f"qzhou-eval {name} --model_name_or_path M [options]"
         verb = verbs.add_parser(name, help=help, usage=usage, description=help[0].upper() + help[1:] + ".")
         _add_flags(verb, dry_run=name == "run", plans=name in ("run", "plan"))
+        _add_again(verb, vectors=name in ("run", "encode"), scores=name in ("run", "evaluate"))
         verb.set_defaults(command=command)
 
 
@@ -110,6 +111,18 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -
     said.add_argument("--verbose", action="store_true", help="a line for each batch, too")
 
 
+def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) -> None:
+    """What is there may be doubted: it is made again, beside what was there, and compared."""
+    parser.set_defaults(reencode=None, reevaluate=None)
+    again = parser.add_argument_group("to be made again, and compared with what is there")
+    what = {"nargs": "*", "metavar": "TASK"}
+    if vectors:
+        also = ", and then scores" if scores else ""
+        again.add_argument("--reencode", help=f"vectors{also}, of all tasks or of those named", **what)
+    if scores:
+        again.add_argument("--reevaluate", help="scores, of all tasks or of those named", **what)
+
+
 def _prepared(args: argparse.Namespace, *, encodes: bool = True):
     ensure(args.mteb, args.argv)
     from qzhou_eval.config import RunConfig, prepare
@@ -135,7 +148,7 @@ def _run(args: argparse.Namespace) -> int:
         raise BadInput(f"--gpu {args.gpu}: is for --dry_run; a run takes the device that --device names")
     run = _prepared(args)
     outcome = _execute(run, ("encode", "evaluate"))
-    code = _exit_code(run, outcome)
+    code = outcome.exit_code(len(run.tasks))
     if code != EXIT_BAD_INPUT and (run.output_dir / "manifest.json").exists():
         from qzhou_eval.report.write import report
 
@@ -181,17 +194,18 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _stage(args: argparse.Namespace, stage: str) -> int:
     run = _prepared(args, encodes=stage == "encode")
     outcome = _execute(run, (stage,))
-    return _ended(run, outcome, _exit_code(run, outcome))
+    return _ended(run, outcome, outcome.exit_code(len(run.tasks)))
 
 
 def _execute(run, stages: tuple[str, ...]):
-    """Run stages in a pool; their :class:`~qzhou_eval.pipeline.Outcome`, or None if there was nothing to do."""
+    """Run stages in a pool; their :class:`~qzhou_eval.outcome.Outcome`."""
     from qzhou_eval.kept import wanted
+    from qzhou_eval.outcome import Outcome
 
     todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
         log.info("all %d results are kept from before", len(run.tasks) * len(run.variants))
-        return None
+        return Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants))
     from qzhou_eval.pipeline import execute
     from qzhou_eval.workers import worker_pool
 
@@ -199,19 +213,10 @@ def _execute(run, stages: tuple[str, ...]):
         return execute(run, todo, pool, stages=stages)
 
 
-def _exit_code(run, outcome) -> int:
-    """Bad input if every task failed by it, failed tasks if only some did."""
-    if outcome is None or not outcome.failed:
-        return 0
-    nothing_else = len(outcome.failed) == len(run.tasks)
-    bad_input = all(isinstance(error, BadInput) for error in outcome.failed.values())
-    return EXIT_BAD_INPUT if nothing_else and bad_input else EXIT_FAILED_TASKS
-
-
 def _ended(run, outcome, code: int) -> int:
     """Say at the very end, below the tables, what failed; each was said before, where it happened."""
     if code == EXIT_FAILED_TASKS:
-        reasons = "\n  ".join(outcome.reasons())
+        reasons = "\n  ".join(outcome.reasons.values())
         log.error(
             "%d of %d tasks failed; the same command tries them again:\n  %s",
             *(len(outcome.failed), len(run.tasks), reasons),

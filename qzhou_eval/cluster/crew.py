@@ -68,7 +68,6 @@ class Crew:
     ) -> None:
         log.info("starting %d workers with Ray", places.workers)
         self.devices = places.workers
-        self._noted: dict[str, dict] = {}
         self._lost_starts = self._deaths_in_a_row = 0
         self._waiting: dict[object, tuple[_Member, list[Batch] | None]] = {}
         kind = ray.remote(max_restarts=0, max_task_retries=0, **places.options)(Worker)
@@ -79,10 +78,6 @@ class Crew:
         self._first: Opened | None = None
         while self._first is None:
             self._follow(None)
-
-    @property
-    def made_with(self) -> list[dict]:
-        return list(self._noted.values())
 
     def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
         """Have prompts encoded into ``store``, and see that it shows them.
@@ -132,7 +127,7 @@ class Crew:
                 if job.queue and member.opened and len(member.units) == depth:
                     unit = job.queue.take()
                     rows = job.rows(unit)
-                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows]
+                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows], job.store.round
                     member.units.append(unit)
                     self._waiting[member.actor.encode.remote(*work)] = member, unit
 
@@ -159,14 +154,12 @@ class Crew:
             self._lost_starts = 0
             member.opened = answer
             self._first = self._first or answer
-            self._noted[answer.host] = answer.made_with
             log.info("worker on %s, process %d: model loaded", answer.host, answer.process)
             return []
         self._deaths_in_a_row = 0
         member.units.remove(unit)
-        steps, self._noted[member.opened.host] = answer
         rows = job.rows(unit)
-        return [Step([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in steps]
+        return [Step([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in answer]
 
     def _replace(self, dead: _Member, job: _Job | None, error: RayError) -> list[Step]:
         """Start another worker for a dead one and put its work back; the steps of what it had still written."""

@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import RayError
 
+from qzhou_eval.environment import usable_cores
 from qzhou_eval.errors import BadInput
 from qzhou_eval.units import whole_number
 
@@ -39,7 +40,7 @@ def connect(address: str | None, workers: int | None) -> None:
     where = {"address": address}
     if address is None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the home folder
-        where = {"address": "local", "num_cpus": max(os.cpu_count() or 1, workers or 1), "include_dashboard": False}
+        where = {"address": "local", "num_cpus": max(usable_cores(), workers or 1), "include_dashboard": False}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**where, logging_level=logging.ERROR)

@@ -25,7 +25,6 @@ class Opened:
     process: int
     packed: bool
     batch_tokens: int
-    made_with: dict
 
 
 class Worker:
@@ -62,10 +61,10 @@ class Worker:
                 "give all machines the same files"
             )
         encoder.ideal_seconds([])  # measures the ceiling before a clock runs
-        return Opened(host, os.getpid(), encoder.packed, encoder.settings.batch_tokens, encoder.made_with)
+        return Opened(host, os.getpid(), encoder.packed, encoder.settings.batch_tokens)
 
-    def encode(self, keys: list[bytes], tokenized: list) -> tuple[list[Step], dict]:
-        """Encode prompts and write their shard; what was done, and what vectors owe to this machine.
+    def encode(self, keys: list[bytes], tokenized: list, round: int) -> list[Step]:
+        """Encode prompts and write their shard, in a round of the store; what was done.
 
         Raises:
             BadInput: this machine does not see the run's store.
@@ -77,8 +76,9 @@ class Worker:
                 f"worker on {platform.node()}: no store in {self._store.folder}; "
                 "give a --store_dir that all machines share"
             )
+        self._store.round = round
         try:
-            return list(write_shards(self._encoder, keys, tokenized, self._store)), self._encoder.made_with
+            return list(write_shards(self._encoder, keys, tokenized, self._store))
         except (BadInput, EncodeError, OSError):
             raise
         except Exception as error:

@@ -1,6 +1,5 @@
 """Repositories into a folder: each from the first endpoint that has it, whole, and noted in ``fetched.json``."""
 
-import fcntl
 import logging
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.hub import Failed, Hub, Listed, NotThere, Repository, Unreachable
 from qzhou_eval.fetch.modelscope import HOW_TO_INSTALL, ModelScope, is_installed
 from qzhou_eval.fetched import Fetched, data_files, is_one_of, note_fetched, read_fetched
-from qzhou_eval.files import publish
+from qzhou_eval.files import lock, publish
 
 log = logging.getLogger(__name__)
 
@@ -164,9 +163,9 @@ def _alone_in(root: Path) -> Iterator[None]:
     """
     staging = _staging(root)
     staging.mkdir(parents=True, exist_ok=True)
-    with (staging / "lock").open("w") as lock:
+    with (staging / "lock").open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, wait=False)
         except BlockingIOError:
             raise BadInput(f"--to {root}: another fetch into it is under way") from None
         except OSError:

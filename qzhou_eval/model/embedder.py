@@ -20,6 +20,7 @@ from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.cost import Cost, cost_of
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
+from qzhou_eval.model.made_with import batch_plan
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
 from qzhou_eval.profile import Profile, load_profile
@@ -129,19 +130,20 @@ class Embedder:
         return {
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
-            "batch_plan": f"longest first, up to {self._forward.limit(self.settings.batch_tokens)} tokens",
+            "batch_plan": batch_plan(self._forward.limit(self.settings.batch_tokens)),
             "hardware": hardware(self.settings.device),
             "versions": versions(ENCODING_LIBRARIES),
         } | ({"fp8_cosine": self.fp8_cosine} if self.settings.fp8 else {})
 
     def ideal_seconds(self, lengths: list[int]) -> float | None:
         """What the arithmetic over prompts of these token counts takes in one large matrix product on this device."""
-        if self._forward.layers is None:
-            return None
-        return self._cost(lengths) / self._matmul_rate
+        return None if self.cost is None else self.cost(lengths) / self._matmul_rate
 
     @cached_property
-    def _cost(self) -> Cost:
+    def cost(self) -> Cost | None:
+        """The arithmetic of a prompt; None where the checkpoint's own code does it."""
+        if self._forward.layers is None:
+            return None
         config = self.model.config.get_text_config(decoder=True)
         return cost_of(self._forward.layers, config, self.projection, cut=self._forward.cut)
 

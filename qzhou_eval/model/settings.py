@@ -12,6 +12,8 @@ DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
 ATTENTION = ("auto", "packed", "padded")
 
+ENCODING_VERSION = 1  # raised by every fix that changes vectors: those made before it are not used again
+
 
 @dataclass(frozen=True)
 class EncoderOptions:
@@ -52,6 +54,7 @@ class EncoderSettings:
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict:
         """All that, with the prompt, decides a vector under one version of the libraries (the manifest notes it)."""
         return {
+            "encoding_version": ENCODING_VERSION,
             "checkpoint": checkpoint.digest,
             "remote_code": checkpoint.code_digest if self.trust_remote_code else False,
             "token_prepending": self.token_prepending,

@@ -70,6 +70,7 @@ def ngram_run(like: Run) -> Run:
         variants=[variant],
         identity=identity,
         provenance={"model": identity},
+        asked=EncoderOptions(),
         open_tokenizer=CharNgram,
         open_encoder=CharNgram,
         open_cost=lambda: None,

@@ -1,6 +1,9 @@
-"""Encoders that end their process, break or cannot be loaded; importable by the workers of a cluster."""
+"""Encoders and scorers that end their process, break or cannot be loaded; importable by worker processes."""
 
 import os
+import signal
+
+from qzhou_eval.evaluate import evaluate
 
 
 class Deadly:
@@ -29,3 +32,17 @@ def second_alone(open_encoder, folder):
     except FileExistsError:
         return open_encoder()
     raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+
+
+def evaluate_that_dies(job):
+    """Scores as the package does, but for one task the process is killed, as the system does without memory."""
+    if job.task.name == "MiniSTS":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return evaluate(job)
+
+
+def evaluate_that_breaks(job):
+    """The same, but for one task there is a bug."""
+    if job.task.name == "MiniSTS":
+        raise IndexError("a bug of ours")
+    return evaluate(job)

@@ -1,0 +1,31 @@
+"""What vectors owe to kernels, batches and devices rather than to the settings, and which flags ask for another."""
+
+from collections.abc import Iterable, Mapping
+
+from qzhou_eval.model.settings import EncoderOptions
+
+
+def batch_plan(batch_tokens: int) -> str:
+    """How batches are made, as it is recorded."""
+    return f"longest first, up to {batch_tokens} tokens"
+
+
+def flags_that_differ(asked: EncoderOptions, made_with: Iterable[Mapping]) -> list[str]:
+    """The flags that ask for another way than recorded vectors were made in, each with what was recorded.
+
+    Args:
+        made_with: records as :attr:`~qzhou_eval.model.embedder.Embedder.made_with` gives them; what a record does not
+            say differs from nothing.
+    """
+    found: dict[str, None] = {}
+    for made in made_with:
+        attention, plan, device = (made.get(name, "") for name in ("attention", "batch_plan", "device"))
+        if attention and asked.attention != "auto" and not attention.startswith(asked.attention):
+            found[f"--attention {asked.attention} (made with {attention})"] = None
+        if attention and asked.compile and not attention.endswith("compiled"):
+            found[f"--compile (made with {attention})"] = None
+        if plan and asked.batch_tokens is not None and plan != batch_plan(asked.batch_tokens):
+            found[f"--batch_tokens {asked.batch_tokens} (made with {plan})"] = None
+        if device and asked.device != "auto" and device.partition(":")[0] != asked.device.partition(":")[0]:
+            found[f"--device {asked.device} (made on {device})"] = None
+    return list(found)
