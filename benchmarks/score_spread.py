@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "scripts"))
 from score_drift import PLAIN, VARIANT
 
 from qzhou_eval.adapter.reading import quiet
+from qzhou_eval.cli.flags import existing_folder
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.items import read_items
 from qzhou_eval.paths import items_path
@@ -63,7 +64,7 @@ def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--drift_dir", type=Path, required=True)
+    parser.add_argument("--drift_dir", type=existing_folder, required=True)
     parser.add_argument("--cosine", type=float, default=0.9999)
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()

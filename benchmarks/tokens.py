@@ -27,6 +27,7 @@ from tabulate import tabulate
 from qzhou_eval.adapter import face
 from qzhou_eval.adapter.reading import quiet
 from qzhou_eval.adapter.vectors import EncodeCall
+from qzhou_eval.cli.flags import existing_folder
 from qzhou_eval.encode import InProcess, encode, tokenize
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batches import plan
@@ -82,6 +83,12 @@ def local_tasks(root: Path | None) -> Iterator[tuple[Task, Path | None]]:
         for folder in folders:
             if folder is None or (folder / task.path).is_dir():
                 yield task, folder
+
+
+def _check_root(root: Path | None) -> None:
+    """Refuse a folder that holds none of the data: the miniature alone would pass for all there is."""
+    if root is not None and not any(folder is not None for _, folder in local_tasks(root)):
+        raise BadInput(f"--data_dir {root}: no data set of CMTEB in {' or '.join(f'{root}/{name}' for name in ROOTS)}")
 
 
 def count(root: Path | None, model: str, budget: int) -> tuple[list[list], dict[str, dict[str, int]]]:
@@ -152,7 +159,7 @@ def _summary(name: str, rows: list[dict]) -> list:
 def main() -> int:
     """Print the table; with ``--check``, 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description="Count the tokens that meet the model.")
-    parser.add_argument("--data_dir", type=Path, metavar="ROOT", help="holds cmteb/ and cmteb-lookalike/")
+    parser.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="holds cmteb/ and cmteb-lookalike/")
     parser.add_argument("--model", default=str(CHECKPOINT), help="whose tokenizer counts (default: the packaged one)")
     parser.add_argument("--batch_tokens", type=int, default=BUDGET, help="default: %(default)s")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
@@ -160,6 +167,7 @@ def main() -> int:
     quiet()
     logging.getLogger("qzhou_eval").setLevel(logging.ERROR)
     try:
+        _check_root(args.data_dir)
         rows = count(args.data_dir, args.model, args.batch_tokens)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """What the user asked for, and what it means for the model and tasks at hand. Every default lives here."""
 
+import logging
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,8 +16,11 @@ from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_s
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.results import DEFAULT_PROFILE, SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task, locate, select
+from qzhou_eval.units import whole_number
 from qzhou_eval.variants import variant_of
 from qzhou_eval.vectors import check_dim
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -262,8 +266,20 @@ def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
     for value in asked or [str(width)]:
         if value == "all":
             dims |= {d for d in profile.matryoshka_dims if d <= width} | {width}
-        elif value.isdigit():
-            dims.add(check_dim(int(value), width))
+        elif (number := whole_number(value)) is not None:
+            dims.add(check_dim(number, width))
         else:
             raise BadInput(f"--dim {value}: give numbers from 1 to {width}, or all")
+    _state_untrained(sorted(dims), profile, width)
     return sorted(dims)
+
+
+def _state_untrained(dims: list[int], profile: Profile, width: int) -> None:
+    """Say which dimensions a model was not trained to be cut to, where the profile lists those that it was."""
+    trained = profile.matryoshka_dims
+    untrained = [str(dim) for dim in dims if trained and dim not in (*trained, width)]
+    if untrained:
+        known = ", ".join(map(str, trained))
+        log.warning(
+            "--dim %s: the model was not trained for it; profile %s lists %s", " ".join(untrained), profile.name, known
+        )

@@ -70,11 +70,12 @@ def _copies(noted: Noted, to: Path, name: str | None, revision: str | None) -> I
     try:
         meta = dict(json.loads((noted.place / META).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
-        raise BadInput(f"{noted.place / META}: missing or damaged; run the evaluation again") from None
+        again = f"remove {noted.place}, then run its command again"
+        raise BadInput(f"{noted.place / META}: missing or damaged; {again}") from None
     meta |= {"name": variant.model, "revision": variant.revision}
     meta["experiment_kwargs"] = dict(variant.experiment) or None
     yield folder / META, json.dumps(meta, indent=4, ensure_ascii=False)
-    for task in noted.tasks:
+    for task in noted.scores:
         yield folder / f"{task}.json", noted.path(task).read_text("utf-8")
 
 

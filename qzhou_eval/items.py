@@ -73,7 +73,7 @@ def read_items(path: Path) -> Items:
             parts[kind][which] = array
         items = Items(about["statistic"], about["unit"], parts["split"], parts["probe"])
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not a whole file of items ({error}); run the evaluation again") from None
+        raise BadInput(f"{path}: not a whole file of items ({error}); remove it, then run its command again") from None
     if items.statistic not in STATISTICS or items.unit not in UNITS or not items.splits:
-        raise BadInput(f"{path}: items of another kind than this version knows; run the evaluation again")
+        raise BadInput(f"{path}: items of another kind than this version knows; remove it, then run its command again")
     return items

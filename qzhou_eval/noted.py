@@ -2,9 +2,7 @@
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
@@ -13,26 +11,32 @@ from qzhou_eval.paths import items_path
 from qzhou_eval.results import Manifest, Record, Variant, check_place
 from qzhou_eval.tasks import all_tasks
 
-_AGAIN = "give the same command again with all its tasks and dimensions, which scores what differs anew"
 META = "model_meta.json"  # mteb's own note beside results
+_AGAIN = "the run's command makes it again"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Noted:
-    """One model at one setting and dimension: ``entry`` is what the manifest says of it."""
+    """One model at one setting and dimension.
+
+    Attributes:
+        place: the folder of its result files.
+        entry: what the manifest says of it; for results of plain mteb, which have none, None where nothing is known.
+        scores: main scores, 0 to 1, by task and split; without those that are no number from -1 to 1.
+        plain: results of plain mteb.
+    """
 
     place: Path
     entry: dict
+    scores: dict[str, dict[str, float]]
+    plain: bool = False
 
     @property
     def variant(self) -> Variant:
         """Its :class:`~qzhou_eval.results.Variant`."""
-        fields = self.entry["variant"]
-        layers = fields["token_prepending"]
-        known = {"experiment": tuple((k, v) for k, v in fields["experiment"])}
-        return Variant(**fields | known | {"token_prepending": tuple(layers) if layers else None})
+        return _variant(self.entry)
 
     @property
     def tasks(self) -> dict[str, dict]:
@@ -51,79 +55,130 @@ class Noted:
         """
         return read_items(items_path(self.path(task))) if self.tasks[task].get("items") else None
 
-    def main_scores(self, task: str) -> dict[str, float]:
-        """A task's main score, 0 to 1, by split, from mteb's TaskResult JSON.
 
-        Raises:
-            BadInput: not a whole result file.
-        """
-        found = self._read(task, lambda c: {split: float(rows[0]["main_score"]) for split, rows in c["scores"].items()})
-        for split, score in found.items():
-            if not -1 <= score <= 1:
-                raise BadInput(f"{self.path(task)}: its score on {split} is {score}; leave this result out of any mean")
-        return found
+class Complaints:
+    """What is wrong with files, by the reason: each reason becomes one line, however many files it holds for."""
 
-    def check(self, task: str) -> None:
-        """Hold what a result file says of itself against what was noted of it.
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
 
-        Raises:
-            BadInput: not a whole result file, or one of another task, mteb, data or splits.
-        """
-        record = self.tasks[task]["record"]
-        noted = {"task": task, "mteb": record["mteb"], "data": record["data"], "splits": sorted(record["splits"])}
-        names = {"task": "task_name", "mteb": "mteb_version", "data": "dataset_revision"}
-        says = self._read(task, lambda c: {k: c[n] for k, n in names.items()} | {"splits": sorted(c["scores"])})
-        for name, value in says.items():
-            if value != noted[name]:
-                raise BadInput(
-                    f"{self.path(task)}: its {name}: {value}, the manifest's: {noted[name]}; remove the file and run "
-                    "the evaluation again"
-                )
+    def add(self, what: Path | str, why: str) -> None:
+        self._found.setdefault(why, []).append(str(what))
 
-    def _read(self, task: str, of: Callable[[dict], dict]) -> dict:
-        """Something of a task's result file."""
-        try:
-            return of(json.loads(self.path(task).read_text("utf-8")))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise BadInput(f"{self.path(task)}: not a whole result file; run the evaluation again") from None
+    def lines(self) -> list[str]:
+        return [
+            f"{what[0]}{f' and {len(what) - 1} more' if len(what) > 1 else ''}: {why}"
+            for why, what in self._found.items()
+        ]
+
+    def say(self) -> None:
+        """Log the lines as warnings; a name in them may hold line breaks."""
+        for line in self.lines():
+            log.warning("%s", BadInput(line))
 
 
-def read_noted(folder: Path) -> Iterator[Noted]:
-    """Every variant of an output folder, its files held against their digests; others are named and left out.
+def read_noted(folder: Path) -> list[Noted]:
+    """Every variant of an output folder. A result that cannot be used is left out by name, never the others with it.
 
     Raises:
-        BadInput: no results there, a damaged manifest, or a result that is missing or was changed.
+        BadInput: no results there, none that can be used, or a damaged manifest.
     """
     if not (folder / "manifest.json").is_file():
         raise BadInput(f"{folder}: no results there (no manifest.json)")
     manifest = Manifest(folder)
-    variants = manifest.content["variants"]
+    variants, complaints = manifest.content["variants"], Complaints()
     if not variants:
         raise BadInput(f"{folder}: no results there")
-    for place in variants:
-        yield _read_variant(manifest, place)
-    _warn_of_others(folder, variants)  # last: what is refused gets its one line alone
+    read = [_read_variant(manifest, place, complaints) for place in variants]
+    found = [noted for noted in read if noted.tasks]
+    if not found:
+        raise BadInput("; ".join(complaints.lines()))
+    complaints.say()
+    _warn_of_others(folder, variants)
+    return found
 
 
-def _read_variant(manifest: Manifest, place: str) -> Noted:
-    found = Noted(manifest.folder / place, manifest.content["variants"][place])
+def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> Noted:
+    entry = manifest.content["variants"][place]
     try:
-        check_place(found.variant.folder, found.tasks)
-        if found.variant.folder != place:
-            raise ValueError(f"{found.variant.folder} noted in {place}")
-        if not all(made["sha256"] and _record(made) for made in found.tasks.values()):
+        variant = _variant(entry)
+        check_place(variant.folder, entry["tasks"])
+        if variant.folder != place:
+            raise ValueError(f"{variant.folder} noted in {place}")
+        if not all(made["sha256"] and _record(made) for made in entry["tasks"].values()):
             raise ValueError("a result without its digest")
-        _check_form(found.entry)
+        _check_form(entry)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
-    for task in found.tasks:
-        if task not in all_tasks():
-            raise BadInput(f"{manifest.path}: {task}: no task of this version; remove it there")
-        if not manifest.intact(place, task):
-            raise BadInput(f"{found.path(task)}: missing or changed; run the evaluation again")
-        if found.tasks[task].get("items") and not manifest.items_intact(place, task):
-            raise BadInput(f"{items_path(found.path(task))}: missing or changed; run the evaluation again")
-    return found
+    noted = Noted(manifest.folder / place, entry | {"tasks": {}}, {})
+    for task, made in entry["tasks"].items():
+        _read_task(manifest, noted, task, made, complaints)
+    return noted
+
+
+def _read_task(manifest: Manifest, noted: Noted, task: str, made: dict, complaints: Complaints) -> None:
+    """Add what the manifest notes of a task, and its scores, unless they cannot be used."""
+    path, place = noted.path(task), noted.variant.folder
+    if why := _unusable(manifest, place, task):
+        complaints.add(path, why)
+        return
+    try:
+        scores = _scores(path, task, made["record"])
+    except ValueError as error:
+        complaints.add(path, f"left out, {error}; remove it, then {_AGAIN}")
+        return
+    kept = made
+    if made.get("items") and not manifest.items_intact(place, task):
+        complaints.add(items_path(path), f"missing or changed, so the score has no interval; {_AGAIN}")
+        kept = made | {"items": None}
+    noted.tasks[task] = kept
+    noted.scores[task] = numbers(scores, path, complaints)
+
+
+def _unusable(manifest: Manifest, place: str, task: str) -> str | None:
+    """Why a result that the manifest notes is left out before it is read."""
+    if task not in all_tasks():
+        return "left out, no task of this version"
+    if manifest.intact(place, task):
+        return None
+    if not (manifest.folder / place / f"{task}.json").exists():
+        return f"left out, it is not there any more; {_AGAIN}"
+    return f"left out, it was changed after it was written; {_AGAIN}"
+
+
+def _scores(path: Path, task: str, record: dict) -> dict[str, float]:
+    """Main scores by split, from mteb's TaskResult JSON.
+
+    Raises:
+        ValueError: not a whole result file, or one of another task, mteb, data or splits than was noted.
+    """
+    names = {"task": "task_name", "mteb": "mteb_version", "data": "dataset_revision"}
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        says = {name: content[key] for name, key in names.items()} | {"splits": sorted(content["scores"])}
+        scores = {split: float(rows[0]["main_score"]) for split, rows in content["scores"].items()}
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError("it is not a whole result file") from None
+    noted = {"task": task, "mteb": record["mteb"], "data": record["data"], "splits": sorted(record["splits"])}
+    for name, value in says.items():
+        if value != noted[name]:
+            raise ValueError(f"its {name}: {value}, the manifest's: {noted[name]}")
+    return scores
+
+
+def numbers(scores: dict[str, float], path: Path, complaints: Complaints) -> dict[str, float]:
+    """The scores that are such: a NaN, as equal vectors for all texts give, counts as a missing one."""
+    for split, score in scores.items():
+        if not -1 <= score <= 1:
+            complaints.add(path, f"left out, its score on {split} is {score}")
+    return {split: score for split, score in scores.items() if -1 <= score <= 1}
+
+
+def _variant(entry: dict) -> Variant:
+    fields = entry["variant"]
+    layers = fields["token_prepending"]
+    known = {"experiment": tuple((k, v) for k, v in fields["experiment"])}
+    return Variant(**fields | known | {"token_prepending": tuple(layers) if layers else None})
 
 
 def _check_form(entry: dict) -> None:
@@ -147,67 +202,5 @@ def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:
     others = sorted(p for p in (folder / "results").rglob("*.json") if p not in noted and p.name != META)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        log.warning("%s%s: not in the manifest, left out; the same command evaluates again", others[0], more)
-
-
-def read_together(folders: Iterable[Path]) -> list[Noted]:
-    """The variants of several output folders, fit to be averaged and shown side by side.
-
-    Raises:
-        BadInput: as :func:`read_noted`; a result file that is not of what was noted; a result that is in two folders;
-            dimensions and tasks of one setting that come from unlike weights or were scored by unlike libraries.
-    """
-    found = [noted for folder in folders for noted in read_noted(folder)]
-    places: dict[str, Noted] = {}
-    settings: dict[tuple, list[Noted]] = {}
-    for noted in found:
-        for task in noted.tasks:
-            noted.check(task)
-        variant = noted.variant
-        _check_together(places.setdefault(variant.folder, noted), noted)
-        experiment = tuple(pair for pair in variant.experiment if pair[0] != "dim")
-        settings.setdefault((variant.model, variant.revision, experiment), []).append(noted)
-    for several in settings.values():
-        _check_dimensions(several)
-        _check_libraries(several)
-    return found
-
-
-def _check_together(first: Noted, other: Noted) -> None:
-    """Whether two folders' results of one name and dimension complete each other."""
-    if first is other:
-        return
-    ours, theirs = (asdict(noted.variant) for noted in (first, other))
-    unlike = [name for name in ours if ours[name] != theirs[name]]
-    if unlike:
-        raise BadInput(f"{other.place}: made with another {', '.join(unlike)} than {first.place}; report them apart")
-    twice = [task for task in other.tasks if task in first.tasks]
-    if twice:
-        raise BadInput(f"{other.path(twice[0])}: was already read from another folder, {first.place}; give one of them")
-
-
-def _check_dimensions(several: list[Noted]) -> None:
-    """Whether dimensions of one setting were cut from the same vectors and scored on the same data."""
-    first, data = several[0], {}
-    for noted in several:
-        ours, theirs = (asdict(one.variant) for one in (noted, first))
-        unlike = [name for name in ours if ours[name] != theirs[name] and name not in ("dim", "experiment")]
-        if unlike:
-            raise BadInput(f"{noted.place}: made with another {', '.join(unlike)} than {first.place}; {_AGAIN}")
-        for task, made in noted.tasks.items():
-            facts = {name: made["record"][name] for name in ("data", "metric", "splits")}
-            of, other = data.setdefault(task, (noted, facts))
-            unlike = [name for name in facts if facts[name] != other[name]]
-            if unlike:
-                raise BadInput(f"{noted.path(task)}: another {', '.join(unlike)} than {of.path(task)}; {_AGAIN}")
-
-
-def _check_libraries(several: list[Noted]) -> None:
-    """Name a result that was scored by another version than most of those beside it."""
-    records = {noted.path(task): made["record"] for noted in several for task, made in noted.tasks.items()}
-    for name in ("mteb", "scikit_learn", "scoring_version"):
-        versions = Counter(record.get(name, 0) for record in records.values())
-        usual = max(versions, key=versions.get, default=None)
-        for path, record in records.items():
-            if (found := record.get(name, 0)) != usual:
-                raise BadInput(f"{path}: scored by {name} {found}, most results beside it by {usual}; {_AGAIN}")
+        about = "not in the manifest, left out; what a stopped run left there, its command makes again"
+        log.warning("%s%s: %s", others[0], more, about)

@@ -123,8 +123,10 @@ def load_profile(name_or_path: str) -> Profile:
     Raises:
         BadInput: no such profile, not YAML, or a field is missing, unknown or wrong.
     """
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     if path.suffix not in {".yaml", ".yml"}:
+        if "/" in name_or_path and path.exists():
+            raise BadInput(f"--profile {name_or_path}: not a .yaml file")
         path = _shipped(name_or_path)
     fields = _read(path)
     try:
@@ -146,7 +148,8 @@ def _shipped(name: str) -> Path:
 
 def _read(path: Path) -> dict:
     if not path.is_file():
-        raise BadInput(f"--profile {path}: no such file; known profiles: {', '.join(profile_names())}")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise BadInput(f"--profile {path}: {what}; known profiles: {', '.join(profile_names())}")
     try:
         fields = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -2,30 +2,29 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.paths import data_folder
 
 
-class Published(BaseModel):
+@dataclass(frozen=True)
+class Published:
     """One model in the form of results/published/published_scores.json.
 
     ``scores`` are main scores, 0 to 1, by task and split. ``mteb_versions`` is empty where the results repository
     took a model's scores from its card.
     """
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=(), strict=True)
-
     model: str
-    revision: str | None = None
-    mteb_versions: list[str] = []
     scores: dict[str, dict[str, float]]
+    revision: str | None = None
+    mteb_versions: list[str] = field(default_factory=list)
 
 
-class _File(BaseModel):
+@dataclass(frozen=True)
+class _File:
     models: list[Published]
 
 
@@ -35,9 +34,12 @@ def read_published(file: Path | None = None) -> dict[str, Published]:
     Raises:
         BadInput: not such a file.
     """
+    from pydantic import TypeAdapter, ValidationError  # a report of the miniature does without
+
     path = file or data_folder("results/published") / "published_scores.json"
     try:
-        return {entry.model: entry for entry in _File.model_validate_json(path.read_text("utf-8")).models}
+        read = TypeAdapter(_File).validate_json(path.read_text("utf-8"), strict=True)
+        return {entry.model: entry for entry in read.models}
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -4,6 +4,7 @@
     D/results/<org__model>/<revision>/experiments/<name>/<Task>.json  anything that changes a score
     D/results/.../<Task>.items.safetensors                            what each score is made of, for error bars
     D/manifest.json                                                   what each result was made from
+    D/superseded/results/.../<Task>.json, <Task>.2.json               results that others took the place of
 
 The task files are mteb's TaskResult JSON, and D is a cache root that mteb itself can open.
 """
@@ -13,6 +14,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
@@ -147,7 +149,8 @@ class Manifest:
             for variant in variants:
                 entry = self.content["variants"].setdefault(variant.folder, {})
                 if entry and entry["variant"] != _plain(variant):
-                    self._supersede(variant.folder, [name for name in entry["tasks"] if name != task])
+                    for other in (name for name in entry["tasks"] if name != task):
+                        supersede(self.folder, variant.folder, other)
                     entry.clear()
                 entry |= {"variant": _plain(variant), "provenance": provenance, "tasks": entry.get("tasks", {})}
                 path = self._path(variant.folder, task)
@@ -155,13 +158,17 @@ class Manifest:
                 entry["tasks"][task] = {"record": _plain(record), **digests, **counts}
             write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
 
-    def _supersede(self, place: str, tasks: list[str]) -> None:
-        for task in tasks:
-            result = self._path(place, task)
-            for old in filter(Path.is_file, (result, items_path(result))):
-                new = self.folder / "superseded" / place / old.name
-                new.parent.mkdir(parents=True, exist_ok=True)
-                old.replace(new)
+
+def supersede(output_dir: Path, place: str, task: str) -> None:
+    """Move a result and its items to ``superseded/``, before another takes their place; those there already stay."""
+    result = output_dir / place / f"{task}.json"
+    names = (f"{task}.json" if number == 1 else f"{task}.{number}.json" for number in count(1))
+    paths = (output_dir / "superseded" / place / name for name in names)
+    new = next(path for path in paths if not (path.exists() or items_path(path).exists()))
+    for old, moved in ((result, new), (items_path(result), items_path(new))):
+        if old.is_file():
+            moved.parent.mkdir(parents=True, exist_ok=True)
+            old.replace(moved)
 
 
 def check_place(place: str, tasks: Iterable[str]) -> None:

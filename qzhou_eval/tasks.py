@@ -67,10 +67,12 @@ def select(names: list[str] | None, types: list[str] | None) -> list[Task]:
 
 
 def _check_known(flag: str, given: list[str] | None, known: list[str]) -> None:
+    lower = {name.lower(): name for name in known}
     for name in given or []:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}? " if close else ""
+            close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+            hint = f"did you mean {lower[close[0]]}? " if close else ""
+            hint = "separate names by spaces; " if "," in name else hint
             raise BadInput(f"{flag} {name}: unknown; {hint}valid are {', '.join(known)}")
 
 

@@ -1,4 +1,6 @@
-"""Large numbers as a person reads them."""
+"""Numbers as a person reads and writes them."""
+
+import re
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
@@ -20,3 +22,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number in up to nine ASCII digits, else None: ``int`` takes signs, spaces, ``1_000`` and ``٣``, too."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None

@@ -24,6 +24,7 @@ def prepare(root: Path, tiny: Path, finished: Path) -> None:
     (root / "no-model").mkdir()
     (root / "empty-data").mkdir()
     (root / "ran").mkdir()
+    (root / "folder.yaml").mkdir()
     shutil.copytree(tiny, root / "model")
     for name, spoil in CHECKPOINTS.items():
         spoil(shutil.copytree(tiny, root / name))
@@ -157,17 +158,17 @@ def _results(root: Path, finished: Path) -> None:
     result = next(shutil.copytree(finished, root / "cut-result").glob("results/*/*/STSB.json"))
     result.write_text(result.read_text("utf-8")[:100], "utf-8")
     for name, change in MANIFESTS.items():
-        _edit_manifest(shutil.copytree(finished, root / name), change)
+        edit_manifest(shutil.copytree(finished, root / name), change)
 
     for name, change in RESULTS.items():
         change(shutil.copytree(finished, root / name))
     other = shutil.copytree(finished, root / "other-weights")
-    _edit_manifest(
+    edit_manifest(
         other, lambda variants: [entry["variant"].update(fingerprint="0" * 64) for entry in variants.values()]
     )
 
 
-def _edit_manifest(folder: Path, change) -> None:
+def edit_manifest(folder: Path, change) -> None:
     path = folder / "manifest.json"
     content = json.loads(path.read_text("utf-8"))
     change(content["variants"])
@@ -203,7 +204,7 @@ def _mended(folder: Path, change) -> None:
         path.write_text(change(json.loads(text)) or text[:100], "utf-8")
         variants[place]["tasks"]["STSB"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    _edit_manifest(folder, note)
+    edit_manifest(folder, note)
 
 
 def _says(**fields) -> Callable[[Path], None]:
@@ -223,13 +224,13 @@ def _scored_by(folder: Path, task: str, name: str, version: str) -> None:
 
     if name == "mteb":
         _says(mteb_version=version)(folder)
-    _edit_manifest(folder, note)
+    edit_manifest(folder, note)
 
 
 def _other_data_at_one_dimension(folder: Path) -> None:
     """As an edit of the data between two runs leaves it."""
     _says(dataset_revision="local-other")(folder)
-    _edit_manifest(folder, lambda variants: _first(variants)["tasks"]["STSB"]["record"].update(data="local-other"))
+    edit_manifest(folder, lambda variants: _first(variants)["tasks"]["STSB"]["record"].update(data="local-other"))
 
 
 def _no_room_for_a_report(folder: Path) -> None:

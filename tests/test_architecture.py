@@ -27,6 +27,8 @@ LAYERS = [
     {"cluster"},
     {"variants"},
     {"config", "noted"},
+    {"mteb_results"},
+    {"together"},
     {"adapter"},
     {"plan", "encode", "workers", "kept", "backlog"},
     {"evaluate", "outcome", "mteb_encoder"},
@@ -38,6 +40,7 @@ LAYERS = [
     {"smoke"},
 ]
 
+HEAVY = ["mteb", "torch", "pandas", "scipy", "matplotlib"]  # each a quarter of a second or more
 
 # All that a rerun of the miniature does before it knows whether there is work.
 KEPT = """import tempfile, pathlib
@@ -81,15 +84,15 @@ def test_imports_point_backwards():
             ["mteb", "datasets", "sklearn", "sentence_transformers"],
         ),
         ("import qzhou_eval.scoring.search, qzhou_eval.scoring.ranks", ["mteb", "datasets", "sklearn"]),
-        ("import qzhou_eval.statistics.bootstrap", ["mteb", "torch", "pandas"]),
+        ("import qzhou_eval.statistics.bootstrap", HEAVY),
         ("from qzhou_eval import load_results", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval", ["torch", "pandas", "numpy"]),
         ("import qzhou_eval.report.placement", ["mteb", "torch", "transformers", "datasets"]),
-        ("import qzhou_eval.report.write", ["mteb", "torch", "transformers", "datasets", "matplotlib", "jinja2"]),
-        ("import qzhou_eval.compare.write, qzhou_eval.export", ["mteb", "torch", "transformers", "datasets"]),
-        ("import qzhou_eval.gate.check", ["mteb", "torch", "transformers", "datasets", "pandas"]),
+        ("import qzhou_eval.report.write", [*HEAVY, "transformers", "datasets", "jinja2", "pydantic"]),
+        ("import qzhou_eval.compare.write, qzhou_eval.export", [*HEAVY, "transformers", "datasets", "pydantic"]),
+        ("import qzhou_eval.gate.check", [*HEAVY, "transformers", "datasets"]),
         ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
-        (KEPT, ["mteb", "torch", "transformers", "datasets"]),
+        (KEPT, [*HEAVY, "transformers", "datasets"]),
         ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets", "rich"]),
         ("import qzhou_eval.progress", ["rich", "torch", "numpy"]),
         ("import qzhou_eval.fetched, qzhou_eval.tasks", ["huggingface_hub", "httpx2", "tenacity"]),

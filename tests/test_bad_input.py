@@ -46,6 +46,10 @@ SENTIMENT = [*RUN, "--tasks", "MultilingualSentiment", "--data_dir"]
 VERIFY = ["verify", "--model_name_or_path", "model"]
 FETCH = ["fetch", "--to", "out"]
 
+WHOLE_NUMBERS = ("--max_length", "--batch_tokens", "--workers", "--eval_workers")
+# What int() or str.isdigit() take, and what neither does.
+NO_WHOLE_NUMBERS = ("²", "٣", "1_000", " 5 ", "+5", "0x10", "1e3", "-1", "nan", "inf", "9" * 5000, "", "0", "1.0")
+
 INVOCATIONS = [
     ([*RUN, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
     ([*RUN, "--tasks"], "no task to run"),
@@ -67,7 +71,44 @@ INVOCATIONS = [
     ([*MINI, "--tp_layers", "1-7", "--token_prepending", "off"], "contradicts"),
     ([*MINI, "--token_prepending", "maybe"], "invalid choice: 'maybe'"),
     ([*MINI, "--normalize", "perhaps"], "give true or false"),
-    ([*MINI, "--max_length", "0"], "--max_length 0"),
+    *(([*MINI, "--max_length", value], "--max_length: ") for value in NO_WHOLE_NUMBERS),
+    *(([*MINI, flag, "²"], f"{flag}: '²': give a whole number") for flag in WHOLE_NUMBERS),
+    *(([*MINI, "--dim", value], f"--dim {value}: ") for value in NO_WHOLE_NUMBERS),
+    *(([*MINI, "--tp_layers", f"1-{value}"], "--tp_layers") for value in NO_WHOLE_NUMBERS),
+    *(([*MINI, "--ray", f"127.0.0.1:{value}"], "give the head node's HOST:PORT") for value in ("٣", "-1", "1e3", "")),
+    *(
+        (["check", "finished", "--baseline", "b", flag, value], f"{flag}: ")
+        for flag in ("--tolerance", "--min_cosine")
+        for value in ("1_0", " 0.5", "٣", "0x1", "+0.5", "nan", "inf", "-2", "1e9", "")
+    ),
+    # Paths.
+    *(([*MINI, flag, ""], f"{flag}: is empty") for flag in ("--output_dir", "--store_dir", "--data_dir", "--revision")),
+    ([*MINI, "--model_name_or_path", ""], "--model_name_or_path: is empty"),
+    ([*MINI, "--profile", ""], "--profile: is empty"),
+    ([*MINI, "--data_dir", "a-file"], "a-file: is a file, not a folder"),
+    ([*MINI, "--output_dir=~nobody-here/x"], "~nobody-here/x: no such user"),
+    (["report", ""], "is empty"),
+    (["report", "a-file"], "a-file: left out, it is not a JSON file that can be read"),
+    (["report", "nowhere"], "nowhere: no results there"),
+    (["compare", "finished", "--to", ""], "--to: is empty"),
+    (["compare", "finished", "--to", "nowhere"], "--to nowhere: give published"),
+    (["export", "finished", "--to", ""], "--to: is empty"),
+    (["export", "finished", "--to", "out", "--model_name", ""], "--model_name: is empty"),
+    (["check", "finished", "--baseline", "empty-data"], "--baseline: empty-data: is a folder; name a file"),
+    (["check", "finished", "--baseline", "b", "--junit", "out/"], "--junit: out/: is a folder; name a file"),
+    ([*VERIFY, "--save", "out/"], "--save: out/: is a folder; name a file"),
+    ([*FETCH, "--to", ""], "--to: is empty"),
+    # Names.
+    ([*RUN, "--tasks", "stsb"], "--tasks stsb: unknown; did you mean STSB?"),
+    ([*RUN, "--tasks", "t2RERANKING"], "did you mean T2Reranking?"),
+    ([*RUN, "--tasks", "STSB,AFQMC"], "separate names by spaces"),
+    ([*RUN, "--tasks", ""], "--tasks : unknown"),
+    ([*RUN, "--task_types", "sts"], "did you mean STS?"),
+    ([*MINI, "--profile", "empty-data"], "--profile empty-data: no such profile"),
+    ([*MINI, "--profile", "./empty-data"], "--profile ./empty-data: not a .yaml file"),
+    ([*MINI, "--profile", "./a-file"], "--profile ./a-file: not a .yaml file"),
+    ([*MINI, "--profile", "folder.yaml"], "--profile folder.yaml: is a folder"),
+    (["report", "finished", "--lang", "de"], "invalid choice: 'de'"),
     ([*MINI, "--max_length", "3"], "--max_length: shorter than the template's beginning"),
     ([*MINI, "--revision", "main"], "model is a folder; revisions are the hub's"),
     pytest.param(
@@ -78,18 +119,18 @@ INVOCATIONS = [
     ([*MINI, "--model_name_or_path", "two-dense"], "cannot run modules"),
     ([*MINI, "--device", "cuda:x"], "choose auto, cpu, cuda or cuda:N"),
     ([*MINI, "--profile", "list-tasks.yaml"], "expected a mapping of task names"),
-    ([*MINI, "--batch_tokens", "-1"], "--batch_tokens -1"),
+    ([*MINI, "--batch_tokens", "-1"], "--batch_tokens: '-1'"),
     ([*MINI, "--attention", "flash"], "invalid choice: 'flash'"),
     ([*MINI, "--evaluators", "ours"], "invalid choice: 'ours'"),
     ([*MINI, "--fp8"], "--fp8: made from bfloat16 weights, not float32"),
-    ([*MINI, "--workers", "0"], "--workers 0: must be at least 1"),
+    ([*MINI, "--workers", "0"], "--workers: '0': give a whole number from 1 to 4096"),
     ([*MINI, "--workers", "2", "--device", "cuda:1"], "--device cuda:1: --workers gives each worker its own GPU"),
     ([*MINI, "--ray", "nonsense"], "--ray nonsense: give the head node's HOST:PORT, or auto"),
     ([*MINI, "--ray", "127.0.0.1:1"], "--ray 127.0.0.1:1: no cluster there"),
     ([*MINI, "--device", "tpu"], "--device tpu"),
     ([*MINI, "--device", "cuda"], "torch sees 0 GPUs"),
     ([*MINI, "--dtype", "int8"], "invalid choice: 'int8'"),
-    ([*MINI, "--output_dir", "a-file"], "a-file is a file, not a folder"),
+    ([*MINI, "--output_dir", "a-file"], "--output_dir: a-file: a-file is a file, not a folder"),
     ([*MINI, "--store_dir", "a-file/store"], "a-file is a file, not a folder"),
     ([*MINI, "--model_name_or_path", "no-model"], "config.json is missing"),
     ([*MINI, "--model_name_or_path", "nowhere"], "no such folder"),
@@ -106,8 +147,8 @@ INVOCATIONS = [
     ([*VERIFY, "--against", "a-file"], "a-file: damaged, or not a file that --save wrote"),
     ([*VERIFY, "--against", "model/model.safetensors"], "not a file that --save wrote"),
     ([*VERIFY, "--against", "remote"], "names no code of its own"),
-    ([*VERIFY, "--save", "a-file/probe"], "--save a-file: a-file is a file, not a folder"),
-    ([*VERIFY, "--save", "empty-data"], "--save empty-data: is a folder"),
+    ([*VERIFY, "--save", "a-file/probe"], "--save: a-file: a-file is a file, not a folder"),
+    ([*VERIFY, "--save", "empty-data"], "--save: empty-data: is a folder"),
     ([*VERIFY, "--device", "tpu"], "--device tpu"),
     (["verify", "--model_name_or_path", "no-placeholder"], "no token <|im_start|>"),
     (["compare", "empty-data"], "no results there"),
@@ -118,7 +159,7 @@ INVOCATIONS = [
     (["export", "damaged"], "--to"),
     ([*MINI, "--mteb", "old"], "invalid choice: 'old'"),
     (["fetch"], "--to"),
-    (["fetch", "--to", "a-file"], "--to a-file: a-file is a file, not a folder"),
+    (["fetch", "--to", "a-file"], "--to: a-file: a-file is a file, not a folder"),
     (["fetch", "--to", "empty-data", "--verify"], "empty-data: nothing was fetched there"),
     (["fetch", "--to", "damaged", "--verify"], "fetched.json: damaged"),
     ([*STSB, "--data_dir", "damaged"], "no data in"),
@@ -198,9 +239,7 @@ INVOCATIONS = [
     pytest.param([*SENTIMENT, "data-one-split"], "there is no split validation", marks=pytest.mark.slow),
     pytest.param([*SENTIMENT, "data-no-train"], "there is no split train", marks=pytest.mark.slow),
     # Results.
-    (["report", "cut-result"], "STSB.json: missing or changed"),
-    (["compare", "cut-result", "--to", "finished"], "STSB.json: missing or changed"),
-    (["compare", "finished", "--to", "cut-result"], "STSB.json: missing or changed"),
+    (["export", "no-manifest", "--to", "out"], "no-manifest: no results there (no manifest.json)"),
     (["compare", "finished", "--to", "published.json"], "published.json: not a file of published scores"),
     *(
         ([*verb, name], message)
@@ -211,38 +250,25 @@ INVOCATIONS = [
             "model-two-lines": "model-two-lines/manifest.json: damaged",
             "no-experiment": "no-experiment/manifest.json: damaged",
             "task-above": "task-above/manifest.json: damaged",
-            "task-unknown": "STSC: no task of this version",
             "swapped-places": "swapped-places/manifest.json: damaged",
             "no-digest": "no-digest/manifest.json: damaged",
             "no-record": "no-record/manifest.json: damaged",
             "text-machines": "text-machines/manifest.json: damaged",
             "text-profile": "text-profile/manifest.json: damaged",
-            "no-manifest": "no-manifest: no results there (no manifest.json)",
             "no-variants": "no-variants: no results there",
-            "no-items": "STSB.items.safetensors: missing or changed; run the evaluation again",
-            "cut-items": "STSB.items.safetensors: missing or changed",
         }.items()
     ),
     *(
         (["report", *names.split()], message)
         for names, message in {
             "no-room": "no-room/report: the report cannot be written there",
-            "nan-score": "STSB.json: its score on test is nan",
             "dim-other-data": "STSB.json: another data than ",
             "dim-other-limit": "made with another max_length than ",
             "dim-other-weights": "made with another fingerprint than ",
-            "cut-mended": "STSB.json: not a whole result file",
-            "no-name": "STSB.json: not a whole result file",
-            "other-task": "STSB.json: its task: T2Reranking, the manifest's: STSB; remove the file",
-            "other-mteb": "STSB.json: its mteb: 2.1.0, the manifest's: 2.",
-            "other-data": "STSB.json: its data: local-0, the manifest's: local-",
-            "other-split": "STSB.json: its splits: ['validation'], the manifest's: ['test']",
             "two-mtebs": "STSB.json: scored by mteb 2.1.0, most results beside it by 2.",
             "two-scikits": "T2Reranking.json: scored by scikit_learn 1.7.2, most results beside it by 1.8",
             "finished finished": ".json: was already read from another folder, finished/results/local__tiny",
             "finished other-weights": "made with another fingerprint than finished/results/local__tiny",
-            "finished cut-result": "cut-result/results/local__tiny",
-            "cut-result finished": "STSB.json: missing or changed",
         }.items()
     ),
     ([*STSB, "--output_dir", "place-above"], "place-above/manifest.json: damaged"),

@@ -105,3 +105,17 @@ def test_an_etas_error_is_the_worst_after_the_first_tenth():
         0.35,
         0.25,
     )  # the last: 35 late; the second: 20 of 80
+
+
+@pytest.mark.parametrize("holds", [[], ["cmteb/other/data"], ["STSB"]])
+def test_tokens_refuses_a_folder_that_holds_none_of_the_data(tmp_path, monkeypatch, capsys, holds):
+    """It would count the miniature alone, and call that all."""
+    for name in holds:
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["tokens.py", "--data_dir", str(tmp_path)])
+    assert benchmark("tokens").main() == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1
+    assert (
+        f"--data_dir {tmp_path}: no data set of CMTEB in {tmp_path}/cmteb or {tmp_path}/cmteb-lookalike" in captured.err
+    )

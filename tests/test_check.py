@@ -290,7 +290,7 @@ def filed(source, copy, dims=DIMS, revision=None, **settings):
         if variant["dim"] in dims:
             variant |= settings | ({"revision": revision} if revision else {})
             variant["experiment"] += [[name, value] for name, value in settings.items()]
-        moved = Noted(copy, entry).variant.folder
+        moved = Noted(copy, entry, {}).variant.folder
         shutil.copytree(source / place, copy / moved, ignore=shutil.ignore_patterns("experiments"), dirs_exist_ok=True)
         variants[moved] = entry
     path.write_text(json.dumps({"format": 1, "variants": variants}))
@@ -487,7 +487,7 @@ def test_bad_input_is_one_line_before_anything_is_written(finished, baseline, tm
         ([tmp_path / "empty", *named], "no results there"),
         ([tmp_path / "nowhere", *named], "no results there"),
         ([finished, "--baseline", tmp_path / "no.json"], "no such file; --update-baseline writes one"),
-        ([finished, "--baseline", tmp_path / "empty"], "cannot be read"),
+        ([finished, "--baseline", tmp_path / "empty"], "is a folder; name a file"),
         *(([finished, "--baseline", tmp_path / f"{n}.json"], "not a baseline") for n in ("words", "bytes", "list")),
         ([finished, "--baseline", broken(tmp_path, baseline, format=2)], "not a baseline (format: "),
         *(([finished, "--baseline", file], "not a baseline (results.0.") for file in (nan, negative, probe, scoreless)),
@@ -501,8 +501,8 @@ def test_bad_input_is_one_line_before_anything_is_written(finished, baseline, tm
         ([finished, *named, "--tolerance", "=1"], "give points such as 0.5, or STSB=0.5"),
         ([finished, *named, "--tolerance", "-1"], "give points such as 0.5, or STSB=0.5"),
         ([finished, *named, "--tolerance", "nan"], "give points such as 0.5, or STSB=0.5"),
-        ([finished, *named, "--min_cosine", "1.5"], "--min_cosine 1.5: give a number from -1 to 1"),
-        ([finished, *named, "--min_cosine", "nan"], "--min_cosine nan: give a number from -1 to 1"),
+        ([finished, *named, "--min_cosine", "1.5"], "--min_cosine: '1.5': give a number from -1 to 1"),
+        ([finished, *named, "--min_cosine", "nan"], "--min_cosine: 'nan': give a number from -1 to 1"),
         ([finished, *named, "--junit", tmp_path / "empty"], "is a folder; name a file"),
         ([finished, *named, "--junit", tmp_path / "file/j.xml"], "is a file, not a folder"),
         ([finished, *named, "--summary", "/proc/s.md"], "cannot write there"),

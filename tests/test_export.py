@@ -103,14 +103,15 @@ def test_a_folders_name_and_revision_never_leave(finished, tmp_path, capsys):
         assert not target.exists()
 
 
-def test_a_changed_result_is_not_exported(finished, tmp_path, capsys):
+def test_a_changed_result_is_named_and_not_exported(finished, tmp_path, caplog):
     copy = shutil.copytree(finished, tmp_path / "copy")
     path = next(copy.glob("results/*/*/STSB.json"))
     path.write_text(path.read_text().replace("main_score", "main_score "))
     argv = ["export", str(copy), "--to", str(tmp_path / "new"), "--model_name", NAME, "--model_revision", COMMIT]
-    assert cli.main(argv) == cli.EXIT_BAD_INPUT
-    assert "missing or changed" in capsys.readouterr().err
-    assert not (tmp_path / "new").exists()
+    assert cli.main(argv) == 0
+    assert "STSB.json: left out, it was changed" in caplog.text
+    full = tmp_path / "new/results" / NAME.replace("/", "__") / COMMIT
+    assert [p.stem for p in full.glob("T2Reranking.json")] == ["T2Reranking"] and not (full / "STSB.json").exists()
 
 
 def exporting(results, to, *more) -> int:

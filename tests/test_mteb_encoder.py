@@ -54,7 +54,7 @@ def test_mteb_evaluate_gives_the_runs_scores_and_files_each_dimension_apart(tiny
     expected = {}
     for found in read_noted(run):
         for task in found.tasks:
-            (expected[task, found.variant.dim],) = found.main_scores(task).values()
+            (expected[task, found.variant.dim],) = found.scores[task].values()
     cache = ResultCache(tmp_path / "cache")
     store = tmp_path / "vectors"
     for number, dim in enumerate(DIMS):

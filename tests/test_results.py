@@ -1,5 +1,6 @@
 """The manifest: a result counts only as what it was noted for; two variants never share a folder's means."""
 
+import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -10,10 +11,11 @@ from test_mteb import WIDTH, variant
 from written import result_json
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.paths import items_path
 from qzhou_eval.report.read import read_scores
 from qzhou_eval.report.tables import leaderboard
 from qzhou_eval.report.uncertainty import scored
-from qzhou_eval.results import Manifest, record_for
+from qzhou_eval.results import Manifest, record_for, supersede
 from qzhou_eval.tasks import all_tasks
 
 STS, RERANKING = all_tasks()["MiniSTS"], all_tasks()["MiniReranking"]
@@ -52,6 +54,21 @@ def test_results_of_another_fingerprint_leave_the_folder_and_are_not_lost(tmp_pa
     assert [(s.task, s.score) for s in read_scores([tmp_path], "card")] == [("MiniSTS", 90.0)]
 
 
+def test_a_result_that_takes_anothers_place_leaves_every_earlier_one(tmp_path):
+    """A re-evaluation writes in place: the file and its items go to superseded/ first, under a name of their own."""
+    one = variant(WIDTH)
+    for score in (0.5, 0.6, 0.7):
+        supersede(tmp_path, one.folder, "MiniSTS")  # as the worker does before it writes
+        path = put(tmp_path, one, STS, score)
+        items_path(path).write_bytes(f"items of {score}".encode())
+    folder = tmp_path / "superseded" / one.folder
+    kept = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert set(kept) == {f"MiniSTS{n}.{kind}" for n in ("", ".2") for kind in ("json", "items.safetensors")}
+    for name, score in (("MiniSTS", 0.5), ("MiniSTS.2", 0.6)):
+        assert kept[f"{name}.items.safetensors"] == f"items of {score}".encode()
+        assert f'"main_score": {score}' in kept[f"{name}.json"].decode()
+
+
 def test_two_revisions_of_one_name_are_two_rows(tmp_path):
     for revision, score in (("r1", 0.5), ("r2", 0.6)):
         put(tmp_path, replace(variant(WIDTH), revision=revision), STS, score)
@@ -64,14 +81,47 @@ def test_two_revisions_of_one_name_are_two_rows(tmp_path):
     assert all(row.cells[mean].value is None for row in table.rows)
 
 
-def test_a_result_that_was_changed_or_is_gone_is_named_not_averaged(tmp_path):
+def test_a_result_that_was_changed_or_is_gone_is_named_and_never_keeps_the_others(tmp_path, caplog):
     path = put(tmp_path, variant(WIDTH), STS, 0.5)
-    path.write_text("{}")
-    with pytest.raises(BadInput, match=r"MiniSTS\.json: missing or changed"):
-        read_scores([tmp_path], "card")
+    put(tmp_path, variant(WIDTH), RERANKING, 0.7)
+    for spoil, said in (
+        (lambda: path.write_text(path.read_text().replace("0.5", "0.6")), "left out, it was changed"),
+        (path.unlink, "left out, it is not there any more"),
+    ):
+        spoil()
+        caplog.clear()
+        found = read_scores([tmp_path], "card")
+        assert [(score.task, score.score) for score in found] == [("MiniReranking", 70.0)]
+        assert leaderboard(scored(found, "card"), "mini").rows[0].cells[-2].value is None  # no mean over fewer
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert line.startswith(f"{path}: {said}")
+
+
+def test_nothing_that_can_be_used_is_refused_in_one_line(tmp_path):
+    path = put(tmp_path, variant(WIDTH), STS, 0.5)
     path.unlink()
-    with pytest.raises(BadInput, match=r"MiniSTS\.json: missing or changed"):
+    with pytest.raises(BadInput, match=r"^\S+MiniSTS\.json: left out, it is not there any more"):
         read_scores([tmp_path], "card")
+
+
+def test_one_reason_is_one_line_however_many_results_it_holds_for(tmp_path, caplog):
+    for dim in (4, 8, WIDTH):
+        put(tmp_path, variant(dim), RERANKING, 0.7)
+        put(tmp_path, variant(dim), STS, 0.5).unlink()
+    assert len(read_scores([tmp_path], "card")) == 3
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "MiniSTS.json and 2 more: left out" in line
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, 1.5])
+def test_what_is_no_score_counts_as_missing(tmp_path, caplog, score):
+    """A collapsed model's rank correlation is NaN; 45.3 is a score times 100."""
+    path = put(tmp_path, variant(WIDTH), STS, score)
+    put(tmp_path, variant(WIDTH), RERANKING, 0.7)
+    found = read_scores([tmp_path], "card")
+    assert [(one.task, one.score) for one in found] == [("MiniReranking", 70.0), ("MiniSTS", None)]
+    assert leaderboard(scored(found, "card"), "mini").rows[0].cells[-2].value is None
+    assert f"{path}: left out, its score on test is {score}" in caplog.text
 
 
 def test_the_same_result_from_two_folders_is_refused(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import sklearn
 import tabulate
 import torch
+from conftest import run_command
 from faults import scores
 
 import qzhou_eval
@@ -280,6 +281,19 @@ def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):
 def test_the_device_is_what_torch_finds():
     assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
     assert resolve_device("cpu") == "cpu"
+
+
+def test_a_dimension_that_the_model_was_not_trained_for_is_said_in_one_line(tiny, official, finished, tmp_path, caplog):
+    qzhou = load_profile("qzhou-zh")
+    dimensions(["128", "640", "1792"], qzhou, 1792)
+    dimensions(["all", "900"], qzhou, 900)  # the full width
+    dimensions(["999"], load_profile("plain"), 1792)  # a profile that lists none
+    assert caplog.messages == [
+        "--dim 640: the model was not trained for it; profile qzhou-zh lists 128, 256, 512, 768, 1024, 1280, 1536, 1792"
+    ]
+    caplog.clear()
+    assert cli.main(run_command(tiny, official, shutil.copytree(finished, tmp_path / "copy"))) == 0
+    assert sum("was not trained for it" in message for message in caplog.messages) == 1
 
 
 def test_dim_all_is_the_profiles_dimensions_that_the_model_has():

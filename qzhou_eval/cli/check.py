@@ -1,10 +1,9 @@
 """``check``: the gate for CI, a run against a stored baseline."""
 
 import argparse
-import math
 from pathlib import Path
 
-from qzhou_eval.cli.flags import add_score_profile
+from qzhou_eval.cli.flags import add_score_profile, file_to_write, number, path
 from qzhou_eval.errors import BadInput
 
 MIN_COSINE = 0.99999
@@ -14,8 +13,8 @@ def add(verbs) -> None:
     """Add the command to the parser."""
     about = "A run against a stored baseline: OK, DRIFT or FAIL. Exit code 1 for FAIL, 2 for what does not compare."
     verb = verbs.add_parser("check", help="a gate for CI: a run against a stored baseline", description=about)
-    verb.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="output folder of a run")
-    verb.add_argument("--baseline", type=Path, required=True, metavar="FILE")
+    verb.add_argument("results", nargs="+", type=path, metavar="RESULTS", help="output folder of a run")
+    verb.add_argument("--baseline", type=file_to_write, required=True, metavar="FILE")
     verb.add_argument(
         "--tolerance",
         action="append",
@@ -26,14 +25,14 @@ def add(verbs) -> None:
     )
     verb.add_argument(
         "--min_cosine",
-        type=float,
+        type=number(-1, 1),
         default=MIN_COSINE,
         metavar="C",
         help="of the probe's vectors to the baseline's; lower ones FAIL; -1 asks for none (default: %(default)s)",
     )
     verb.add_argument("--strict", action="store_true", help="DRIFT has exit code 1 too")
-    verb.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
-    verb.add_argument("--summary", type=Path, metavar="FILE", help="write them as Markdown")
+    verb.add_argument("--junit", type=file_to_write, metavar="FILE", help="write the verdicts as JUnit XML")
+    verb.add_argument("--summary", type=file_to_write, metavar="FILE", help="write them as Markdown")
     verb.add_argument(
         "--update-baseline",
         action="store_true",
@@ -46,12 +45,12 @@ def add(verbs) -> None:
 def _tolerance(value: str) -> tuple[str | None, float]:
     task, named, points = value.rpartition("=")
     try:
-        number = float(points)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf or (named and not task):
+        tolerance = number(0, 100)(points)
+    except argparse.ArgumentTypeError:
+        tolerance = None
+    if tolerance is None or (named and not task):
         raise argparse.ArgumentTypeError(f"{value!r}: give points such as 0.5, or STSB=0.5")
-    return task or None, number
+    return task or None, tolerance
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -74,27 +73,23 @@ def _check(args: argparse.Namespace) -> int:
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:
     """What cannot work, before anything is read or written."""
-    if not -1 <= args.min_cosine <= 1:
-        raise BadInput(f"--min_cosine {args.min_cosine}: give a number from -1 to 1")
     written = {"--junit": args.junit, "--summary": args.summary}
     if args.update_baseline:
-        checks = [flag for flag, path in written.items() if path] + ["--strict"] * args.strict
+        checks = [flag for flag, file in written.items() if file] + ["--strict"] * args.strict
         if checks:
             raise BadInput(f"{checks[0]}: --update-baseline checks nothing; leave one of them out")
         written = {"--baseline": args.baseline}
     elif len(args.results) > 1:
         raise BadInput(f"{args.results[1]}: one folder is checked at a time; several are for --update-baseline")
-    _check_files({flag: path for flag, path in written.items() if path}, args.baseline)
+    _check_files({flag: file for flag, file in written.items() if file}, args.baseline)
 
 
 def _check_files(written: dict[str, Path], baseline: Path) -> None:
     from qzhou_eval.config import check_writable
 
     taken = [] if "--baseline" in written else [baseline.resolve()]
-    for flag, path in written.items():
-        if path.is_dir():
-            raise BadInput(f"{flag} {path}: is a folder; name a file")
-        check_writable(flag, path.parent)
-        if path.resolve() in taken:
-            raise BadInput(f"{flag} {path}: already named for something else")
-        taken.append(path.resolve())
+    for flag, file in written.items():
+        check_writable(flag, file.parent)
+        if file.resolve() in taken:
+            raise BadInput(f"{flag} {file}: already named for something else")
+        taken.append(file.resolve())

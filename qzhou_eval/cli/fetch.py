@@ -3,8 +3,8 @@
 import argparse
 import os
 import re
-from pathlib import Path
 
+from qzhou_eval.cli.flags import folder_to_fill, text
 from qzhou_eval.errors import EXIT_CHECK_FAILED, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.generation import ensure
 
@@ -18,10 +18,10 @@ def add(verbs) -> None:
     about = "Bring the benchmark's data sets, at their pinned revisions, into the layout that --data_dir reads."
     verb = verbs.add_parser("fetch", help="data sets and a model, from the hub or a mirror", description=about)
     verb.add_argument("--benchmark", choices=("cmteb",), default="cmteb", help="default: %(default)s")
-    verb.add_argument("--to", type=Path, required=True, metavar="DIR", help="what --data_dir will name")
+    verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR", help="what --data_dir will name")
     verb.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB; without a name: no data")
-    verb.add_argument("--model", metavar="ORG/NAME", help="also this checkpoint, into DIR/models/ORG/NAME")
-    verb.add_argument("--revision", help="the model's branch, tag or commit (default: main)")
+    verb.add_argument("--model", type=text, metavar="ORG/NAME", help="also this checkpoint, into DIR/models/ORG/NAME")
+    verb.add_argument("--revision", type=text, help="the model's branch, tag or commit (default: main)")
     verb.add_argument("--verify", action="store_true", help="fetch nothing; hold what is there against what came")
     verb.add_argument("--quiet", action="store_true", help="only warnings and what failed")
     verb.set_defaults(command=_fetch, keeps_endpoints=True)

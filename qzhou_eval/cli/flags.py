@@ -1,9 +1,13 @@
 """Flags that several commands share, and the types of their values."""
 
 import argparse
+import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.units import whole_number
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,15 +40,81 @@ def boolean(value: str) -> bool:
     raise argparse.ArgumentTypeError(f"{value!r}: give true or false")
 
 
+def text(value: str) -> str:
+    """Anything but nothing: an empty variable of a script is no wish."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("is empty; leave the flag out, or give it a value")
+    return value
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Whole numbers in ASCII digits, between two bounds and on them."""
+
+    def parse(value: str) -> int:
+        number = whole_number(value)
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{value!r}: give a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Decimal numbers in ASCII digits, between two bounds and on them."""
+
+    def parse(value: str) -> float:
+        found = float(value) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?", value) else math.nan
+        if not least <= found <= most:
+            raise argparse.ArgumentTypeError(f"{value!r}: give a number from {least:g} to {most:g}")
+        return found
+
+    return parse
+
+
 def layers(value: str) -> tuple[int, int]:
-    first, dash, last = value.partition("-")
-    if not (dash and first.isdigit() and last.isdigit()):
+    """A range of layers, both ends included."""
+    first, last = map(whole_number, value.split("-")) if value.count("-") == 1 else (None, None)
+    if first is None or last is None:
         raise argparse.ArgumentTypeError(f"{value!r}: give a layer range such as 1-7")
-    return int(first), int(last)
+    return first, last
+
+
+def path(value: str) -> Path:
+    """Where something is or will be; ``~`` is the home folder in ``--flag=~/x`` too, where no shell sees it."""
+    try:
+        return Path(text(value)).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{value}: no such user") from None
+
+
+def path_or_name(value: str) -> str:
+    """The same where a name may stand as well."""
+    return str(path(value)) if value.startswith("~") else text(value)
 
 
 def existing_folder(value: str) -> Path:
-    path = Path(value).expanduser()
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{value}: no such folder")
-    return path.resolve()
+    """A folder to read."""
+    found = path(value)
+    if not found.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{value}: {'is a file, not a folder' if found.exists() else 'no such folder'}"
+        )
+    return found.resolve()
+
+
+def folder_to_fill(value: str) -> Path:
+    """A folder to write into, which may have to be made."""
+    found = path(value)
+    for part in (found, *found.parents):
+        if part.exists() and not part.is_dir():
+            raise argparse.ArgumentTypeError(f"{value}: {part} is a file, not a folder")
+    return found
+
+
+def file_to_write(value: str) -> Path:
+    """A file to write, in a folder that may have to be made."""
+    found = path(value)
+    if found.is_dir() or value.endswith("/"):
+        raise argparse.ArgumentTypeError(f"{value}: is a folder; name a file")
+    folder_to_fill(str(found.parent))
+    return found

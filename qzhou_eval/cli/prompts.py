@@ -2,7 +2,7 @@
 
 import argparse
 
-from qzhou_eval.cli.flags import boolean
+from qzhou_eval.cli.flags import boolean, path_or_name
 
 
 def add(verbs) -> None:
@@ -12,8 +12,10 @@ def add(verbs) -> None:
     show = shown.add_parser("show", help="both sides' rendered prompt of a task, and its token ids")
     show.add_argument("task", metavar="TASK")
     show.add_argument("--text", default="今天天气很好。", help="the text to render (default: %(default)s)")
-    show.add_argument("--profile", default="qzhou-zh")
-    show.add_argument("--model_name_or_path", help="whose tokenizer gives the ids; without it, no ids")
+    show.add_argument("--profile", type=path_or_name, default="qzhou-zh")
+    show.add_argument(
+        "--model_name_or_path", type=path_or_name, help="whose tokenizer gives the ids; without it, no ids"
+    )
     show.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL")
     show.set_defaults(command=_prompts_show)
 

@@ -2,9 +2,18 @@
 
 import argparse
 import logging
-from pathlib import Path
 
-from qzhou_eval.cli.flags import add_offline, add_score_profile, boolean, existing_folder, layers
+from qzhou_eval.cli.flags import (
+    add_offline,
+    add_score_profile,
+    boolean,
+    existing_folder,
+    folder_to_fill,
+    layers,
+    path_or_name,
+    text,
+    whole,
+)
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.generation import ensure
 from qzhou_eval.results import EVALUATORS, SHARED
@@ -29,20 +38,22 @@ def add(verbs) -> None:
 
 def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -> None:
     what = parser.add_argument_group("what to evaluate")
-    what.add_argument("--model_name_or_path", required=True, metavar="M", help="folder or hub id")
-    what.add_argument("--revision", help="the hub's branch, tag or commit")
+    what.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub id")
+    what.add_argument("--revision", type=text, help="the hub's branch, tag or commit")
     what.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB")
     what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
     how = parser.add_argument_group("protocol")
-    how.add_argument("--profile", default="qzhou-zh", help="name or YAML file (default: %(default)s)")
+    how.add_argument(
+        "--profile", type=path_or_name, default="qzhou-zh", help="name or YAML file (default: %(default)s)"
+    )
     how.add_argument(
         "--normalize", type=boolean, default=True, metavar="BOOL", help="L2, after cutting (default: true)"
     )
     how.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL", help="default: true")
     how.add_argument("--token_prepending", choices=("auto", "on", "off"), default="auto", help="auto: as the profile")
     how.add_argument("--tp_layers", type=layers, metavar="1-7", help="0-based, both ends included")
-    how.add_argument("--max_length", type=int, metavar="N", help="tokens, template included")
+    how.add_argument("--max_length", type=whole(1, 10**8), metavar="N", help="tokens, template included")
     how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
     how.add_argument(
         "--mteb",
@@ -53,8 +64,8 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -
     where = parser.add_argument_group("data and output")
     where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
     add_offline(where)
-    where.add_argument("--output_dir", type=Path, metavar="D", help="default: results/<model name>")
-    where.add_argument("--store_dir", type=Path, metavar="S", help="vectors; default: D/store")
+    where.add_argument("--output_dir", type=folder_to_fill, metavar="D", help="default: results/<model name>")
+    where.add_argument("--store_dir", type=folder_to_fill, metavar="S", help="vectors; default: D/store")
     where.add_argument(
         "--evaluators",
         choices=EVALUATORS,
@@ -78,18 +89,22 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -
         default="auto",
         help="packed: many prompts in a row, no padding; auto: packed where the decoder can",
     )
-    machine.add_argument("--batch_tokens", type=int, metavar="N", help="tokens per forward pass")
+    machine.add_argument("--batch_tokens", type=whole(1, 10**8), metavar="N", help="tokens per forward pass")
     machine.add_argument("--compile", action="store_true", help="compile the decoder's layers with torch.compile")
     machine.add_argument("--fp8", action="store_true", help="FP8 matrix products; not for published scores")
-    machine.add_argument("--workers", type=int, metavar="N", help="processes with the model, a GPU each, through Ray")
-    machine.add_argument("--ray", metavar="ADDRESS", help="workers on a Ray cluster, or auto; on all its GPUs")
+    machine.add_argument(
+        "--workers", type=whole(1, 4096), metavar="N", help="processes with the model, a GPU each, through Ray"
+    )
+    machine.add_argument(
+        "--ray", type=text, metavar="ADDRESS", help="workers on a Ray cluster, or auto; on all its GPUs"
+    )
     if plans:
         machine.add_argument(
             "--gpu",
             choices=("h100", "h200", "a100", "4090", "cpu"),
             help="estimate the time on this hardware; measured if it is here",
         )
-    machine.add_argument("--eval_workers", type=int, metavar="N", help="processes that read data and score")
+    machine.add_argument("--eval_workers", type=whole(1, 1024), metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     said = machine.add_mutually_exclusive_group()
     said.add_argument("--quiet", action="store_true", help="only warnings and the tables")
@@ -113,10 +128,6 @@ def _prepared(args: argparse.Namespace, *, encodes: bool = True):
     from qzhou_eval.config import RunConfig, prepare
     from qzhou_eval.model.settings import EncoderOptions
 
-    for flag in ("batch_tokens", "eval_workers", "max_length", "workers"):
-        value = getattr(args, flag)
-        if value is not None and value < 1:
-            raise BadInput(f"--{flag} {value}: must be at least 1")
     if args.tp_layers is not None:
         if args.token_prepending == "off":
             raise BadInput("--tp_layers contradicts --token_prepending off")

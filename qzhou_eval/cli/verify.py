@@ -1,9 +1,8 @@
 """``verify``: is it the same model, sent the same input?"""
 
 import argparse
-from pathlib import Path
 
-from qzhou_eval.cli.flags import add_offline
+from qzhou_eval.cli.flags import add_offline, file_to_write, path_or_name, text
 from qzhou_eval.generation import ensure
 
 
@@ -14,16 +13,19 @@ def add(verbs) -> None:
         help="is it the same model, sent the same input?",
         description="State parameters, tensors, prompts, token ids and embeddings of a fixed probe, and compare them.",
     )
-    verb.add_argument("--model_name_or_path", required=True, metavar="M", help="folder or hub id")
-    verb.add_argument("--revision", help="the hub's branch, tag or commit")
-    verb.add_argument("--profile", default="qzhou-zh", help="name or YAML file (default: %(default)s)")
+    verb.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub id")
+    verb.add_argument("--revision", type=text, help="the hub's branch, tag or commit")
+    verb.add_argument(
+        "--profile", type=path_or_name, default="qzhou-zh", help="name or YAML file (default: %(default)s)"
+    )
     verb.add_argument(
         "--against",
+        type=path_or_name,
         metavar="OTHER",
         help="remote (runs the checkpoint's own code, in another process), sentence-transformers (the same without "
         "that code), or a file that --save wrote; without it our side is only stated",
     )
-    verb.add_argument("--save", type=Path, metavar="FILE", help="write our side, to compare with elsewhere")
+    verb.add_argument("--save", type=file_to_write, metavar="FILE", help="write our side, to compare with elsewhere")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_offline(verb)
     verb.set_defaults(command=_verify)

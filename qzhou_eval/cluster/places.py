@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 
 from qzhou_eval.environment import usable_cores
 from qzhou_eval.errors import BadInput
+from qzhou_eval.units import whole_number
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,11 @@ def _check_address(address: str | None) -> None:
     if address in (None, "auto"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    number = whole_number(port)
+    if not host or number is None:
         raise BadInput(f"--ray {address}: give the head node's HOST:PORT, or auto")
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host, number), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise BadInput(f"--ray {address}: no cluster there ({error})") from None
 

@@ -61,17 +61,17 @@ def differences(ours: Side, theirs: Side) -> list[Difference]:
     return found
 
 
-def unknown_facts(ours: Side, theirs: Side) -> list[str]:
-    """Facts that one side alone knows, for one task at least; those of the last digits are left out."""
+def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
+    """By side, what the other alone knows, of one task at least; without facts of the last digits."""
     pairs = [(ours.facts, theirs.facts)]
     pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
-    found = [
-        name
-        for one, two in pairs
-        for name in {**one, **two}
-        if STATED.get(name) not in MINOR and name != "profile" and (one.get(name) is None) != (two.get(name) is None)
-    ]
-    return list(dict.fromkeys(found))
+    found = {ours.source: [], theirs.source: []}
+    for one, two in pairs:
+        for name in {**one, **two}:
+            known = [facts.get(name) is not None for facts in (one, two)]
+            if STATED.get(name) not in MINOR and name != "profile" and any(known) and not all(known):
+                found[theirs.source if known[0] else ours.source].append(name)
+    return {source: list(dict.fromkeys(names)) for source, names in found.items() if names}
 
 
 def common_tasks(ours: Side, theirs: Side) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from qzhou_eval.compare.differences import common_tasks
 from qzhou_eval.compare.sides import Side, from_folder, from_published
 from qzhou_eval.errors import BadInput
+from qzhou_eval.mteb_results import is_plain
 
 Pair = tuple[Side, Side]
 
@@ -18,9 +19,10 @@ def pairs(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], l
     Raises:
         BadInput: nothing to compare with.
     """
-    if to.split(":", maxsplit=1)[0] == "published" or Path(to).is_file():
+    path = Path(to)
+    if to.split(":", maxsplit=1)[0] == "published" or (path.is_file() and not is_plain(path)):
         found, alone = _with_published(sides, to, score_profile)
-    elif to and Path(to).is_dir():
+    elif to and path.exists():
         found, alone = _with_folder(sides, from_folder(Path(to), score_profile))
     else:
         raise BadInput(f"--to {to}: give published, published:MODEL, a folder of results, or a file of scores")
@@ -57,7 +59,7 @@ def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], lis
         candidates = [
             other
             for other in others
-            if other.dim == side.dim and (single or (other.name, other.setting) == (side.name, side.setting))
+            if _as_wide(side, other) and (single or (other.name, other.setting) == (side.name, side.setting))
         ]
         other = _closest(side, candidates)
         if other is None:
@@ -67,6 +69,12 @@ def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], lis
     taken = [id(other) for _, other in found]
     alone += [f"{other.label}: only in {other.source}" for other in others if id(other) not in taken]
     return found, alone
+
+
+def _as_wide(one: Side, other: Side) -> bool:
+    """Whether two sides have the same dimension, or one of plain mteb and its other side have their full ones."""
+    full = all(side.dim == side.width for side in (one, other))
+    return one.dim == other.dim or (full and "" in (one.generation, other.generation))
 
 
 def _closest(side: Side, candidates: list[Side]) -> Side | None:

@@ -7,16 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qzhou_eval.averages import counted_splits, task_score
 from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.items import Items
-from qzhou_eval.noted import Noted, read_noted
-from qzhou_eval.profile import Profile, load_profile, profile_names
+from qzhou_eval.mteb_results import PLAIN
+from qzhou_eval.noted import Noted
 from qzhou_eval.published import Published, named, read_published
 from qzhou_eval.tasks import all_tasks
+from qzhou_eval.together import read_results
+
+if TYPE_CHECKING:
+    from qzhou_eval.profile import Profile
 
 THE_HUBS = "the hub's, at a revision that is not noted"
 
@@ -60,7 +65,8 @@ class Side:
     """One model at one setting and dimension.
 
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
-    mteb it was scored with, as results are filed.
+    mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``dim`` and
+    ``width`` 0 where the model's full width is not known.
     """
 
     source: str
@@ -84,16 +90,16 @@ class Side:
         extra = [f"{key} {value}" for key, value in self.setting]
         extra += [f"mteb {CARD_MTEB}"] if self.generation == "card" else []
         shown = f"{self.name} ({', '.join(extra)})" if extra else self.name
-        return f"{shown}, dim {self.dim}"
+        return f"{shown}, dim {self.dim}" if self.dim else shown
 
 
 def from_folder(folder: Path, score_profile: str) -> list[Side]:
-    """Every model, setting and dimension of an output folder, widest first.
+    """Every model, setting and dimension of an output folder, or of results of plain mteb, widest first.
 
     Raises:
-        BadInput: no results, or a result that is missing or was changed.
+        BadInput: no results there.
     """
-    sides = [side_of(folder, noted, score_profile) for noted in read_noted(folder)]
+    sides = [side_of(folder, noted, score_profile) for noted in read_results(folder)]
     return sorted(sides, key=lambda side: (side.name, side.setting, side.generation, -side.dim))
 
 
@@ -102,29 +108,33 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
     variant = noted.variant
     tasks = {}
     for task, made in noted.tasks.items():
-        score = task_score(task, noted.main_scores(task), score_profile)
+        score = task_score(task, noted.scores[task], score_profile)
         tasks[task] = TaskSide(
             None if score is None else 100 * score,
             _task_facts(made),
             tuple(counted_splits(task, score_profile)),
             partial(noted.items, task) if made.get("items") else None,
         )
-    facts = {name: _at(noted.entry, keys) for name, keys in RUN_FIELDS.items()}
-    if facts["template"] is None:
-        facts["profile"] = variant.profile_digest  # noted before the profile's fields were
-    if facts["remote code"]:
-        facts["token prepending"] = None  # the checkpoint's code decides on it
     return Side(
         source=str(folder),
         model=variant.model,
         revision=variant.revision,
-        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb")),
-        generation="card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
+        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb", PLAIN[0])),
+        generation="" if noted.plain else "card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
         dim=variant.dim,
         width=variant.width,
-        facts=facts,
+        facts={} if noted.plain else _run_facts(noted),
         tasks=tasks,
     )
+
+
+def _run_facts(noted: Noted) -> dict[str, object]:
+    facts = {name: _at(noted.entry, keys) for name, keys in RUN_FIELDS.items()}
+    if facts["template"] is None:
+        facts["profile"] = noted.variant.profile_digest  # noted before the profile's fields were
+    if facts["remote code"]:
+        facts["token prepending"] = None  # the checkpoint's code decides on it
+    return facts
 
 
 def _task_facts(made: dict) -> dict[str, object]:
@@ -132,7 +142,7 @@ def _task_facts(made: dict) -> dict[str, object]:
     scored_with = made.get("scored_with", {})
     return {
         "data": record["data"],
-        "splits": ", ".join(record["splits"]),
+        "splits": ", ".join(record["splits"]) or None,
         "metric": record["metric"],
         "instruction": _shown(made["instruction"]) if "instruction" in made else None,
         "seed": made.get("seed"),
@@ -197,7 +207,7 @@ def _published_entry(file: Path | None, model: str) -> Published:
     return entries[found[0]]
 
 
-def _published_facts(name: str, versions: list[str], profile: Profile | None, *, official: bool) -> dict[str, object]:
+def _published_facts(name: str, versions: list[str], profile: "Profile | None", *, official: bool) -> dict[str, object]:
     task = all_tasks()[name]
     facts: dict[str, object] = {"mteb": versions[0] if len(versions) == 1 else None}
     if official:
@@ -209,13 +219,15 @@ def _published_facts(name: str, versions: list[str], profile: Profile | None, *,
     return facts
 
 
-def _profile_of(model: str) -> Profile | None:
+def _profile_of(model: str) -> "Profile | None":
     """The shipped profile that names the model: its scores were made by that protocol."""
+    from qzhou_eval.profile import load_profile, profile_names  # pydantic and YAML: for published scores alone
+
     profiles = [load_profile(name) for name in profile_names()]
     return next((profile for profile in profiles if profile.model and profile.model.name == model), None)
 
 
-def _protocol_facts(profile: Profile | None) -> dict[str, object]:
+def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
     if profile is None:
         return {}
     return {

@@ -62,7 +62,7 @@ def _card_rows(judged: list[Comparison], sides: list, score_profile: str) -> lis
 def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
     """Comparisons of one model and setting together, the widest first."""
     groups: dict[tuple, list[Comparison]] = {}
-    for one in sorted(judged, key=lambda c: -c.ours.dim):
+    for one in sorted(judged, key=lambda c: (c.ours.dim != c.ours.width, -c.ours.dim)):
         key = (one.ours.model, one.ours.revision, one.ours.setting, one.ours.generation)
         groups.setdefault(key, []).append(one)
     return list(groups.values())
@@ -71,10 +71,11 @@ def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
 def _print_group(group: list[Comparison], shown: list[Comparison]) -> None:
     """The widest in full; of the others a line each, and what differs only there."""
     widest = group[0]
-    print(f"\n{widest.ours.label} @ {widest.ours.revision}: {widest.ours.source} against {widest.theirs.source}")
+    ours, theirs = widest.ours, widest.theirs
+    print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}")
     _print_differences(widest.differences)
-    if unknown := unknown_facts(widest.ours, widest.theirs):
-        print(f"known on one side only: {', '.join(unknown)}")
+    for source, unknown in unknown_facts(ours, theirs).items():
+        print(f"not known of {source}: {', '.join(unknown)}")
     for source, tasks in widest.unmatched.items():
         if tasks:
             print(f"only in {source}: {_listed(tasks)}")
@@ -133,7 +134,7 @@ def _line_of_dimension(one: Comparison) -> list:
         default=None,
     )
     named = f"{worst.name} {worst.difference:+z.2f}" if worst else "-"
-    dim = f"{one.ours.dim} {MARK}" if one.marked else str(one.ours.dim)
+    dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.marked else ''}"
     return [dim, *(one.verdicts.count(name) for name in VERDICTS), named]
 
 

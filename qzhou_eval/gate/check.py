@@ -1,5 +1,6 @@
 """``check``: a run against a baseline, or a new baseline from runs. Computes nothing itself."""
 
+import math
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Ma
     Raises:
         BadInput: no results, damaged ones, or folders that do not compare.
     """
-    runs, *others = [measure(folder, score_profile) for folder in results]
+    runs, *others = [_whole(measure(folder, score_profile)) for folder in results]
     baseline = new_baseline(runs, tolerances)
     _check_known(tolerances, baseline)
     found = [pairs(baseline, other, str(results[0])) for other in others]
@@ -78,6 +79,15 @@ def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Ma
         cosine = min((row.cosine for row in rows if row.cosine is not None), default=None)
         said = "" if cosine is None else f", the lowest cosine of their probes is {cosine:.7f}"
         print(f"the {len(results)} runs differ by up to {max(task.between_runs for task in tasks):g} points{said}")
+
+
+def _whole(runs: list[Measured]) -> list[Measured]:
+    """Refuse a run with a score that is no number: a baseline without it would let the next such one pass."""
+    for run in runs:
+        for name, task in run.tasks.items():
+            for dim in (dim for dim, score in task.scores.items() if math.isnan(score)):
+                raise BadInput(f"{run.source}: no score of {name} at dim {dim}; a baseline is made from whole runs")
+    return runs
 
 
 def _check_known(tolerances: Mapping[str | None, float], baseline: Baseline) -> None:

@@ -1,5 +1,6 @@
 """Scores and vectors against a baseline: OK, DRIFT or FAIL. Arithmetic on points and cosines; reads no file."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,8 @@ VERDICTS = ("OK", "DRIFT", "FAIL")  # each worse than the one before
 class Row:
     """One task at one setting and dimension. Scores, difference and tolerance in points (0 to 100).
 
-    ``cosine`` is the lowest of the probe's, None where the baseline has no probe.
+    ``score`` is NaN where the run's is no number, which fails. ``cosine`` is the lowest of the probe's, None where the
+    baseline has no probe.
     """
 
     setting: str
@@ -52,7 +54,7 @@ class Row:
     @property
     def severity(self) -> tuple[int, float, float, int]:
         """Greater is worse; of equals the widest."""
-        share = self.size / max(self.tolerance, 1e-9)
+        share = math.inf if math.isnan(self.size) else self.size / max(self.tolerance, 1e-9)
         turn = 0.0 if self.cosine is None else round(1 - self.cosine, 6)
         return VERDICTS.index(self.verdict), share, turn, self.dim
 

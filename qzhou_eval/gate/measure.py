@@ -1,5 +1,6 @@
 """A results folder -> what the gate looks at, grouped by model and setting. Reads and groups; judges nothing."""
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,9 @@ _OF_RECORD = ("metric", "splits", "data", "mteb", "scikit_learn")
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """One task under one setting: scores (0 to 100, six decimals) and items by dimension; None where none
-    were kept."""
+    """One task under one setting: by dimension its score (0 to 100, six decimals; NaN for one that is no number), and
+    its items, None where none were kept.
+    """
 
     settings: dict[str, object]
     scores: dict[int, float]
@@ -53,7 +55,7 @@ def measure(folder: Path, score_profile: str) -> list[Measured]:
     """Every model and setting of an output folder, its tasks in the benchmark's order.
 
     Raises:
-        BadInput: no results, a missing, changed or unfinished one, or results that do not belong together.
+        BadInput: no results, an unfinished one, or results that do not belong together.
     """
     groups: dict[tuple, list[Noted]] = {}
     revisions: dict[str, str] = {}
@@ -85,11 +87,11 @@ def _measured(folder: Path, model: str, experiment: tuple, group: list[Noted], s
 def _task(folder: Path, task: str, holders: list[Noted], score_profile: str) -> MeasuredTask:
     scores = {}
     for noted in holders:
-        score = task_score(task, noted.main_scores(task), score_profile)
-        if score is None:
-            counted = ", ".join(counted_splits(task, score_profile))
-            raise BadInput(f"{noted.path(task)}: not all of its splits ({counted}) are there; run the evaluation again")
-        scores[noted.variant.dim] = round(100 * score, 6)
+        counted = counted_splits(task, score_profile)
+        if not set(counted) <= set(noted.tasks[task]["record"]["splits"]):
+            raise BadInput(f"{noted.path(task)}: not all of its splits ({', '.join(counted)}) were scored")
+        score = task_score(task, noted.scores[task], score_profile)
+        scores[noted.variant.dim] = math.nan if score is None else round(100 * score, 6)
     with _as_noted(folder):
         several = [_task_settings(noted.tasks[task]) for noted in holders]
     return MeasuredTask(

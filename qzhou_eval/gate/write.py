@@ -1,5 +1,6 @@
 """Verdicts -> screen, JUnit XML and Markdown. Formats what :mod:`.judge` found; judges nothing."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
@@ -87,6 +88,8 @@ def reason(row: Row) -> str:
     """Why a row is not OK, in a few words."""
     if row.turned:
         return f"vectors point elsewhere: cosine {row.cosine:.7f}, at least {row.min_cosine:g} is asked"
+    if math.isnan(row.score):
+        return "the score is no number"
     return f"{row.difference:+.4f} points, the tolerance is {row.tolerance:g}"
 
 

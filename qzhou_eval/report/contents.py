@@ -6,7 +6,6 @@ from pathlib import Path
 from qzhou_eval.report import findings
 from qzhou_eval.report.read import Score, Setting, labels, read_scores
 from qzhou_eval.report.runs import Run, runs
-from qzhou_eval.report.standing import standing
 from qzhou_eval.report.tables import tables
 from qzhou_eval.report.uncertainty import Scored, benchmarks, of_benchmark, scored
 from qzhou_eval.report.values import Finding, Said, Table
@@ -59,8 +58,12 @@ def _part(rows: list[Scored], benchmark: str, scores: list[Score], score_profile
     main = findings.main_row(rows, benchmark)
     model = labels(row.setting for row in rows)[main.setting]
     noted = next(score.noted for score in scores if (score.setting, score.dim) == (main.setting, main.dim))
-    judged = against_published(main, noted, score_profile)
-    placed = standing(main, model, score_profile) if benchmark == "cmteb" else None
+    judged = against_published(main, noted, score_profile) if benchmark == "cmteb" else None
+    placed = None
+    if benchmark == "cmteb" and main.row(benchmark)["Mean(Task)"].value is not None:
+        from qzhou_eval.report.standing import standing  # pandas: for whole runs alone
+
+        placed = standing(main, model, score_profile)
     found = [
         findings.quality(main, benchmark),
         findings.as_published(judged, benchmark),

@@ -1,20 +1,22 @@
 """Tables -> drawings: MRL curves and what token prepending adds. Draws what :mod:`.tables` computed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from qzhou_eval.report.svg import BAD, GOOD, INK, LINE, MUTED, PAPER, SERIES, inline, new_figure, style
+from qzhou_eval.report.svg import BAD, GOOD, INK, LINE, MUTED, NORMAL, SERIES, Drawing, Scale
 from qzhou_eval.report.values import Cell, Row, Table
 from qzhou_eval.report.words import Words
 
 WIDTH = 340  # units: a panel's pixels on a phone
+LEFT, RIGHT = 48, 330  # where curves begin and end
+TOP, BOTTOM = (8, 127), (143, 222)  # of the scores and of the differences below them
 CURVE_HEIGHT = 250
 ROW = 23
-RIGHT = 1.51  # where figures beside a forest end, in widths of its axes
+FOREST = (139, 272)  # where a forest begins and ends, its labels to the left and its figures to the right
 OCTAVES_BETWEEN_LABELS = 0.55
 
 
-def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str, str]:
+def curves(mrl: Sequence[Table], costs: Sequence[Table]) -> dict[str, str]:
     """By column, its score over the dimensions with its interval, and below it the difference to the widest.
 
     Args:
@@ -22,42 +24,68 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], name: str) -> dict[str,
         costs: their differences to the widest dimension.
     """
     drawn = {}
-    with style():
-        for at, column in enumerate(mrl[0].columns):
-            if all(row.cells[at].value is None for table in mrl for row in table.rows):
-                continue
-            figure = new_figure(WIDTH, CURVE_HEIGHT)
-            top, bottom = figure.subplots(
-                2, 1, sharex=True, height_ratios=(3, 2), gridspec_kw={"hspace": 0.16, "left": 0.14, "right": 0.97}
-            )
-            figure.subplots_adjust(top=0.97, bottom=0.11)
-            for color, table, cost in zip(SERIES, mrl, costs, strict=False):
-                _curve(top, table.rows, at, color)
-                _curve(bottom, [*cost.rows, _nothing_lost(table)], at, color, hollow=True)
-            bottom.axhline(0, color=MUTED, linewidth=1, zorder=1)
-            bottom.set_ylim(*_limits([row.cells[at] for table in costs for row in table.rows]))
-            _dimension_axis(bottom, sorted({int(row.name) for table in mrl for row in table.rows}))
-            for axes in (top, bottom):
-                axes.grid(axis="y")
-                axes.tick_params(length=0)
-                axes.spines["left"].set_visible(False)
-                axes.locator_params(axis="y", nbins=5 if axes is top else 4)
-            bottom.yaxis.set_major_formatter(_signed)
-            drawn[column] = inline(figure, f"{name}c{at}")
+    for at, column in enumerate(mrl[0].columns):
+        cells = [row.cells[at] for table in mrl for row in table.rows if row.cells[at].value is not None]
+        if not cells:
+            continue
+        drawing = Drawing(WIDTH, CURVE_HEIGHT)
+        across = _dimensions(drawing, sorted({int(row.name) for table in mrl for row in table.rows}))
+        scores = Scale(*_limits(_ends(cells)), TOP[1], TOP[0])
+        lost = Scale(*_limits([0.0, *_ends(row.cells[at] for t in costs for row in t.rows)]), BOTTOM[1], BOTTOM[0])
+        _grid(drawing, scores, _plain, most=5)
+        _grid(drawing, lost, _signed, most=4)
+        drawing.line([(LEFT, lost(0)), (RIGHT, lost(0))], MUTED)
+        for color, table, cost in zip(SERIES, mrl, costs, strict=False):
+            of_scores, of_lost = (_column(rows, at) for rows in (table.rows, [*cost.rows, _nothing_lost(table)]))
+            _curve(drawing, (across, scores), of_scores, color)
+            _curve(drawing, (across, lost), of_lost, color, hollow=True)
+        drawn[column] = str(drawing)
     return drawn
 
 
-def _curve(axes, rows: Sequence[Row], at: int, color: str, *, hollow: bool = False) -> None:
-    points = [(math.log2(int(row.name)), row.cells[at]) for row in rows if row.cells[at].value is not None]
-    if not points:
-        return
-    places, cells = zip(*points, strict=True)
-    if all(cell.low is not None for cell in cells):
-        axes.fill_between(places, [c.low for c in cells], [c.high for c in cells], color=color, alpha=0.16, linewidth=0)
-    axes.plot(places, [cell.value for cell in cells], color=color, linewidth=1.6, zorder=3)
-    for place, cell in points:
-        open_ = hollow and cell.unsure
-        axes.plot(place, cell.value, "o", ms=4.5, color=color, mfc=PAPER if open_ else color, mew=1.3, zorder=4)
+def _dimensions(drawing: Drawing, dims: list[int]) -> Scale:
+    """The scale of octaves, with a label for each dimension where there is room, the widest first."""
+    low, high = math.log2(dims[0]), math.log2(dims[-1])
+    margin = 0.06 * (high - low) or 1.0
+    across = Scale(low - margin, high + margin, LEFT, RIGHT)
+    labelled: list[int] = []
+    for dim in reversed(dims):
+        if not labelled or math.log2(labelled[-1] / dim) >= OCTAVES_BETWEEN_LABELS:
+            labelled.append(dim)
+            drawing.text((across(math.log2(dim)), BOTTOM[1] + 12), str(dim))
+    return across
+
+
+def _grid(drawing: Drawing, scale: Scale, shown: Callable[[list[float]], list[str]], *, most: int) -> None:
+    """A panel's horizontal lines with their values, and its bottom."""
+    ticks = scale.ticks(most)
+    for tick, label in zip(ticks, shown(ticks), strict=True):
+        drawing.line([(LEFT, scale(tick)), (RIGHT, scale(tick))], LINE, 0.8)
+        drawing.text((LEFT - 5, scale(tick)), label, anchor="end")
+    drawing.line([(LEFT, scale.start), (RIGHT, scale.start)], LINE)
+
+
+def _column(rows: Sequence[Row], at: int) -> list[tuple[float, Cell]]:
+    """One column's cells that have a value, each with its dimension's octave."""
+    return [(math.log2(int(row.name)), row.cells[at]) for row in rows if row.cells[at].value is not None]
+
+
+def _curve(
+    drawing: Drawing,
+    scales: tuple[Scale, Scale],
+    points: Sequence[tuple[float, Cell]],
+    color: str,
+    *,
+    hollow: bool = False,
+) -> None:
+    """A line with a dot for each cell, over the band of their intervals; hollow where a difference may be none."""
+    across, up = scales
+    placed = [(across(octave), cell) for octave, cell in points]
+    if all(cell.low is not None for _, cell in points):
+        drawing.band([(x, up(c.high)) for x, c in placed], [(x, up(c.low)) for x, c in placed], color)
+    drawing.line([(x, up(cell.value)) for x, cell in placed], color, 1.6)
+    for x, cell in placed:
+        drawing.mark((x, up(cell.value)), color, size=4.5, hollow=hollow and cell.unsure)
 
 
 def _nothing_lost(table: Table) -> Row:
@@ -66,17 +94,7 @@ def _nothing_lost(table: Table) -> Row:
     return Row(table.rows[-1].name, tuple(cells))
 
 
-def _dimension_axis(axes, dims: list[int]) -> None:
-    """A tick for each dimension, on a scale of octaves; a label where there is room, the widest first."""
-    labelled: list[int] = []
-    for dim in reversed(dims):
-        if not labelled or math.log2(labelled[-1] / dim) >= OCTAVES_BETWEEN_LABELS:
-            labelled.append(dim)
-    axes.set_xticks([math.log2(dim) for dim in dims], [str(dim) if dim in labelled else "" for dim in dims])
-    axes.margins(x=0.06)
-
-
-def forest(table: Table, means: dict[str, Cell], words: Words, name: str) -> dict[str, str]:
+def forest(table: Table, means: dict[str, Cell], words: Words) -> dict[str, str]:
     """By type, each task's difference as a dot with its interval, the strongest first, and the type's mean below.
 
     Args:
@@ -88,61 +106,65 @@ def forest(table: Table, means: dict[str, Cell], words: Words, name: str) -> dic
         if row.cells[-1].value is not None:
             groups.setdefault(row.group, []).append(row)
     drawn = {}
-    with style():
-        for at, (kind, rows) in enumerate(groups.items()):
-            ordered = sorted(rows, key=lambda row: -row.cells[-1].value)
-            lines = [(words.say(row.name), row.cells[-1]) for row in ordered]
-            if len(rows) > 1 and means[kind].value is not None:
-                lines.append((words("figure.mean"), means[kind]))
-            drawn[kind] = _forest_panel(lines, f"{name}f{at}", mean=len(lines) > len(rows))
-        overall = [(words.column(c), means[c]) for c in means if c not in groups and means[c].value is not None]
-        if overall:
-            drawn[""] = _forest_panel(overall, f"{name}f{len(groups)}", mean=False, marker="D")
+    for kind, rows in groups.items():
+        ordered = sorted(rows, key=lambda row: -row.cells[-1].value)
+        lines = [(words.say(row.name), row.cells[-1]) for row in ordered]
+        if len(rows) > 1 and means[kind].value is not None:
+            lines.append((words("figure.mean"), means[kind]))
+        drawn[kind] = _forest_panel(lines, mean=len(lines) > len(rows))
+    overall = [(words.column(c), means[c]) for c in means if c not in groups and means[c].value is not None]
+    if overall:
+        drawn[""] = _forest_panel(overall, mean=False, diamonds=True)
     return drawn
 
 
-def _forest_panel(lines: Sequence[tuple[str, Cell]], name: str, *, mean: bool, marker: str = "o") -> str:
-    height = ROW * len(lines) + 30
-    figure = new_figure(WIDTH, height)
-    axes = figure.add_axes((0.41, 28 / height, 0.39, ROW * len(lines) / height))
-    axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
-    for place, (_, cell) in enumerate(lines):
+def _forest_panel(lines: Sequence[tuple[str, Cell]], *, mean: bool, diamonds: bool = False) -> str:
+    bottom = 2 + ROW * len(lines)
+    drawing = Drawing(WIDTH, bottom + 28)
+    across = Scale(*_limits([0.0, *_ends(cell for _, cell in lines)]), *FOREST)
+    ticks = across.ticks(4)
+    for tick, label in zip(ticks, _signed(ticks), strict=True):
+        drawing.line([(across(tick), 2), (across(tick), bottom)], LINE, 0.8)
+        drawing.text((across(tick), bottom + 12), label)
+    drawing.line([(FOREST[0], bottom), (FOREST[1], bottom)], LINE)
+    drawing.line([(across(0), 2), (across(0), bottom)], MUTED)
+    for place, (label, cell) in enumerate(lines):
         last = mean and place == len(lines) - 1
+        height = 2 + ROW * (place + 0.5)
+        if last:
+            drawing.line([(14, height - ROW / 2), (WIDTH, height - ROW / 2)], LINE, 0.8)
+        drawing.text((FOREST[0] - 5, height), label, INK, anchor="end")
         color = MUTED if cell.unsure else GOOD if cell.value > 0 else BAD
         if cell.low is not None:
-            axes.plot([cell.low, cell.high], [place, place], color=color, linewidth=2, zorder=2)
-        shape = "D" if last else marker
-        size = 5 if shape == "D" else 6
-        axes.plot(
-            cell.value, place, shape, ms=size, color=color, mfc=PAPER if cell.unsure else color, mew=1.4, zorder=3
-        )
+            drawing.line([(across(cell.low), height), (across(cell.high), height)], color, 2)
+        drawing.mark((across(cell.value), height), color, size=6, hollow=bool(cell.unsure), diamond=last or diamonds)
         figures = ("≈ " if cell.unsure else "") + _minus(f"{cell.value:+z.2f}")
-        axes.text(RIGHT, place, figures, transform=axes.get_yaxis_transform(), ha="right", va="center")
-        if last:
-            axes.axhline(place - 0.5, xmin=-0.95, xmax=RIGHT, color=LINE, linewidth=0.8, clip_on=False)
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.set_xlim(*_limits([cell for _, cell in lines]))
-    axes.set_yticks(range(len(lines)), [label for label, _ in lines], color=INK)
-    axes.grid(axis="x")
-    axes.tick_params(length=0)
-    axes.spines["left"].set_visible(False)
-    axes.locator_params(axis="x", nbins=4)
-    axes.xaxis.set_major_formatter(_signed)
-    return inline(figure, name)
+        drawing.text((WIDTH, height), figures, INK, size=NORMAL, anchor="end")
+    return str(drawing)
 
 
-def _signed(value: float, _place: int) -> str:
-    """A tick's label."""
-    return _minus(f"{value:+z.3g}") if value else "0"
+def _plain(ticks: list[float]) -> list[str]:
+    """Scores, all with as many decimals."""
+    decimals = max((len(f"{tick:.6g}".partition(".")[2]) for tick in ticks), default=0)
+    return [_minus(f"{tick:.{decimals}f}") for tick in ticks]
+
+
+def _signed(ticks: list[float]) -> list[str]:
+    """Differences."""
+    return [_minus(f"{tick:+z.3g}") if tick else "0" for tick in ticks]
 
 
 def _minus(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}")
 
 
-def _limits(cells: Sequence[Cell]) -> tuple[float, float]:
-    """What holds every difference, its interval and 0, with a margin."""
-    ends = [end for cell in cells for end in (cell.value, cell.low, cell.high) if end is not None]
-    low, high = min([0.0, *ends]), max([0.0, *ends])
+def _ends(cells: Iterable[Cell]) -> list[float]:
+    """Every value and every end of an interval."""
+    return [end for cell in cells for end in (cell.value, cell.low, cell.high) if end is not None]
+
+
+def _limits(ends: Sequence[float]) -> tuple[float, float]:
+    """What holds all of them, with a margin."""
+    low, high = min(ends), max(ends)
     margin = 0.08 * (high - low) or 1.0
     return low - margin, high + margin

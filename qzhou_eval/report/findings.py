@@ -25,7 +25,7 @@ def headline(main: Scored, benchmark: str) -> Said:
     """Which results the findings are of."""
     have = sum(main.of(task).value is not None for task in tasks_of(benchmark))
     values = {"dim": main.dim, "tasks": have, "tp": layers_of(main)}
-    return Said("headline", values | {"benchmark": Said(f"benchmark.{benchmark}")})
+    return Said("headline" if main.dim else "headline.full", values | {"benchmark": Said(f"benchmark.{benchmark}")})
 
 
 def quality(main: Scored, benchmark: str) -> Finding:

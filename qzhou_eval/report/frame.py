@@ -9,10 +9,11 @@ import pandas as pd
 
 from qzhou_eval.averages import SCORE_PROFILES, counted_splits
 from qzhou_eval.errors import BadInput
-from qzhou_eval.noted import Noted, read_together
+from qzhou_eval.noted import Noted
 from qzhou_eval.statistics.bootstrap import RESAMPLES, draws
 from qzhou_eval.statistics.intervals import CONFIDENCE, interval
 from qzhou_eval.tasks import all_tasks
+from qzhou_eval.together import read_together
 
 COLUMNS = ["model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high", "setting", "revision"]
 
@@ -35,10 +36,10 @@ def load_results(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The results of one or more output folders, a row for each model, setting, dimension, task and counted split.
+    """The results of output folders, a row for each model, setting, dimension, task and counted split.
 
     Args:
-        dirs: output folders of runs.
+        dirs: output folders of runs, or results of plain mteb.
         score_profile: which splits count, ``card`` or ``mteb2``; they differ in MultilingualSentiment alone.
         confidence: of the interval from ``low`` to ``high``.
         resamples: of the bootstrap over the split's items; 0 for no intervals, which is quick.
@@ -49,9 +50,11 @@ def load_results(
         ``split``; ``metric``; ``score``, the main score, 0 to 100; ``low`` and ``high``, its interval, NaN where no
         items were kept or there are fewer than two; ``setting``, whatever else is not the profile's own protocol at
         full width, ``""`` if nothing; ``revision`` of the model. Sorted by model, setting, TP, dimension and task.
+        Plain mteb's have ``from plain mteb`` in ``setting``, ``tp`` is ``unknown``, and ``dim`` is 0 where mteb did not
+        write it.
 
     Raises:
-        BadInput: no results, damaged ones, or ones that do not belong together.
+        BadInput: no results, a damaged manifest, or results that do not belong together.
     """
     if score_profile not in SCORE_PROFILES:
         raise BadInput(f"score_profile {score_profile!r}: give one of {', '.join(SCORE_PROFILES)}")
@@ -76,9 +79,10 @@ def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
     for noted in read_together(folders):
         for task in noted.tasks:
             for split in counted_splits(task, score_profile):
-                if split not in noted.main_scores(task):
+                if split in noted.scores[task]:
+                    yield _Result(noted, task, split)
+                elif not noted.plain and split not in noted.tasks[task]["record"]["splits"]:
                     raise BadInput(f"{noted.path(task)}: no score on {split}, which {score_profile} counts")
-                yield _Result(noted, task, split)
 
 
 def _row(result: _Result) -> dict:
@@ -88,12 +92,12 @@ def _row(result: _Result) -> dict:
     return {
         "model": variant.model,
         "dim": variant.dim,
-        "tp": f"{layers[0]}-{layers[1]}" if layers else "off",
+        "tp": "unknown" if result.noted.plain else f"{layers[0]}-{layers[1]}" if layers else "off",
         "task": result.task,
         "type": result.record["type"],
         "split": result.split,
         "metric": result.record["metric"],
-        "score": 100 * result.noted.main_scores(result.task)[result.split],
+        "score": 100 * result.noted.scores[result.task][result.split],
         "low": np.nan,
         "high": np.nan,
         "setting": ", ".join(apart),

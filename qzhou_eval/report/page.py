@@ -48,10 +48,10 @@ def _drawings(part: Part, words: Words) -> dict[str, dict[str, str]]:
     mrl = [table for table in part.of("mrl") if table.on_screen][: len(SERIES)]
     if mrl:
         costs = {table.model: table for table in part.of("mrl_cost")}
-        found["curves"] = curves(mrl, [costs[table.model] for table in mrl], part.benchmark)
+        found["curves"] = curves(mrl, [costs[table.model] for table in mrl])
     for by_task, table in zip(part.of("token_prepending_tasks")[:1], part.of("token_prepending"), strict=False):
         means = dict(zip(table.columns, table.rows[-1].cells, strict=True))
-        found["forest"] = forest(by_task, means, words, part.benchmark)
+        found["forest"] = forest(by_task, means, words)
     return found
 
 

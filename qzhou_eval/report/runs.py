@@ -49,7 +49,11 @@ def _facts(noted: Noted, made: dict[str, dict], scores: list[Score]) -> Iterable
     layers = variant["token_prepending"]
     encoded = [one for task in made.values() for one in task.get("encoded_with", [])]
     scored = [task.get("scored_with") or {} for task in made.values()]
-    yield from ((key, str(variant[key])) for key in ("model", "revision"))
+    yield from ((key, variant[key] or "") for key in ("model", "revision"))
+    if noted.plain:
+        yield "source", Said("value.plain_mteb")
+        yield "mteb", _several(task["record"]["mteb"] for task in made.values())
+        return
     yield "weights", str(model.get("weights_sha256") or "")
     yield "tokenizer", str(model.get("tokenizer_sha256") or "")
     yield "remote_code", Said("value.yes") if model.get("remote_code") else ""
@@ -110,7 +114,8 @@ def _tasks(label: str, made: dict[str, dict]) -> Table:
     for task, one in made.items():
         record = one["record"]
         counts = [Cell(_number(one.get(name))) for name in COUNTS]
-        rows.append(Row(task, (Cell(str(record["metric"])), *counts, Cell(str(record["data"]))), str(record["type"])))
+        metric, data = (Cell(str(record[name] or "")) for name in ("metric", "data"))
+        rows.append(Row(task, (metric, *counts, data), str(record["type"])))
     columns = ("metric", *COUNTS, "data")
     return Table("", "run", "task", columns, tuple(rows), label, on_screen=False)
 

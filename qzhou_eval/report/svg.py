@@ -1,81 +1,73 @@
-"""matplotlib -> inline SVG that takes the page's fonts and colours. Knows nothing of what is drawn."""
+"""Inline SVG of lines, bands, dots and text in the page's fonts and colours. Knows nothing of what is drawn."""
 
-import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import StringIO
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-# Colours that nothing else is drawn in; the page says what each is in light and dark.
-INK, MUTED, LINE, PAPER, GOOD, BAD = "#010101", "#010102", "#010103", "#010104", "#010105", "#010106"
-SERIES = ("#010201", "#010202", "#010203", "#010204")
-_VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper", GOOD: "more", BAD: "less"} | {
-    color: f"series-{number}" for number, color in enumerate(SERIES, 1)
-}
-UNITS = 72  # of the drawing, for an inch; the page scales them to pixels
+INK, MUTED, LINE, PAPER, GOOD, BAD = (f"var(--{name})" for name in ("ink", "muted", "line", "paper", "more", "less"))
+SERIES = tuple(f"var(--series-{number})" for number in range(1, 5))
+SMALL, NORMAL = 11, 12  # letters' sizes
+_STEPS = (1, 2, 2.5, 5, 10)
 
-_STYLE = {
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "qzhou-eval",
-    "text.parse_math": False,
-    "font.size": 12,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 1,
-    "grid.color": LINE,
-    "grid.linewidth": 0.8,
-    "text.color": INK,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "lines.solid_capstyle": "round",
-}
+Point = tuple[float, float]
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Draw in the page's style. Text is measured in a font that lacks Chinese; the page has its own."""
-    import matplotlib
+@dataclass(frozen=True)
+class Scale:
+    """Values from ``low`` to ``high`` on the drawing's units from ``start`` to ``end``."""
 
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, most: int) -> list[float]:
+        """Round values within the scale, at most that many steps of 1, 2, 2.5 or 5."""
+        least = (self.high - self.low) / most
+        power = 10.0 ** math.floor(math.log10(least))
+        step = next(power * step for step in _STEPS if power * step >= least * (1 - 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
 
 
-def new_figure(width: float, height: float):
-    """A figure of ``width`` x ``height`` units that no window and no global state knows."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+class Drawing:
+    """An ``<svg>`` element in the making, without a size: the page scales it. Places are (right, down)."""
 
-    figure = Figure(figsize=(width / UNITS, height / UNITS))
-    FigureCanvasSVG(figure)
-    return figure
+    def __init__(self, width: float, height: float) -> None:
+        self._width, self._height = width, height
+        self._parts: list[str] = []
+
+    def line(self, points: Sequence[Point], color: str, width: float = 1) -> None:
+        """Straight lines through the points."""
+        style = f"fill:none;stroke:{color};stroke-width:{width:g};stroke-linejoin:round"
+        self._parts.append(f'<polyline points="{_points(points)}" style="{style}"/>')
+
+    def band(self, upper: Sequence[Point], lower: Sequence[Point], color: str) -> None:
+        """The area between two lines, pale."""
+        self._parts.append(f'<polygon points="{_points([*upper, *lower[::-1]])}" style="fill:{color};opacity:.16"/>')
+
+    def mark(self, place: Point, color: str, *, size: float, hollow: bool = False, diamond: bool = False) -> None:
+        """A dot or a diamond, ``size`` across."""
+        (x, y), half = place, size / 2
+        style = f"fill:{PAPER if hollow else color};stroke:{color};stroke-width:1.4"
+        corners = [(x, y - 1.4 * half), (x + 1.4 * half, y), (x, y + 1.4 * half), (x - 1.4 * half, y)]
+        shape = f'polygon points="{_points(corners)}"' if diamond else f'circle cx="{x:.2f}" cy="{y:.2f}" r="{half:g}"'
+        self._parts.append(f'<{shape} style="{style}"/>')
+
+    def text(self, place: Point, text: str, color: str = MUTED, *, size: int = SMALL, anchor: str = "middle") -> None:
+        """Words whose middle is at that height; ``anchor`` is ``start``, ``middle`` or ``end``."""
+        x, y = place
+        style = f"fill:{color};font-size:{size}px;text-anchor:{anchor}"
+        self._parts.append(f'<text x="{x:.2f}" y="{y:.2f}" dy=".35em" style="{style}">{html.escape(text)}</text>')
+
+    def __str__(self) -> str:
+        box = f"0 0 {self._width:g} {self._height:g}"
+        return f'<svg viewBox="{box}" aria-hidden="true" focusable="false">{"".join(self._parts)}</svg>'
 
 
-def inline(figure, name: str) -> str:
-    """The drawing as an ``<svg>`` element without size, for a page that names and scales it.
-
-    Args:
-        name: letters and digits that no other drawing of the page has: ids begin with it.
-    """
-    out = StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'(url\(|xlink:href=")#', rf"\1#{name}-", text)
-    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)  # at this size, in the page's family
-    text = re.sub(r" ?font-family: [^;\"]*;?", "", text)
-    for color, variable in _VARIABLES.items():
-        text = text.replace(color, f"var(--{variable})")
-    return text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1).strip()
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)

@@ -11,6 +11,7 @@ from qzhou_eval.tasks import TYPES, all_tasks
 
 GENERATED = Said("note.generated")
 PUBLISHED = Said("note.published")
+PLAIN_MTEB = Said("note.plain_mteb")
 BEST = Said("note.best")
 UNSURE = Said("note.unsure")
 MISSING = Said("note.missing")
@@ -61,6 +62,7 @@ def leaderboard(rows: list[Scored], benchmark: str) -> Table:
         name = names[setting] if row.dim == row.width else f"{names[setting]}, dim {row.dim}"
         lines.append((name, row.row(benchmark), benchmark == "cmteb"))
     notes = [GENERATED] if benchmark == "mini" else []
+    notes += [PLAIN_MTEB] if any(setting.is_plain for setting in ours) else []
     if benchmark == "cmteb":
         card = card_tables()
         for name, values in card["table_1"]["rows"].items():
@@ -124,6 +126,8 @@ def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
 def layers_of(side: Scored) -> Said:
     """What a row of table 2 is called."""
     layers = side.setting.token_prepending
+    if side.setting.is_plain:
+        return Said("row.tp_unknown")
     return Said("row.tp_on", {"first": layers[0], "last": layers[1]}) if layers else Said("row.tp_off")
 
 
@@ -155,7 +159,7 @@ def per_task(rows: list[Scored], benchmark: str) -> list[Table]:
     """
     found, names = [], tasks_of(benchmark)
     for name, several in _by_setting(rows).items():
-        dims = tuple(str(one.dim) for one in several)
+        dims = tuple(str(one.dim or "full") for one in several)
         lines = [_task_row(task, [one.of(task) for one in several]) for task in names]
         missing = sum(line.is_empty for line in lines)
         notes = (Said("note.tasks_missing", {"missing": missing, "of": len(names)}),) if missing else ()

@@ -21,7 +21,8 @@ def report(output_dirs: list[Path], score_profile: str, lang: str = "en") -> Non
     found, said = contents(output_dirs, score_profile), words(lang)
     files = {"report.html": page(found, said), "report.md": markdown(found, said), "report.tex": latex(found, said)}
     files |= sheets(found, words("en"))
-    folder = output_dirs[0] / "report"
+    first = output_dirs[0]
+    folder = (first.parent if first.is_file() else first) / "report"
     try:
         folder.mkdir(exist_ok=True)
         for name, text in files.items():

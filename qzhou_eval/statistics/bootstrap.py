@@ -11,10 +11,9 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from qzhou_eval.items import Items
-from qzhou_eval.statistics.intervals import CONFIDENCE
+from qzhou_eval.statistics.intervals import normal, student_t
 from qzhou_eval.statistics.scores import counted
 
 RESAMPLES = 2000
@@ -77,6 +76,5 @@ def _spread(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarr
     """Draws (settings, resamples) of one split's sets, spread as said at the top."""
     number = several[0].splits[split].shape[1]
     scores = counted(several, split, np.ones((1, number)))
-    end = (1 + CONFIDENCE) / 2
-    wider = stdtrit(number - 1, end) / ndtri(end) * np.sqrt(number / (number - 1))
+    wider = student_t(number - 1) / normal() * np.sqrt(number / (number - 1))
     return scores + wider * (drawn - scores)

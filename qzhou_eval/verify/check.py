@@ -44,8 +44,6 @@ def verify(
     if against is not None and against not in ORIGINS:
         other = read_file(Path(against), prompts=len(TEXTS), width=checkpoint.width)
     if save is not None:
-        if save.is_dir():
-            raise BadInput(f"--save {save}: is a folder; give a file's name")
         check_writable("--save", save.parent)
     sent = prepare(checkpoint, rules, device)
     reply = _ask(sent, remote_code=against == REMOTE) if against in ORIGINS else None

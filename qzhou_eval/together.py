@@ -1,0 +1,84 @@
+"""Results of several folders side by side: a run's or plain mteb's, and whether they belong together."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.mteb_results import read_plain
+from qzhou_eval.noted import Noted, read_noted
+
+_AGAIN = "give the same command again with all its tasks and dimensions: it scores again what differs"
+
+
+def read_results(path: Path) -> list[Noted]:
+    """The variants of one output folder, or of what plain mteb wrote there.
+
+    Raises:
+        BadInput: no results there, or a damaged manifest.
+    """
+    return read_noted(path) if (path / "manifest.json").exists() else read_plain(path)
+
+
+def read_together(paths: Iterable[Path]) -> list[Noted]:
+    """The variants of several output folders, fit to be averaged and shown side by side.
+
+    Raises:
+        BadInput: as :func:`read_results`; a result that is in two folders; dimensions and tasks of one setting of a run
+            that come from unlike weights or were scored by unlike libraries.
+    """
+    found = [noted for path in paths for noted in read_results(path)]
+    places: dict[str, Noted] = {}
+    settings: dict[tuple, list[Noted]] = {}
+    for noted in found:
+        variant = noted.variant
+        _check_together(places.setdefault(variant.folder, noted), noted)
+        if noted.plain:
+            continue  # nothing is known of how they came, which the report says
+        experiment = tuple(pair for pair in variant.experiment if pair[0] != "dim")
+        settings.setdefault((variant.model, variant.revision, experiment), []).append(noted)
+    for several in settings.values():
+        _check_dimensions(several)
+        _check_libraries(several)
+    return found
+
+
+def _check_together(first: Noted, other: Noted) -> None:
+    """Whether two folders' results of one name and dimension complete each other."""
+    if first is other:
+        return
+    ours, theirs = (asdict(noted.variant) for noted in (first, other))
+    unlike = [name for name in ours if ours[name] != theirs[name]]
+    if unlike:
+        raise BadInput(f"{other.place}: made with another {', '.join(unlike)} than {first.place}; report them apart")
+    twice = [task for task in other.tasks if task in first.tasks]
+    if twice:
+        raise BadInput(f"{other.path(twice[0])}: was already read from another folder, {first.place}; give one of them")
+
+
+def _check_dimensions(several: list[Noted]) -> None:
+    """Whether dimensions of one setting were cut from the same vectors and scored on the same data."""
+    first, data = several[0], {}
+    for noted in several:
+        ours, theirs = (asdict(one.variant) for one in (noted, first))
+        unlike = [name for name in ours if ours[name] != theirs[name] and name not in ("dim", "experiment")]
+        if unlike:
+            raise BadInput(f"{noted.place}: made with another {', '.join(unlike)} than {first.place}; {_AGAIN}")
+        for task, made in noted.tasks.items():
+            facts = {name: made["record"][name] for name in ("data", "metric", "splits")}
+            of, other = data.setdefault(task, (noted, facts))
+            unlike = [name for name in facts if facts[name] != other[name]]
+            if unlike:
+                raise BadInput(f"{noted.path(task)}: another {', '.join(unlike)} than {of.path(task)}; {_AGAIN}")
+
+
+def _check_libraries(several: list[Noted]) -> None:
+    """Name a result that was scored by another version than most of those beside it."""
+    records = {noted.path(task): made["record"] for noted in several for task, made in noted.tasks.items()}
+    for name in ("mteb", "scikit_learn", "scoring_version"):
+        versions = Counter(record.get(name, 0) for record in records.values())
+        usual = max(versions, key=versions.get, default=None)
+        for path, record in records.items():
+            if (found := record.get(name, 0)) != usual:
+                raise BadInput(f"{path}: scored by {name} {found}, most results beside it by {usual}; {_AGAIN}")
