@@ -1,7 +1,7 @@
 """How long a command takes before and beside its work: import, help, report, and reruns that keep every result.
 
 Each is run in fresh processes, once to warm the disk's cache and then five times; the median is held against a goal.
-None of them may import torch, mteb, pandas, scipy or matplotlib. A finished miniature is needed and made where there is
+None of them may import torch, mteb or pandas. A finished miniature is needed and made where there is
 none (a minute or two).
 
     python benchmarks/startup.py [--output_dir D] [--check]
@@ -22,7 +22,7 @@ from qzhou_eval.smoke.__main__ import CHECKPOINT
 from qzhou_eval.tasks import all_tasks
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "mteb", "pandas", "scipy", "matplotlib")
+HEAVY = ("torch", "mteb", "pandas")
 RUNS = 5
 
 

@@ -40,7 +40,7 @@ LAYERS = [
     {"smoke"},
 ]
 
-HEAVY = ["mteb", "torch", "pandas", "scipy", "matplotlib"]  # each a quarter of a second or more
+HEAVY = ["mteb", "torch", "pandas", "scipy"]  # each a quarter of a second or more
 
 # All that a rerun of the miniature does before it knows whether there is work.
 KEPT = """import tempfile, pathlib

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qzhou_eval.items import Items
-from qzhou_eval.statistics.intervals import normal, student_t
+from qzhou_eval.statistics.intervals import CONFIDENCE
 from qzhou_eval.statistics.scores import counted
 
 RESAMPLES = 2000
@@ -74,7 +74,10 @@ def _of_split(several: Sequence[Items], split: str, rng: np.random.Generator, re
 
 def _spread(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarray:
     """Draws (settings, resamples) of one split's sets, spread as said at the top."""
+    from scipy.special import ndtri, stdtrit  # a quarter of a second, for results that have sets
+
     number = several[0].splits[split].shape[1]
     scores = counted(several, split, np.ones((1, number)))
-    wider = student_t(number - 1) / normal() * np.sqrt(number / (number - 1))
+    end = (1 + CONFIDENCE) / 2
+    wider = stdtrit(number - 1, end) / ndtri(end) * np.sqrt(number / (number - 1))
     return scores + wider * (drawn - scores)
