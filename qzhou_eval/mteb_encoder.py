@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from qzhou_eval.adapter import face
-from qzhou_eval.adapter.reading import text_list
 from qzhou_eval.backlog import estimate
 from qzhou_eval.encode import InProcess, encode, tokenize
 from qzhou_eval.model.batches import ahead
@@ -19,7 +18,7 @@ from qzhou_eval.model.embedder import Embedder
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.progress import Progress, shown
-from qzhou_eval.prompts import instruction_for, render
+from qzhou_eval.prompts import as_texts, instruction_for, render
 from qzhou_eval.results import DEFAULT_PROFILE
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.variants import variant_of
@@ -131,7 +130,7 @@ class MTEBEncoder:
         side = prompt_type and _SIDES[getattr(prompt_type, "value", prompt_type)]
         where = f"{name}, split {hf_split}" if hf_split else name
         instruction = instruction_for(self.profile, name, side) if self.use_instruction else None
-        prompts = [render(self.profile, text, instruction) for text in text_list(texts, where)]
+        prompts = [render(self.profile, text, instruction) for text in as_texts(texts, f"{where}: text")]
         return cut_and_normalize(self._full(prompts, where), self.dim, normalize=self.normalize)
 
     def similarity(self, one, two):

@@ -116,7 +116,7 @@ ROWS = [
     ("EcomRetrieval", "data/dev.jsonl", changed(2, score=0.5), "column score holds 0.5; a judgement is a whole number"),
     ("EcomRetrieval", "data/dev.jsonl", changed(**{"corpus-id": "GHOST"}), "all others are not among documents"),
     ("EcomRetrieval", "data/dev.jsonl", changed(**{"query-id": "GHOST"}), "all others are not among queries"),
-    ("T2Reranking", None, changed(4, **{"corpus-ids": ["GHOST"]}), "row 4 (from 0), column corpus-ids 'GHOST' is no"),
+    ("T2Reranking", None, changed(4, **{"corpus-ids": ["GHOST"]}), "row 4 (from 0), column corpus-ids names 'GHOST'"),
     ("T2Reranking", None, changed(**{"corpus-ids": []}), "no judged query has candidates"),
     *((name, None, lambda _: [], " is empty") for name in FILES),
 ]

@@ -160,7 +160,7 @@ def test_a_task_without_an_instruction_and_a_text_that_is_none_are_named(tiny):
     model = encoder(tiny)
     with pytest.raises(BadInput, match="has no instruction for task MiniSTSB"):
         model.encode(["甲"], task_name="MiniSTSB")
-    with pytest.raises(BadInput, match="row 1"):
+    with pytest.raises(BadInput, match="MiniSTS: text 1: None is NoneType, not a string"):
         model.encode(["甲", None], task_name="MiniSTS")
 
 

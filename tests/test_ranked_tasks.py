@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from layouts import MINI, read_rows, write_header, write_rows
 from mteb.abstasks import AbsTaskRetrieval
+from test_benchmarks import benchmark
 from test_mteb import PROFILE, WIDTH, fill_store, variant
 from test_shared_ranking import Letters, assert_same_scores, both
 
-from qzhou_eval.adapter import current
+from qzhou_eval.adapter import current, ranking
 from qzhou_eval.adapter.vectors import TaskVectors
 from qzhou_eval.scoring.ranks import confidence
 from qzhou_eval.scoring.search import search
@@ -59,6 +60,12 @@ def letters() -> Letters:
 def test_there_are_twelve():
     assert len(RANKED) == 12
     assert sum(mteb.get_task(name).ignore_identical_ids for name in RANKED) == 5
+
+
+def test_the_benchmark_measures_a_task_of_the_kind_that_was_left_to_mteb():
+    measured = benchmark("retrieval_scoring").loaded(np.arange(3), 9)
+    assert type(measured) is type(mteb.get_task("T2Retrieval"))
+    assert measured.ignore_identical_ids and ranking.reproduces(measured)
 
 
 @pytest.mark.parametrize("name", RANKED)

@@ -68,7 +68,7 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
         BadInput: a text is not a string.
     """
     recorded = Recorded()
-    _evaluate(mteb_task, task, source, _Encoder(recorded, dim=2, normalize=False))
+    _evaluate(mteb_task, task, _Encoder(recorded, dim=2, normalize=False))
     return recorded.calls
 
 
@@ -90,11 +90,11 @@ def score(
     """
     for variant in variants:
         start = time.monotonic()
-        by_split = _evaluate(mteb_task, task, source, _Encoder(vectors, dim=variant.dim, normalize=variant.normalize))
+        by_split = _evaluate(mteb_task, task, _Encoder(vectors, dim=variant.dim, normalize=variant.normalize))
         yield variant, TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start), None
 
 
-def _evaluate(mteb_task: AbsTask, task: Task, source: DataSource, encoder: "_Encoder") -> dict:
+def _evaluate(mteb_task: AbsTask, task: Task, encoder: "_Encoder") -> dict:
     """Scores by split. Each split starts from the task's seed, as a task that is run alone does.
 
     This mteb seeds once, when the task is made; in a longer run of it, a classification task behind a clustering

@@ -222,7 +222,7 @@ def _candidates(ranked: Table, documents: set[str], queries: set[str]) -> list[s
     for row, (query, names) in enumerate(pairs):
         for name in names:
             if str(name) not in documents:
-                raise ranked.refuse_at(row, "corpus-ids", f"{_short(name)} is no document of the corpus")
+                raise ranked.refuse_at(row, "corpus-ids", f"names {_short(name)}, which is no document of the corpus")
         found[query] += len(names)
     if without := [query for query in queries if not found[query]]:
         if len(without) == len(queries):

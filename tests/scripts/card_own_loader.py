@@ -19,7 +19,7 @@ found = []
 for source in (DataSource(None, "local"), locate(task, Path(sys.argv[2]))):
     mteb_task = card.load(task, source)
     encoder = card._Encoder(Recorded(), dim=2, normalize=True)
-    scores = card._evaluate(mteb_task, task, source, encoder)[task.splits[0]]["default"]
+    scores = card._evaluate(mteb_task, task, encoder)[task.splits[0]]["default"]
     calls = [(call.side, sorted(set(call.texts))) for call in card.calls(mteb_task, task, source)]
     found.append([calls, scores["main_score"]])
 print(json.dumps(found))
