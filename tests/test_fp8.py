@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
+import transformers
 from conftest import run_command
 from torch.nn.functional import cosine_similarity
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qzhou_eval import Embedder, cli
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.fp8 import PROBE, Fp8Linear, _scaled
+from qzhou_eval.model.fp8 import PROBE, Fp8Linear, _scaled, use_fp8
 
 
 def rounded(rows: torch.Tensor) -> torch.Tensor:
@@ -97,6 +98,12 @@ def test_it_needs_bfloat16_and_a_device_that_has_it(tiny, monkeypatch):
     monkeypatch.setattr(torch, "_scaled_mm", without)
     with pytest.raises(BadInput, match="--fp8: no FP8 matrix product on this device"):
         Embedder.from_pretrained(str(tiny), device="cpu", dtype="bfloat16", fp8=True)
+
+
+def test_a_decoder_without_linear_layers_is_refused():
+    gpt2 = transformers.GPT2Model(transformers.GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=64))
+    with pytest.raises(ValueError, match="no linear layers"):
+        use_fp8(gpt2.h)
 
 
 def test_it_is_never_on_by_itself(tiny):

@@ -87,7 +87,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -
         "--attention",
         choices=("auto", "packed", "padded"),
         default="auto",
-        help="packed: many prompts in a row, no padding; auto: packed where the decoder can",
+        help="packed: many prompts in a row, no padding; auto: the fastest way that keeps prompts independent",
     )
     machine.add_argument("--batch_tokens", type=whole(1, 10**8), metavar="N", help="tokens per forward pass")
     machine.add_argument("--compile", action="store_true", help="compile the decoder's layers with torch.compile")

@@ -265,7 +265,7 @@ class Embedder:
         """Switch to FP8 and return the mean cosine of a few texts' vectors to those before, in bfloat16."""
         exact = torch.from_numpy(self.encode(fp8.PROBE, normalize=False))
         try:
-            fp8.use_fp8(self._forward.layers)
+            fp8.use_fp8(self._forward.layers or torch.nn.ModuleList())
         except ValueError as error:
             raise BadInput(f"--fp8: {error}; drop it") from None
         cosines = cosine_similarity(torch.from_numpy(self.encode(fp8.PROBE, normalize=False)), exact)

@@ -166,7 +166,13 @@ class Forward:
         return (pack if self.way == PACKED else pad)(rows, sequences)
 
     def compile(self) -> None:
-        """Compile the decoder's layers, all but one that is cut short, for any number of tokens."""
+        """Compile the decoder's layers, all but one that is cut short, for any number of tokens.
+
+        Raises:
+            BadInput: they are not to be found.
+        """
+        if self.layers is None:
+            raise BadInput(f"--compile: {self._name} has no list of layers that could be compiled; drop it")
         for layer in self.layers[:-1] if self.cut else self.layers:
             layer.compile(dynamic=True)
 
@@ -226,11 +232,10 @@ class Forward:
         return trial
 
     def _all(self, prompts: list[array], **how) -> torch.Tensor:
-        """Vectors (n, width) of a few prompts, on the device, batches made as in a run."""
+        """Vectors (n, width) of a few prompts, longest first, on the device; batches are made as in a run."""
         lengths = [len(ids) for ids in prompts]
-        rows = list(plan(lengths, 8 * len(lengths) * max(lengths), self.way))  # small enough not to be split by padding
-        vectors = torch.cat([self(self.batch(some, prompts), **how) for some in rows])
-        return vectors[[row for some in rows for row in some]]
+        budget = 8 * len(lengths) * max(lengths)  # so large that padding splits nothing
+        return torch.cat([self(self.batch(rows, prompts), **how) for rows in plan(lengths, budget, self.way)])
 
     def _inputs(self, batch: Batch) -> dict:
         """What the decoder is called with; decoders that count positions themselves are not told of them."""
@@ -262,4 +267,4 @@ def _layers(model: nn.Module) -> nn.ModuleList | None:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:150]

@@ -58,14 +58,16 @@ def use_fp8(layers: nn.ModuleList) -> None:
     """Replace every linear layer in the decoder's layers; embeddings, norms and the projection stay as they are.
 
     Raises:
-        ValueError: the device has no FP8 matrix product, or a layer's sizes do not fit it.
+        ValueError: there are none, the device has no FP8 matrix product, or a layer's sizes do not fit it.
     """
     for layer in layers:
         for parent in list(layer.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, nn.Linear):
                     setattr(parent, name, Fp8Linear(child))
-    probe = next(module for module in layers.modules() if isinstance(module, Fp8Linear))
+    probe = next((module for module in layers.modules() if isinstance(module, Fp8Linear)), None)
+    if probe is None:
+        raise ValueError("the decoder's layers hold no linear layers")
     try:
         probe(torch.ones(16, probe.weight.shape[1], dtype=torch.bfloat16, device=probe.weight.device))
     except (RuntimeError, ValueError, NotImplementedError) as error:
