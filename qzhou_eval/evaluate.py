@@ -13,7 +13,7 @@ from qzhou_eval.files import publish, temporary_in, write_text
 from qzhou_eval.items import Items, write_items
 from qzhou_eval.paths import items_path
 from qzhou_eval.profile import Profile
-from qzhou_eval.results import SHARED, Variant, supersede
+from qzhou_eval.results import SHARED, Manifest, Variant, supersede
 from qzhou_eval.tasks import DataSource, Task
 
 
@@ -62,11 +62,13 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     store.refresh(verify=False)
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
     mteb_task = mteb.load(job.task, job.source)
+    recorded = Manifest(job.output_dir)  # what a stopped run left unrecorded is written over
     scores, texts = {}, 0
     scored = mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators)
     for variant, result, items in scored:
         probed = items and replace(items, probe=vectors.probe(variant.dim))
-        supersede(job.output_dir, variant.folder, job.task.name)
+        if recorded.has(variant, job.task.name):
+            supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
         by_split = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         scores[variant.dim] = task_score(job.task.name, by_split, "mteb2")
