@@ -80,7 +80,9 @@ def _write(folder: Path, result, items: Items | None, meta: dict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "model_meta.json", json.dumps(meta, default=str, indent=4))
     path = folder / f"{result.task_name}.json"
-    if items is not None:
+    if items is None:
+        items_path(path).unlink(missing_ok=True)
+    else:
         write_items(items_path(path), items)
     with temporary_in(folder) as temporary:
         result.to_disk(temporary)
