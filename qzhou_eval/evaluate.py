@@ -15,7 +15,7 @@ from qzhou_eval.files import publish, temporary_in, write_text
 from qzhou_eval.items import Items, write_items
 from qzhou_eval.paths import items_path
 from qzhou_eval.profile import Profile
-from qzhou_eval.results import SHARED, Variant, supersede
+from qzhou_eval.results import SHARED, Manifest, Variant, supersede
 from qzhou_eval.tasks import DataSource, Task
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,11 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         for variant, result, _ in scored
     }
     _check(job.task, by_dim, [dim for dim in by_dim if vectors.collapsed(dim)], texts)
+    recorded = Manifest(job.output_dir)  # what a stopped run left unrecorded is written over
     for variant, result, items in scored:
         probed = items and replace(items, probe=vectors.probe(variant.dim))
-        supersede(job.output_dir, variant.folder, job.task.name)
+        if recorded.has(variant, job.task.name):
+            supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
     scores = {dim: task_score(job.task.name, by_split, "mteb2") for dim, by_split in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with)
@@ -103,7 +105,9 @@ def _write(folder: Path, result, items: Items | None, meta: dict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "model_meta.json", json.dumps(meta, default=str, indent=4))
     path = folder / f"{result.task_name}.json"
-    if items is not None:
+    if items is None:
+        items_path(path).unlink(missing_ok=True)
+    else:
         write_items(items_path(path), items)
     with temporary_in(folder) as temporary:
         result.to_disk(temporary)

@@ -12,7 +12,8 @@ from qzhou_eval.results import Manifest, Record, Variant, check_place
 from qzhou_eval.tasks import all_tasks
 
 META = "model_meta.json"  # mteb's own note beside results
-_AGAIN = "the run's command makes it again"
+AGAIN = "the run's command makes it again"
+NOT_WHOLE = "it is not a whole result file"
 
 log = logging.getLogger(__name__)
 
@@ -123,13 +124,13 @@ def _read_task(manifest: Manifest, noted: Noted, task: str, made: dict, complain
         complaints.add(path, why)
         return
     try:
-        scores = _scores(path, task, made["record"])
+        scores = _scores(path)
     except ValueError as error:
-        complaints.add(path, f"left out, {error}; remove it, then {_AGAIN}")
+        complaints.add(path, f"left out, {error}; remove it, then {AGAIN}")
         return
     kept = made
     if made.get("items") and not manifest.items_intact(place, task):
-        complaints.add(items_path(path), f"missing or changed, so the score has no interval; {_AGAIN}")
+        complaints.add(items_path(path), f"missing or changed, so the score has no interval; {AGAIN}")
         kept = made | {"items": None}
     noted.tasks[task] = kept
     noted.scores[task] = numbers(scores, path, complaints)
@@ -142,28 +143,35 @@ def _unusable(manifest: Manifest, place: str, task: str) -> str | None:
     if manifest.intact(place, task):
         return None
     if not (manifest.folder / place / f"{task}.json").exists():
-        return f"left out, it is not there any more; {_AGAIN}"
-    return f"left out, it was changed after it was written; {_AGAIN}"
+        return f"left out, it is not there any more; {AGAIN}"
+    return f"left out, it was changed after it was written; {AGAIN}"
 
 
-def _scores(path: Path, task: str, record: dict) -> dict[str, float]:
+def _scores(path: Path) -> dict[str, float]:
     """Main scores by split, from mteb's TaskResult JSON.
 
     Raises:
-        ValueError: not a whole result file, or one of another task, mteb, data or splits than was noted.
+        ValueError: not a whole result file.
     """
-    names = {"task": "task_name", "mteb": "mteb_version", "data": "dataset_revision"}
     try:
         content = json.loads(path.read_text("utf-8"))
-        says = {name: content[key] for name, key in names.items()} | {"splits": sorted(content["scores"])}
-        scores = {split: float(rows[0]["main_score"]) for split, rows in content["scores"].items()}
+        return {split: float(rows[0]["main_score"]) for split, rows in content["scores"].items()}
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise ValueError("it is not a whole result file") from None
-    noted = {"task": task, "mteb": record["mteb"], "data": record["data"], "splits": sorted(record["splits"])}
-    for name, value in says.items():
-        if value != noted[name]:
-            raise ValueError(f"its {name}: {value}, the manifest's: {noted[name]}")
-    return scores
+        raise ValueError(NOT_WHOLE) from None
+
+
+def contradiction(noted: Noted, task: str) -> str | None:
+    """How a result file contradicts what was noted of it: its task, mteb, data or splits; None if it does not."""
+    record = noted.tasks[task]["record"]
+    names = {"task": "task_name", "mteb": "mteb_version", "data": "dataset_revision"}
+    try:
+        content = json.loads(noted.path(task).read_text("utf-8"))
+        says = {name: content[key] for name, key in names.items()} | {"splits": sorted(content["scores"])}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return NOT_WHOLE
+    known = {"task": task, "mteb": record["mteb"], "data": record["data"], "splits": sorted(record["splits"])}
+    unlike = (name for name, value in says.items() if value != known[name])
+    return next((f"its {name}: {says[name]}, the manifest's: {known[name]}" for name in unlike), None)
 
 
 def numbers(scores: dict[str, float], path: Path, complaints: Complaints) -> dict[str, float]:

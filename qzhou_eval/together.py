@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.mteb_results import read_plain
-from qzhou_eval.noted import Noted, read_noted
+from qzhou_eval.noted import AGAIN, Complaints, Noted, contradiction, read_noted
 
 _AGAIN = "give the same command again with all its tasks and dimensions: it scores again what differs"
 
@@ -28,7 +28,7 @@ def read_together(paths: Iterable[Path]) -> list[Noted]:
         BadInput: as :func:`read_results`; a result that is in two folders; dimensions and tasks of one setting of a run
             that come from unlike weights or were scored by unlike libraries.
     """
-    found = [noted for path in paths for noted in read_results(path)]
+    found = _without_contradictions([noted for path in paths for noted in read_results(path)])
     places: dict[str, Noted] = {}
     settings: dict[tuple, list[Noted]] = {}
     for noted in found:
@@ -42,6 +42,21 @@ def read_together(paths: Iterable[Path]) -> list[Noted]:
         _check_dimensions(several)
         _check_libraries(several)
     return found
+
+
+def _without_contradictions(found: list[Noted]) -> list[Noted]:
+    """The same without results whose file says otherwise than the manifest; those are named."""
+    complaints = Complaints()
+    for noted in (noted for noted in found if not noted.plain):
+        for task in list(noted.tasks):
+            if why := contradiction(noted, task):
+                complaints.add(noted.path(task), f"left out, {why}; remove it, then {AGAIN}")
+                del noted.tasks[task], noted.scores[task]
+    kept = [noted for noted in found if noted.tasks]
+    if not kept:
+        raise BadInput("; ".join(complaints.lines()))
+    complaints.say()
+    return kept
 
 
 def _check_together(first: Noted, other: Noted) -> None:
