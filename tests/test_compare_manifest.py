@@ -181,7 +181,7 @@ def test_bad_input_is_one_line(finished, tmp_path, capsys):
     for argv, message in (
         ([tmp_path / "empty"], "no results there"),
         ([finished, "--to", tmp_path / "nowhere"], "give published, published:MODEL, a folder of results, or a file"),
-        ([finished, "--to", ""], "give published, published:MODEL, a folder of results, or a file"),
+        ([finished, "--to", ""], "--to: is empty"),
         ([finished, "--to", tmp_path / "empty"], "no results there"),
         *(([finished, "--to", tmp_path / f"{name}.json"], "not a file of published scores") for name in files),
         ([finished, "--to", "published:Nothing"], "no scores of Nothing"),

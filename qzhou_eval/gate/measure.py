@@ -88,7 +88,8 @@ def _task(folder: Path, task: str, holders: list[Noted], score_profile: str) -> 
     scores = {}
     for noted in holders:
         counted = counted_splits(task, score_profile)
-        if not set(counted) <= set(noted.tasks[task]["record"]["splits"]):
+        missing = set(counted) - set(noted.scores[task])
+        if not missing <= set(noted.tasks[task]["record"]["splits"]):
             raise BadInput(f"{noted.path(task)}: not all of its splits ({', '.join(counted)}) were scored")
         score = task_score(task, noted.scores[task], score_profile)
         scores[noted.variant.dim] = math.nan if score is None else round(100 * score, 6)
