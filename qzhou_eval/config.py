@@ -12,7 +12,7 @@ from pathlib import Path
 from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
-from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
+from qzhou_eval.model.settings import ENCODING_VERSION, EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.results import DEFAULT_PROFILE, SHARED, Variant
 from qzhou_eval.tasks import DataSource, Task, locate, select
@@ -208,6 +208,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
         },
         "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
         "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,
+        "encoding_version": ENCODING_VERSION,
     }
 
 

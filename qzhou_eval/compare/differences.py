@@ -9,7 +9,8 @@ from qzhou_eval.tasks import all_tasks
 
 LAST_DIGITS = ("vectors may differ in their last digits", "scores may differ in their last digits")
 OTHER_CODE = "another revision of this project"
-MINOR = (*LAST_DIGITS, OTHER_CODE)  # worth a line where they differ, not where one side does not say
+FIXES = tuple(f"a fix of this project that changes {what} lies between them" for what in ("vectors", "scores"))
+MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # worth a line where they differ, not where one side does not say
 
 # What a difference means. Facts that are not here make scores incomparable.
 STATED = {
@@ -23,6 +24,8 @@ STATED = {
     "data": "the same data set, uploaded anew for mteb 2.x",
     "seed": "other training samples and clusters",
     "mteb": "rounding, ties, queries without negatives, outer white space: docs/fidelity.md",
+    "encoding version": FIXES[0],
+    "scoring version": FIXES[1],
     "scikit-learn": "from 1.9 on, clustering moves by a point or more",
     **dict.fromkeys(("numpy", "scipy", "pytrec_eval-terrier", "datasets"), LAST_DIGITS[1]),
     **dict.fromkeys((*ENCODING_LIBRARIES, "attention", "device", "machine", "batch_plan"), LAST_DIGITS[0]),

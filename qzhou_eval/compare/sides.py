@@ -40,6 +40,7 @@ RUN_FIELDS = {  # fact -> where a manifest's entry has it
     "instruction line": ("provenance", "profile", "instruction"),
     "text for the empty one": ("provenance", "profile", "empty_text"),
     "end token": ("provenance", "profile", "end_token"),
+    "encoding version": ("provenance", "encoding_version"),
 }
 
 
@@ -148,6 +149,7 @@ def _task_facts(made: dict) -> dict[str, object]:
         "seed": made.get("seed"),
         "mteb": record["mteb"],
         "scikit-learn": record["scikit_learn"],
+        "scoring version": record.get("scoring_version"),
         **{name: scored_with.get(name) for name in SCORING_LIBRARIES if name not in ("mteb", "scikit-learn", "torch")},
         **_encoding_facts(made.get("encoded_with", [])),
         "code": (made.get("code") or {}).get("commit"),
