@@ -30,7 +30,7 @@ from qzhou_eval.adapter.vectors import EncodeCall
 from qzhou_eval.cli.flags import existing_folder
 from qzhou_eval.encode import InProcess, encode, tokenize
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.batches import plan
+from qzhou_eval.model.batches import PADDED, plan
 from qzhou_eval.model.checkpoint import find_checkpoint
 from qzhou_eval.model.embedder import Embedder
 from qzhou_eval.model.tokens import PromptTokenizer
@@ -109,7 +109,7 @@ def count(root: Path | None, model: str, budget: int) -> tuple[list[list], dict[
         length = {prompt: len(one.ids) for prompt, one in zip(distinct, tokens, strict=True)}
         new = [length[prompt] for prompt in distinct if prompt not in seen]
         seen |= set(distinct)
-        fallback = sum(len(batch) * new[batch[0]] for batch in plan(new, budget, packed=False))
+        fallback = sum(len(batch) * new[batch[0]] for batch in plan(new, budget, PADDED))
         rows.append(
             {
                 "task": task.name,
