@@ -1,6 +1,6 @@
-"""How much memory reading and scoring a task take, so that what runs side by side fits. Estimates, on the safe side.
+"""How much memory reading and scoring a task take, so that what runs side by side fits.
 
-Measured by ``benchmarks/memory.py``; see docs/benchmarks.md.
+Estimates on the safe side, by what decides: a test compares them with what processes take.
 """
 
 PROCESS = 700 * 2**20  # bytes of a process that has imported mteb, beyond what it shares with others

@@ -1,0 +1,89 @@
+"""The estimates by which jobs are admitted, against what processes really take at their peak."""
+
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from layouts import write_header, write_rows
+
+from qzhou_eval.evaluate import EvaluateJob, evaluate
+from qzhou_eval.memory import planning, scoring
+from qzhou_eval.plan import submit_plan
+from qzhou_eval.profile import load_profile
+from qzhou_eval.results import Variant
+from qzhou_eval.store import Store, prompt_key
+from qzhou_eval.tasks import all_tasks, locate
+from qzhou_eval.workers import SCORE, worker_pool
+
+PLAIN = load_profile("plain")
+QUERIES, DOCUMENTS, CHARACTERS, WIDTH = 1_500, 15_000, 300, 1792
+DIMS = (128, 512, 1792)
+
+
+def peak() -> int:
+    """Bytes that the process which runs this has taken at most, what it shares with others included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def write_retrieval(root: Path) -> Path:
+    """T2Retrieval's layout with texts of random characters, each query judged by two documents."""
+    folder = root / all_tasks()["T2Retrieval"].path
+    rng = np.random.default_rng(0)
+    letters = rng.integers(0x4E00, 0x9FFF, (QUERIES + DOCUMENTS, CHARACTERS))
+    texts = ["".join(map(chr, row)) for row in letters.tolist()]
+    write_rows(folder / "corpus/dev.jsonl", [{"_id": f"d{n}", "text": texts[n]} for n in range(DOCUMENTS)])
+    queries = [{"_id": f"q{n}", "text": texts[DOCUMENTS + n][:20]} for n in range(QUERIES)]
+    write_rows(folder / "queries/dev.jsonl", queries)
+    judged = [{"query-id": f"q{n}", "corpus-id": f"d{n + m}", "score": 1} for n in range(QUERIES) for m in (0, 7)]
+    write_rows(folder / "data/dev.jsonl", judged)
+    files = {"corpus": "corpus/dev.jsonl", "queries": "queries/dev.jsonl", "default": "data/dev.jsonl"}
+    write_header(folder, {config: {"dev": file} for config, file in files.items()})
+    return root
+
+
+def variant(dim: int) -> Variant:
+    return Variant(
+        model="local/memory",
+        revision="1",
+        dim=dim,
+        width=WIDTH,
+        profile=PLAIN.name,
+        profile_digest=PLAIN.digest,
+        fingerprint="e" * 64,
+        token_prepending=None,
+        normalize=True,
+        use_instruction=False,
+        max_length=PLAIN.max_length,
+        truncate="whole",
+        dtype="bfloat16",
+        experiment=(("dim", dim),),
+    )
+
+
+@pytest.mark.slow
+def test_no_job_takes_more_than_its_estimate_nor_a_small_part_of_it(tmp_path):
+    task = all_tasks()["T2Retrieval"]
+    source = locate(task, write_retrieval(tmp_path / "data"))
+    with worker_pool(1) as pool:
+        plan = submit_plan(pool, task, source, PLAIN, use_instruction=False).result()
+        planned = pool.submit(peak).result()
+    store = Store(tmp_path / "store", "e" * 64)
+    store.create({})
+    torch.manual_seed(0)
+    for start in range(0, len(plan.prompts), 4096):
+        keys = [prompt_key(prompt) for prompt in plan.prompts[start : start + 4096]]
+        store.add(keys, torch.randn(len(keys), WIDTH).bfloat16())
+    job = EvaluateJob(task, source, PLAIN, tmp_path / "store", tmp_path / "out", tuple(map(variant, DIMS)))
+    with worker_pool(1) as pool:
+        pool.submit(evaluate, job, kind=SCORE).result()
+        scored = pool.submit(peak).result()
+    assert len(plan.prompts) == QUERIES + DOCUMENTS
+    estimates = {
+        "planning": (planned, planning(source.size)),
+        "scoring": (scored, scoring(len(plan.prompts), sum(map(len, plan.prompts)), WIDTH)),
+    }
+    for what, (taken, estimate) in estimates.items():
+        assert estimate / 4 < taken < estimate, f"{what}: {taken / 2**20:.0f} MiB, estimated {estimate / 2**20:.0f}"
