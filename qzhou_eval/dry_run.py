@@ -51,7 +51,10 @@ def print_plan(run: Run, pool: WorkerPool, gpu: str | None) -> None:
     how = {"use_instruction": run.use_instruction}
     futures = [submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in run.tasks]
     seen: set[bytes] = set()
-    rows = [_row(future.result(), tokenize, store, seen) for future in futures]
+    rows = [
+        _row(future.result(), tokenize, store, seen, again=task.name in run.reencode)
+        for task, future in zip(run.tasks, futures, strict=True)
+    ]
     todo = [prompt for row in rows for prompt in row.todo]
     texts, distinct, cut = (sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "cut"))
     total = _Row("total", texts, distinct, todo, cut)
@@ -67,12 +70,13 @@ def print_plan(run: Run, pool: WorkerPool, gpu: str | None) -> None:
         print(f"time: {speed.source}; encoding alone")
 
 
-def _row(plan: TaskPlan, tokenize, store: Store, seen: set[bytes]) -> _Row:
+def _row(plan: TaskPlan, tokenize, store: Store, seen: set[bytes], *, again: bool) -> _Row:
+    """Count a task; ``again``: what is in the store is encoded, too."""
     keys = {prompt_key(prompt): prompt for prompt in plan.prompts}
     new = {key: prompt for key, prompt in keys.items() if key not in seen}
     seen |= new.keys()
     tokenized = dict(zip(new, tokenize(list(new.values())), strict=True))
-    todo = [prompt for key, prompt in tokenized.items() if key not in store]
+    todo = [prompt for key, prompt in tokenized.items() if again or key not in store]
     return _Row(plan.task.name, plan.texts, len(new), todo, sum(prompt.cut for prompt in tokenized.values()))
 
 

@@ -194,6 +194,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _stage(args: argparse.Namespace, stage: str) -> int:
     run = _prepared(args, encodes=stage == "encode")
     outcome = _execute(run, (stage,))
+    if stage == "encode" and run.reencode:
+        log.info("scores from the earlier vectors stay until evaluate --reevaluate %s", " ".join(sorted(run.reencode)))
     return _ended(run, outcome, outcome.exit_code(len(run.tasks)))
 
 
