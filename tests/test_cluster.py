@@ -102,7 +102,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
     worker = Worker(run.open_encoder, run.identity, run.fingerprint, tmp_path / "nowhere")
     worker.open()
     with pytest.raises(BadInput, match=r"no store in .*nowhere.*; give a --store_dir that all machines share"):
-        worker.encode([b"0" * 16], [])
+        worker.encode([b"0" * 16], [], 0)
     weights = load_file(model / "model.safetensors")
     weights["norm.weight"] *= 1.01
     save_file(weights, model / "model.safetensors", {"format": "pt"})
