@@ -86,8 +86,8 @@ class DataSource:
 
     folder: Path | None
     revision: str
-    size: int
     content: str | None = None
+    size: int = 0
 
 
 def locate(task: Task, data_dir: Path | None) -> DataSource:
@@ -116,7 +116,7 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     entry = read_fetched(data_dir).get(task.path)
     as_pinned = entry and (entry.kind, entry.revision, entry.digests) == ("dataset", _pinned(task), digests)
     size = sum(path.stat().st_size for path in files)
-    return DataSource(folder, _pinned(task) if as_pinned else content, size, content)
+    return DataSource(folder, _pinned(task) if as_pinned else content, content, size)
 
 
 def _pinned(task: Task) -> str:
