@@ -113,7 +113,7 @@ def test_the_result_names_the_digest_of_local_data_and_never_the_hubs_revision(t
     for path in tmp_path.glob("out/results/**/STSB.json"):
         assert json.loads(path.read_text())["dataset_revision"] == pointed.revision
     assert pointed.revision.startswith("local-") and STSB.revision not in pointed.revision
-    assert locate(STSB, None) == DataSource(None, STSB.revision)
+    assert locate(STSB, None) == DataSource(None, STSB.revision, size=3 * STSB.characters)
 
 
 def test_the_benchmarks_shared_task_objects_are_left_alone(pointed):
