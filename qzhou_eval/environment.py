@@ -45,9 +45,17 @@ def _git(*argv: str) -> str:
 
 def usable_cores() -> int:
     """How many cores this process may use: by its affinity and its container's quota."""
-    from joblib import cpu_count
+    import psutil
 
-    return cpu_count()
+    cores = psutil.cpu_count() or 1
+    if hasattr(psutil.Process, "cpu_affinity"):  # not on macOS
+        cores = len(psutil.Process().cpu_affinity())
+    for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with suppress(OSError, ValueError):  # there is no control group, or no quota
+            given = [int(value) for name in (quota, period) if name for value in _control_group(name).split()]
+            if given[0] > 0:
+                cores = min(cores, max(1, given[0] // given[1]))
+    return cores
 
 
 def usable_memory() -> int:
@@ -55,10 +63,15 @@ def usable_memory() -> int:
     import psutil
 
     free = psutil.virtual_memory().available
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
-        with suppress(OSError, ValueError):  # there is none, or it is "max"
-            free = min(free, int(Path("/sys/fs/cgroup", limit).read_text()))
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            free = min(free, int(_control_group(limit)))
     return free
+
+
+def _control_group(name: str) -> str:
+    """A setting of this process' control group, of version 2 or 1, whose root a container sees."""
+    return Path("/sys/fs/cgroup", name).read_text()
 
 
 def hardware(device: str) -> dict[str, str | int | None]:

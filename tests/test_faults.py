@@ -114,7 +114,8 @@ def test_two_runs_at_once_in_one_folder_disturb_neither_each_other_nor_the_resul
         _, said = run.communicate(timeout=300)
         assert run.returncode == 0, said
     assert scores(output) == scores(unbroken)
-    assert files(output) == files(unbroken)
+    left = {name for name in files(output) if not name.startswith("superseded/")}  # scored by both, recorded in between
+    assert left == files(unbroken)
     assert "all 4 results are kept" in finish(tmp_path, command(output))
 
 

@@ -120,7 +120,7 @@ def test_a_data_sets_header_names_files_of_its_own_folder_alone(tmp_path, header
     (folder / "README.md").write_text(f"{before}{HEADERS[header].replace('ROOT', str(tmp_path))}\n---\n")
     with pytest.raises(BadInput, match=r"README.md: configs names .*; only files in the same folder are read"):
         current.load(task, locate(task, tmp_path))
-    (folder / "README.md").write_text(f"{before}data_files: data/*.jsonl\n---\n")
+    (folder / "README.md").write_text(f"{before}data_files: [{{split: test, path: data/*.jsonl}}]\n---\n")
     assert current.load(task, locate(task, tmp_path)).data_loaded
     (folder / ".huggingface.yaml").write_text("configs: []\n")
     with pytest.raises(BadInput, match=r"\.huggingface\.yaml: a hidden header"):

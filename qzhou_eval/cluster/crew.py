@@ -113,6 +113,8 @@ class Crew:
         """End the workers."""
         for member in self._members:
             ray.kill(member.actor)
+        self._members.clear()
+        self._waiting.clear()  # a reference that is dropped after Ray has gone ends the process
         ray.shutdown()
 
     def _start(self) -> None:
