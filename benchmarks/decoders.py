@@ -51,7 +51,7 @@ NAMES = {
 SIZES = {name: size for size, names in NAMES.items() for name in names.split()}
 DROP = object()
 HYBRID = ["conv", "full_attention", "conv", "full_attention"]
-MORE = {  # what a family wants besides
+MORE = {  # what a family wants as well
     "lfm2": {"layer_types": HYBRID},
     "lfm2_moe": {"layer_types": HYBRID},
     "mamba2": {"head_dim": 32, "n_groups": 1},

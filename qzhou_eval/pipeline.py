@@ -12,6 +12,8 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import cache, partial
 
+import torch
+
 from qzhou_eval.again import vectors_line
 from qzhou_eval.backlog import follow
 from qzhou_eval.config import Run
@@ -90,6 +92,8 @@ def _encoded(
                 if isinstance(plan, Exception):
                     raise plan
                 done = encode(prompts, target, open_writer, run.identity, task=task.name, progress=progress)
+            except torch.AcceleratorError:
+                raise  # a broken device breaks every task, and is no fault of this project
             except Exception as error:
                 if prompts is not None and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
                     raise  # the store cannot be written, or there is no model: no task could go on

@@ -164,3 +164,14 @@ def test_whatever_ends_encoding_the_vectors_in_hand_are_written(tmp_path, ending
     again = Store(tmp_path, "0f" * 32)
     again.refresh()
     assert set(again.keys()) == {keys[1]}
+
+
+def test_a_broken_device_ends_the_run_in_one_line_and_is_no_fault_of_ours(tiny, tmp_path, monkeypatch, capsys):
+    def broken(*_):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+        yield
+
+    monkeypatch.setattr("qzhou_eval.encode.write_shards", broken)
+    assert cli.main(command(tiny, tmp_path, "MiniSTS", "MiniRetrieval")) == cli.EXIT_FAILED_TASKS
+    assert "error: the device failed (CUDA error: an illegal memory access" in capsys.readouterr().err
+    assert not (tmp_path / "faults").exists()

@@ -1,6 +1,6 @@
 """A checkpoint's tokenizer: tokenizer.json itself where there is one, which every version of transformers must match.
 
-Versions of transformers build some tokenizers anew from parts of tokenizer.json, and let tokenizer_config.json change
+Versions of transformers build some tokenizers again from parts of tokenizer.json, and let tokenizer_config.json change
 others. Vectors of all versions share one store, so the file is read as it is, and a tokenizer_config.json that
 contradicts it is refused. Where the file is missing, transformers makes the tokenizer of what there is.
 """
