@@ -1,5 +1,6 @@
 """Main score of a task, mean of a type, means over tasks and over types. A missing score makes the mean missing."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,6 +45,12 @@ def table_row(scores: Mapping[str, Value | None], benchmark: str) -> dict[str, V
         "Mean(Task)": _mean([scores.get(task.name) for task in tasks]),
         "Mean(TaskType)": _mean(list(by_type.values())),
     }
+
+
+def mean_from_types(by_type: Mapping[str, float], benchmark: str) -> float:
+    """Mean(Task) as it follows from type means, each weighted by how many tasks its type has."""
+    of_type = Counter(task.type for task in all_tasks().values() if task.benchmark == benchmark)
+    return sum(count * by_type[kind] for kind, count in of_type.items()) / of_type.total()
 
 
 def _mean(values: list[Value | None]) -> Value | None:

@@ -1,4 +1,8 @@
-"""Which facts of two sides differ, and whether their scores may still be compared. Computes no score."""
+"""Which facts of two sides differ, and whether their scores may still be compared. Computes no score.
+
+Two sides of one model and protocol are a replication: their scores should be the same. Sides of two models, or two runs
+whose protocols differ, are set against each other: what differs is the question, and no score is right or wrong.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +16,15 @@ OTHER_CODE = "another revision of this project"
 FIXES = tuple(f"a fix of this project that changes {what} lies between them" for what in ("vectors", "scores"))
 MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # worth a line where they differ, not where one side does not say
 
+# What may be the question where two runs are set against each other; a replication must not differ in it.
+PROTOCOL = (
+    *("template", "placeholder", "instruction line", "text for the empty one", "end token", "instruction"),
+    *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
+)
+OF_A_MODEL = ("model revision", "weights", "tokenizer", "remote code")  # of two models they differ without saying more
+
 # What a difference means. Facts that are not here make scores incomparable.
 STATED = {
-    "model": "another model",
     "model revision": "not known to be the same weights",
     "weights": "another checkpoint; `verify` names the tensors",
     "tokenizer": "other token ids are possible; `verify` compares them",
@@ -32,6 +42,8 @@ STATED = {
     "code": OTHER_CODE,
 }
 NOT_COMPARABLE = "not comparable"
+QUESTION = "what is compared"
+UNPROVEN = "not proven to be the same data"
 
 
 @dataclass(frozen=True)
@@ -49,16 +61,35 @@ class Difference:
         return self.meaning != NOT_COMPARABLE
 
 
+def replicates(ours: Side, theirs: Side) -> bool:
+    """Whether ours should have the scores of theirs: the same model, by the same protocol.
+
+    Results that are held against their own model's published scores claim to; two runs may differ on purpose.
+    """
+    if not same_model(ours, theirs):
+        return False
+    pairs = [(ours.facts, theirs.facts)]
+    pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
+    return theirs.published or not any(name in PROTOCOL for pair in pairs for name, *_ in _unlike(*pair))
+
+
 def differences(ours: Side, theirs: Side) -> list[Difference]:
     """Every fact that is known on both sides and differs; tasks with the same difference share an entry."""
+    question = () if replicates(ours, theirs) else (*PROTOCOL, "model")
     found = [
-        Difference(name, str(one), str(two), (), STATED.get(name, NOT_COMPARABLE))
+        Difference(name, str(one), str(two), (), QUESTION if name in question else STATED.get(name, NOT_COMPARABLE))
         for name, one, two in [*_identity(ours, theirs), *_unlike(ours.facts, theirs.facts)]
+        if name not in OF_A_MODEL or same_model(ours, theirs)
     ]
     grouped: dict[tuple, list[str]] = {}
     for task in common_tasks(ours, theirs):
         for name, one, two in _unlike(ours.tasks[task].facts, theirs.tasks[task].facts):
-            if meaning := _meaning(task, name, one, two):
+            meaning = _meaning(task, name, one, two)
+            if name in question:
+                meaning = QUESTION
+            elif meaning == NOT_COMPARABLE and question and name == "data" and theirs.published:
+                meaning = UNPROVEN
+            if meaning:
                 grouped.setdefault((name, str(one), str(two), meaning), []).append(task)
     found += [Difference(name, one, two, tuple(tasks), why) for (name, one, two, why), tasks in grouped.items()]
     return found

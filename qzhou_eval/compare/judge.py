@@ -1,25 +1,40 @@
 """Pairs -> comparisons: differences, rows and verdicts, all of it before anything is printed."""
 
+from collections import Counter
 from dataclasses import dataclass
 
-from qzhou_eval.compare.differences import Difference, common_tasks, differences
+from qzhou_eval.averages import mean_from_types
+from qzhou_eval.compare.differences import Difference, common_tasks, differences, replicates
+from qzhou_eval.compare.pairs import Pair
 from qzhou_eval.compare.sides import Side
-from qzhou_eval.compare.verdicts import Row, mean_rows, side_row, task_rows
+from qzhou_eval.compare.verdicts import Row, mean_rows, side_row, task_rows, without_tolerance
 from qzhou_eval.published import card_tables
-from qzhou_eval.tasks import all_tasks
+from qzhou_eval.tasks import TYPES, all_tasks
 
 CARD_MODEL = "Kingsoft-LLM/QZhou-Embedding-Zh"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides, what differs, and their scores side by side."""
+    """Two sides, what differs, and their scores side by side.
+
+    Attributes:
+        replication: ours should have the scores of theirs; else rows have no tolerance and no verdict.
+    """
 
     ours: Side
     theirs: Side
+    replication: bool
     differences: list[Difference]
     rows: list[Row]
     means: list[Row]
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Tasks whose scores do not compare, each with the facts that stand against it."""
+        unlike = [d for d in self.differences if not d.comparable]
+        found = {row.name: [d.fact for d in unlike if not d.tasks or row.name in d.tasks] for row in self.rows}
+        return {task: facts for task, facts in found.items() if facts}
 
     @property
     def unlike(self) -> list[str]:
@@ -27,16 +42,21 @@ class Comparison:
         return list(dict.fromkeys(d.fact for d in self.differences if not d.comparable))
 
     @property
-    def marked(self) -> set[str]:
-        """Tasks whose scores do not compare."""
-        unlike = [d for d in self.differences if not d.comparable]
-        return {task for d in unlike for task in (d.tasks or self.ours.tasks)}
+    def compared(self) -> list[Row]:
+        """The tasks whose scores compare."""
+        left_out = self.left_out
+        return [row for row in self.rows if row.name not in left_out]
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is a score on both sides that does."""
+        return any(row.difference is not None for row in self.compared)
 
     @property
     def verdicts(self) -> list[str]:
         """What counts: of tasks that compare, and of means if all of them do."""
-        rows = [row for row in self.rows if row.name not in self.marked]
-        return [row.verdict for row in [*rows, *([] if self.marked else self.means)] if row.verdict]
+        means = [] if self.left_out else self.means
+        return [row.verdict for row in [*self.compared, *means] if row.verdict]
 
     @property
     def unmatched(self) -> dict[str, list[str]]:
@@ -50,20 +70,50 @@ def judge(ours: Side, theirs: Side) -> Comparison:
     rows = task_rows(ours, theirs)
     benchmark = all_tasks()[rows[0].name].benchmark
     means = mean_rows(side_row(ours, benchmark), side_row(theirs, benchmark), benchmark)
-    return Comparison(ours, theirs, differences(ours, theirs), rows, means)
+    replication = replicates(ours, theirs)
+    if not replication:
+        rows, means = without_tolerance(rows), without_tolerance(means)
+    return Comparison(ours, theirs, replication, differences(ours, theirs), rows, means)
 
 
 @dataclass(frozen=True)
 class CardRow:
-    """A result held against one row of the card's tables 1, 2 and 3. ``unlike`` as in :class:`Comparison`."""
+    """A result held against one row of the card's tables 1, 2 and 3.
+
+    Below full width the card's Mean(Task) does not follow from its own type means (docs/fidelity.md): ``means`` has
+    what follows from them, ``printed`` what stands on the card. ``unlike`` as in :class:`Comparison`.
+    """
 
     ours: Side
     title: str
     means: list[Row]
+    printed: float
     unlike: list[str]
 
 
-def card_rows(sides: list[Side], published: Side) -> list[CardRow]:
+@dataclass(frozen=True)
+class Judged:
+    """Every comparison and, where the card's own scores are the other side, the rows of its tables."""
+
+    comparisons: list[Comparison]
+    card: list[CardRow]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many scores and means are OK, CLOSE and OFF: the one verdict of ``compare`` and of the report."""
+        found = [verdict for one in self.comparisons for verdict in one.verdicts]
+        return Counter(found + [mean.verdict for row in self.card if not row.unlike for mean in row.means])
+
+
+def judge_all(pairs: list[Pair], sides: list[Side], score_profile: str) -> Judged:
+    """Judge pairs, and ``sides`` at every dimension against the card's tables where these are counted the same way."""
+    comparisons = [judge(*pair) for pair in pairs]
+    card = next((theirs for _, theirs in pairs if theirs.published and theirs.model == CARD_MODEL), None)
+    counted = card is not None and score_profile == "card"
+    return Judged(comparisons, _card_rows(sides, card) if counted else [])
+
+
+def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
     """The rows of the card's tables that complete results of its model stand for.
 
     Args:
@@ -79,8 +129,10 @@ def card_rows(sides: list[Side], published: Side) -> list[CardRow]:
         for table, name in _stands_for(ours):
             if name in card[table]["rows"]:
                 theirs = dict(zip(card["columns"], card[table]["rows"][name], strict=True))
+                follows = mean_from_types({kind: theirs[kind] for kind in TYPES}, "cmteb")
+                means = mean_rows(row, theirs | {"Mean(Task)": follows}, "cmteb")
                 title = f"{table.replace('_', ' ')}, {name}"
-                found.append(CardRow(ours, title, mean_rows(row, theirs, "cmteb"), unlike))
+                found.append(CardRow(ours, title, means, theirs["Mean(Task)"], unlike))
     return found
 
 

@@ -52,14 +52,20 @@ def _with_published(sides: list[Side], to: str, score_profile: str) -> tuple[lis
 
 
 def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], list[str]]:
-    """Results with the other folder's of the same model, setting and dimension, or of its only one."""
-    single = all(len({(s.name, s.setting) for s in found}) == 1 for found in (sides, others))
+    """Results with the other folder's of the same model, setting and dimension.
+
+    Where each folder has but one model, names need not be the same; nor settings, where each has but one.
+    """
+    one_model = all(len({side.name for side in several}) == 1 for several in (sides, others))
+    one_setting = one_model and all(len({side.setting for side in several}) == 1 for several in (sides, others))
     found, alone = [], []
     for side in sides:
         candidates = [
             other
             for other in others
-            if _as_wide(side, other) and (single or (other.name, other.setting) == (side.name, side.setting))
+            if _as_wide(side, other)
+            and (one_model or other.name == side.name)
+            and (one_setting or other.setting == side.setting)
         ]
         other = _closest(side, candidates)
         if other is None:

@@ -67,7 +67,7 @@ class Side:
 
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
     mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``dim`` and
-    ``width`` 0 where the model's full width is not known.
+    ``width`` 0 where the model's full width is not known. ``published``: scores without results behind them.
     """
 
     source: str
@@ -79,6 +79,7 @@ class Side:
     width: int
     facts: dict[str, object]
     tasks: dict[str, TaskSide] = field(default_factory=dict)
+    published: bool = False
 
     @property
     def name(self) -> str:
@@ -196,7 +197,7 @@ def from_published(file: Path | None, model: str, score_profile: str) -> Side:
             facts = _published_facts(task, entry.mteb_versions, profile, official=file is None)
             tasks[task] = TaskSide(100 * score, facts)
     source = str(file or "published scores")
-    return Side(source, entry.model, entry.revision, (), "", 0, 0, _protocol_facts(profile), tasks)
+    return Side(source, entry.model, entry.revision, (), "", 0, 0, _protocol_facts(profile), tasks, published=True)
 
 
 def _published_entry(file: Path | None, model: str) -> Published:

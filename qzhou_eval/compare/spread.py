@@ -1,4 +1,4 @@
-"""How far the difference of two runs spreads: a paired bootstrap over the items of each task that both have."""
+"""How far the difference of two sides spreads: a paired bootstrap over the items of each task."""
 
 from collections.abc import Iterable
 
@@ -6,21 +6,28 @@ import numpy as np
 
 from qzhou_eval.averages import table_row
 from qzhou_eval.compare.judge import Comparison
+from qzhou_eval.compare.sides import TaskSide
 from qzhou_eval.statistics.bootstrap import draws
 from qzhou_eval.statistics.intervals import interval
 from qzhou_eval.tasks import all_tasks
 
 Interval = tuple[float, float]
+AT_HAND = "tasks at hand"
 
 
 def intervals(one: Comparison) -> dict[str, Interval]:
-    """95 % intervals of ours minus theirs in points, by task and by mean; without those that items do not give.
+    """95 % intervals of ours minus theirs in points, by task, by mean and for the mean of the tasks that compare.
 
-    Items are the same on both sides only if the data are.
+    Without those that items do not give. Items are the same on both sides only if the data are. Published scores have
+    no items: where they are set against a run's, the run's own spread is all there is.
     """
     differences = {row.name: _difference(one, row.name) for row in one.rows}
     benchmark = all_tasks()[one.rows[0].name].benchmark
-    return _known(differences.items()) | _known(table_row(differences, benchmark).items())
+    found = _known(differences.items()) | _known(table_row(differences, benchmark).items())
+    at_hand = [differences[row.name] for row in one.compared if row.difference is not None]
+    if at_hand and all(resampled is not None for resampled in at_hand):
+        found[AT_HAND] = interval(np.mean(at_hand, axis=0))
+    return found
 
 
 def _known(resampled: Iterable[tuple[str, np.ndarray | None]]) -> dict[str, Interval]:
@@ -30,7 +37,17 @@ def _known(resampled: Iterable[tuple[str, np.ndarray | None]]) -> dict[str, Inte
 def _difference(one: Comparison, task: str) -> np.ndarray | None:
     """Resampled differences of one task in points, (resamples,)."""
     ours, theirs = one.ours.tasks[task], one.theirs.tasks[task]
-    if ours.items is None or theirs.items is None or ours.facts["data"] != theirs.facts["data"]:
+    if one.theirs.published and not one.replication and theirs.score is not None:
+        resampled = _draws([ours], task)
+        return None if resampled is None else 100 * resampled[0] - theirs.score
+    if ours.facts["data"] != theirs.facts.get("data"):
         return None
-    resampled = draws([ours.items(), theirs.items()], ours.counted, seed_for=f"{task} {ours.facts['data']}")
+    resampled = _draws([ours, theirs], task)
     return None if resampled is None else 100 * (resampled[0] - resampled[1])
+
+
+def _draws(sides: list[TaskSide], task: str) -> np.ndarray | None:
+    """Scores of each side on the same resamples, (sides, resamples); None where one has no items."""
+    if any(side.items is None for side in sides):
+        return None
+    return draws([side.items() for side in sides], sides[0].counted, seed_for=f"{task} {sides[0].facts['data']}")

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qzhou_eval.averages import COLUMNS, table_row
 from qzhou_eval.compare.differences import common_tasks
@@ -22,18 +22,19 @@ REASONS = (
     "tolerance: 0.1 is the results repository's 0.001; classification (0.3) and clustering (1.0) move more under "
     "bfloat16-sized noise; a mean's follows from its tasks'. CLOSE is up to three times the tolerance."
 )
+VERDICTS = ("OK", "CLOSE", "OFF")
 CLOSE = 3
 ROUNDING = 0.01  # published tables have two decimals
 
 
 @dataclass(frozen=True)
 class Row:
-    """One compared number."""
+    """One compared number; without a tolerance where it is not to be the other."""
 
     name: str
     ours: float | None
     theirs: float | None
-    tolerance: float
+    tolerance: float | None
 
     @property
     def difference(self) -> float | None:
@@ -42,8 +43,8 @@ class Row:
 
     @property
     def verdict(self) -> str | None:
-        """OK, CLOSE or OFF; None if there is nothing to compare."""
-        if self.difference is None:
+        """OK, CLOSE or OFF; None if there is nothing to judge."""
+        if self.difference is None or self.tolerance is None:
             return None
         size = round(abs(self.difference), 6)
         return "OK" if size <= self.tolerance else "CLOSE" if size <= CLOSE * self.tolerance else "OFF"
@@ -61,6 +62,11 @@ def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None], be
     """Type means and overall means (the card's eight columns) of two table rows, where both have them."""
     rows = [Row(column, ours[column], theirs[column], column_tolerance(column, benchmark)) for column in COLUMNS]
     return [row for row in rows if row.difference is not None]
+
+
+def without_tolerance(rows: list[Row]) -> list[Row]:
+    """The same numbers, not to be judged."""
+    return [replace(row, tolerance=None) for row in rows]
 
 
 def side_row(side: Side, benchmark: str) -> dict[str, float | None]:

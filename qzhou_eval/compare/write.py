@@ -1,157 +1,103 @@
-"""``compare``: judges every pair, then prints what differs and the scores side by side with verdicts."""
+"""``compare``: judges every pair, then prints what differs and the scores side by side."""
 
 from pathlib import Path
 
 from tabulate import tabulate
 
-from qzhou_eval.averages import COLUMNS
+from qzhou_eval.compare import write_question, write_replication
 from qzhou_eval.compare.differences import Difference, unknown_facts
-from qzhou_eval.compare.judge import CARD_MODEL, CardRow, Comparison, card_rows, judge
+from qzhou_eval.compare.judge import Comparison, judge_all
 from qzhou_eval.compare.pairs import pairs
 from qzhou_eval.compare.sides import from_folder
-from qzhou_eval.compare.spread import intervals
-from qzhou_eval.compare.verdicts import REASONS, Row
+from qzhou_eval.compare.verdicts import REASONS, VERDICTS
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
-
-MARK = "*"
-VERDICTS = ("OK", "CLOSE", "OFF")
-NONE = "≈"
-SPREAD_NOTE = (
-    f"interval: of the difference, by a paired bootstrap over the tasks' items; {NONE}: it holds 0, the items cannot "
-    "tell the two apart"
-)
-SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
 
 def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool) -> int:
     """Compare the results in a folder with the published scores, another folder or a file; print it.
 
     Returns:
-        0, or 1 if a score or a mean is OFF. What does not compare does not count.
+        0, or 1 if a score or a mean of a replication is OFF. What does not compare does not count.
 
     Raises:
         BadInput: nothing to compare, or nothing that compares.
     """
     sides = from_folder(results, score_profile)
     found, alone = pairs(sides, to, score_profile)
-    judged = [judge(*pair) for pair in found]
-    card = _card_rows(judged, sides, score_profile)
-    shown = [one for one in judged if allow_mismatch or not one.unlike]
-    rows = [row for row in card if allow_mismatch or not row.unlike]
-    for group in _by_setting(judged):
-        _print_group(group, shown)
-    _print_card(rows)
+    judged = judge_all(found, sides, score_profile)
+    shown = [one for one in judged.comparisons if allow_mismatch or one.compares]
+    for group in _by_setting(judged.comparisons):
+        _print_group(group, allow_mismatch=allow_mismatch)
+    write_replication.print_card([row for row in judged.card if allow_mismatch or not row.unlike])
     for line in alone:
         print(f"not compared: {line}")
-    verdicts = [verdict for one in shown for verdict in one.verdicts]
-    verdicts += [mean.verdict for row in rows if not row.unlike for mean in row.means]
-    if not verdicts and not allow_mismatch:
-        unlike = ", ".join(dict.fromkeys(fact for one in judged for fact in one.unlike)) or "no score on both sides"
-        raise BadInput(f"not comparable: {unlike} (--allow-mismatch shows unlike scores all the same, marked)")
-    counts = ", ".join(f"{verdicts.count(name)} {name}" for name in VERDICTS)
-    print(f"\n{REASONS}\nverdict: {counts}")
-    return EXIT_CHECK_FAILED if "OFF" in verdicts else 0
-
-
-def _card_rows(judged: list[Comparison], sides: list, score_profile: str) -> list[CardRow]:
-    """Rows against the card's tables, where its model's own scores are the other side and are counted its way."""
-    published = next((c.theirs for c in judged if c.theirs.model == CARD_MODEL and not c.theirs.width), None)
-    return card_rows(sides, published) if published is not None and score_profile == "card" else []
+    if not shown:
+        unlike = ", ".join(dict.fromkeys(fact for one in judged.comparisons for fact in one.unlike))
+        raise BadInput(
+            f"not comparable: {unlike or 'no score on both sides'} "
+            "(--allow-mismatch shows unlike scores all the same, marked)"
+        )
+    if any(one.replication for one in shown):
+        print(f"\n{REASONS}\nverdict: {', '.join(f'{judged.counts[name]} {name}' for name in VERDICTS)}")
+    return EXIT_CHECK_FAILED if judged.counts["OFF"] else 0
 
 
 def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
-    """Comparisons of one model and setting together, the widest first."""
+    """Comparisons of one kind, model and setting together, the widest first."""
     groups: dict[tuple, list[Comparison]] = {}
     for one in sorted(judged, key=lambda c: (c.ours.dim != c.ours.width, -c.ours.dim)):
-        key = (one.ours.model, one.ours.revision, one.ours.setting, one.ours.generation)
+        key = (one.replication, one.ours.model, one.ours.revision, one.ours.setting, one.ours.generation)
         groups.setdefault(key, []).append(one)
     return list(groups.values())
 
 
-def _print_group(group: list[Comparison], shown: list[Comparison]) -> None:
+def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
     """The widest in full; of the others a line each, and what differs only there."""
     widest = group[0]
-    ours, theirs = widest.ours, widest.theirs
-    print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}")
-    _print_differences(widest.differences)
-    for source, unknown in unknown_facts(ours, theirs).items():
-        print(f"not known of {source}: {', '.join(unknown)}")
-    for source, tasks in widest.unmatched.items():
-        if tasks:
-            print(f"only in {source}: {_listed(tasks)}")
-    if widest in shown:
-        _print_scores(widest)
+    kind = write_replication if widest.replication else write_question
+    _print_heading(widest)
+    if rows := widest.rows if allow_mismatch else widest.compared:
+        kind.print_scores(widest, rows)
     for one in group[1:]:
         if further := [d for d in one.differences if d not in widest.differences]:
             print(f"\nat dim {one.ours.dim} also")
             _print_differences(further)
-    lines = [_line_of_dimension(one) for one in group[1:] if one in shown]
-    if lines:
-        print()
-        print(tabulate(lines, ["dim", *VERDICTS, "largest difference for its tolerance"]))
-    for one in group:
-        if one not in shown:
-            print(f"not compared at dim {one.ours.dim}: {', '.join(one.unlike)}")
+    if narrower := [one for one in group[1:] if allow_mismatch or one.compares]:
+        kind.print_dimensions(narrower)
+    if not allow_mismatch:
+        for one in group:
+            _print_left_out(one)
+
+
+def _print_heading(one: Comparison) -> None:
+    """Who against whom, and everything that differs or is not known."""
+    ours, theirs = one.ours, one.theirs
+    print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}")
+    if not one.replication:
+        print(write_question.heading(one))
+    _print_differences(one.differences)
+    for source, unknown in unknown_facts(ours, theirs).items():
+        print(f"not known of {source}: {', '.join(unknown)}")
+    for source, tasks in one.unmatched.items():
+        if tasks:
+            print(f"only in {source}: {_listed(tasks)}")
+
+
+def _print_left_out(one: Comparison) -> None:
+    """The tasks that do not compare, by the reason; the dimension alone where that is all of them."""
+    by_reason: dict[str, list[str]] = {}
+    for task, facts in one.left_out.items():
+        by_reason.setdefault(", ".join(facts), []).append(task)
+    for reason, tasks in by_reason.items():
+        which = f" at dim {one.ours.dim}" if one.ours.dim else ""
+        named = f" ({', '.join(tasks)})" if len(tasks) < len(one.rows) else ""
+        print(f"not compared{which}: {reason}{named}")
 
 
 def _print_differences(found: list[Difference]) -> None:
     rows = [[d.fact, _cell(d.ours), _cell(d.theirs), _listed(d.tasks) or "all", d.meaning] for d in found]
     headers = ["differs", "ours", "theirs", "tasks", "meaning"]
     print(tabulate(rows, headers, disable_numparse=True) if rows else "no known fact differs")
-
-
-def _print_scores(one: Comparison) -> None:
-    spread = intervals(one)
-    rows = [_line(row.name, row, spread.get(row.name), row.name in one.marked) for row in one.rows]
-    rows += [_line(f"mean: {row.name}", row, spread.get(row.name), bool(one.marked)) for row in one.means]
-    headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
-    if not spread:
-        rows, headers = ([*row[:4], *row[5:]] for row in rows), [*headers[:4], *headers[5:]]
-    print()
-    print(tabulate(rows, headers, floatfmt="z.2f", stralign="left"))
-    if spread:
-        print(SPREAD_NOTE)
-    if one.marked:
-        print(f"{MARK} what differs makes this row not comparable: it does not count")
-
-
-def _line(name: str, row: Row, spread: tuple[float, float] | None, marked: bool) -> list:
-    verdict = f"{row.verdict or '-'} {MARK}" if marked else row.verdict or "-"
-    return [name, row.ours, row.theirs, row.difference, _interval(spread), row.tolerance, verdict]
-
-
-def _interval(spread: tuple[float, float] | None) -> str:
-    if spread is None:
-        return "-"
-    low, high = spread
-    return f"{low:+z.2f} to {high:+z.2f}{'' if low > 0 or high < 0 else ' ' + NONE}"
-
-
-def _line_of_dimension(one: Comparison) -> list:
-    worst = max(
-        (row for row in one.rows if row.difference is not None),
-        key=lambda row: abs(row.difference) / row.tolerance,
-        default=None,
-    )
-    named = f"{worst.name} {worst.difference:+z.2f}" if worst else "-"
-    dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.marked else ''}"
-    return [dim, *(one.verdicts.count(name) for name in VERDICTS), named]
-
-
-def _print_card(rows: list[CardRow]) -> None:
-    """Ours minus the card's tables, a line for each of its rows."""
-    if not rows:
-        return
-    lines = []
-    for row in rows:
-        cells = [f"{mean.difference:+z.2f}{SIGNS[mean.verdict]}" for mean in row.means]
-        verdict = max((mean.verdict for mean in row.means), key=VERDICTS.index)
-        lines.append([row.title, row.ours.label, *cells, f"{verdict} {MARK}" if row.unlike else verdict])
-    print("\nOurs minus the card's tables (~ CLOSE, ! OFF)\n")
-    headers = ["row", "ours", *COLUMNS, "verdict"]
-    print(tabulate(lines, headers, stralign="right", colalign=("left", "left"), disable_numparse=True))
-    if any(row.unlike for row in rows):
-        print(f"{MARK} not comparable, does not count (the card's Original is another training)")
 
 
 def _listed(tasks: tuple[str, ...] | list[str]) -> str:

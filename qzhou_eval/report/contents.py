@@ -57,8 +57,7 @@ def contents(output_dirs: list[Path], score_profile: str) -> Contents:
 def _part(rows: list[Scored], benchmark: str, scores: list[Score], score_profile: str) -> Part:
     main = findings.main_row(rows, benchmark)
     model = labels(row.setting for row in rows)[main.setting]
-    noted = next(score.noted for score in scores if (score.setting, score.dim) == (main.setting, main.dim))
-    judged = against_published(main, noted, score_profile) if benchmark == "cmteb" else None
+    judged = against_published(main.setting, scores, score_profile) if benchmark == "cmteb" else None
     placed = None
     if benchmark == "cmteb" and main.row(benchmark)["Mean(Task)"].value is not None:
         from qzhou_eval.report.standing import standing  # pandas: for whole runs alone
@@ -72,7 +71,7 @@ def _part(rows: list[Scored], benchmark: str, scores: list[Score], score_profile
         findings.token_prepending(main, rows, benchmark),
     ]
     more = [placed[1]] if placed else []
-    more += [published_table(judged, model)] if judged and not judged.unlike else []
+    more += [published_table(one, model) for one in judged.comparisons if one.compares] if judged else []
     kept = tuple(one for one in found if one is not None)
     every = (*tables(rows, benchmark), *more)
     return Part(benchmark, main.setting, model, findings.headline(main, benchmark), kept, every)

@@ -1,6 +1,6 @@
 """The report in a minute: how good, as published, what fewer dimensions cost, whether TP helps. Values, no words."""
 
-from qzhou_eval.compare.judge import Comparison
+from qzhou_eval.compare.judge import Judged
 from qzhou_eval.report.tables import layers_of, tasks_of, token_prepending_pairs, widest
 from qzhou_eval.report.uncertainty import Estimate, Scored
 from qzhou_eval.report.values import Finding, Said
@@ -40,21 +40,24 @@ def quality(main: Scored, benchmark: str) -> Finding:
     return Finding("quality", _points(mean.value), Said("finding.mean_task", {"range": _range(mean)}), text)
 
 
-def as_published(judged: Comparison | None, benchmark: str) -> Finding:
+def as_published(judged: Judged | None, benchmark: str) -> Finding:
     """The verdict against the published scores, or why there is none."""
     if benchmark == "mini":
         return Finding("published", Said("finding.not_comparable"), None, (Said("note.generated"),), "open")
     if judged is None:
         return Finding("published", Said("text", {"text": "–"}), None, (Said("finding.unpublished"),), "open")
-    if judged.unlike or not judged.verdicts:
-        facts = {"facts": ", ".join(judged.unlike) or "-"}
+    (one,) = judged.comparisons
+    counts = {name: judged.counts[name] for name in TONES}
+    if not any(counts.values()):
+        facts = {"facts": ", ".join(one.unlike) or "-"}
         return Finding("published", Said("finding.not_comparable"), None, (Said("finding.unlike", facts),), "open")
-    counts = {name: judged.verdicts.count(name) for name in TONES}
     worst = max((name for name in TONES if counts[name]), key=list(TONES).index)
-    text = [Said("finding.verdicts", counts | {"of": len(judged.verdicts)})]
-    if judged.differences:
-        facts = ", ".join(dict.fromkeys(one.fact for one in judged.differences))
-        text.append(Said("finding.stated", {"facts": facts}))
+    text = [Said("finding.verdicts", counts | {"of": sum(counts.values())})]
+    if one.left_out:
+        facts = ", ".join(one.unlike)
+        text.append(Said("finding.left_out", {"count": len(one.left_out), "of": len(one.rows), "facts": facts}))
+    if stated := dict.fromkeys(d.fact for d in one.differences if d.comparable):
+        text.append(Said("finding.stated", {"facts": ", ".join(stated)}))
     return Finding("published", Said("text", {"text": worst}), None, tuple(text), TONES[worst])
 
 

@@ -1,33 +1,49 @@
 """The run's own model held against its published scores. Verdicts are :mod:`qzhou_eval.compare`'s."""
 
+from dataclasses import replace
+
 from qzhou_eval.averages import COLUMNS
 from qzhou_eval.compare.differences import common_tasks
-from qzhou_eval.compare.judge import Comparison, judge
-from qzhou_eval.compare.sides import from_published, side_of
+from qzhou_eval.compare.judge import Comparison, Judged, judge_all
+from qzhou_eval.compare.sides import Side, from_published, side_of
 from qzhou_eval.compare.verdicts import Row as Compared
 from qzhou_eval.errors import BadInput
-from qzhou_eval.noted import Noted
-from qzhou_eval.report.uncertainty import Scored
+from qzhou_eval.report.read import Score, Setting
 from qzhou_eval.report.values import Cell, Row, Said, Table
 from qzhou_eval.tasks import all_tasks
 
 
-def against_published(row: Scored, noted: Noted, score_profile: str) -> Comparison | None:
-    """A setting at full width, noted so, against its model's published scores; None if there are none."""
-    if row.dim != row.width:
-        return None  # published scores are at full width
-    side = side_of(noted.place, noted, score_profile)
+def against_published(setting: Setting, scores: list[Score], score_profile: str) -> Judged | None:
+    """A setting against its model's published scores and the card's tables, as ``compare`` judges it.
+
+    None without results at full width, which published scores have, or without published scores.
+    """
+    sides = _sides([score for score in scores if score.setting == setting], score_profile)
+    full = next((side for side in sides if side.dim == side.width), None)
+    if full is None:
+        return None
     try:
-        theirs = from_published(None, side.name, score_profile)
+        theirs = from_published(None, full.name, score_profile)
     except BadInput:
         return None
-    return judge(side, theirs) if common_tasks(side, theirs) else None
+    return judge_all([(full, theirs)], sides, score_profile) if common_tasks(full, theirs) else None
+
+
+def _sides(scores: list[Score], score_profile: str) -> list[Side]:
+    """One side for each dimension, with the tasks of all folders that have some."""
+    found: dict[int, Side] = {}
+    for place, noted in {score.noted.place: score.noted for score in scores}.items():
+        side = side_of(place, noted, score_profile)
+        first = found.setdefault(side.dim, side)
+        found[side.dim] = replace(first, tasks=first.tasks | side.tasks)
+    return list(found.values())
 
 
 def published_table(judged: Comparison, model: str) -> Table:
-    """Ours, theirs, difference and verdict, task by task, then the means."""
-    lines = [_line(row, all_tasks()[row.name].type) for row in judged.rows]
-    lines += [_line(row, "mean") for row in sorted(judged.means, key=lambda row: COLUMNS.index(row.name))]
+    """Ours, theirs, difference and verdict, task by task, then the means if every task compares."""
+    lines = [_line(row, all_tasks()[row.name].type) for row in judged.compared]
+    means = [] if judged.left_out else judged.means
+    lines += [_line(row, "mean") for row in sorted(means, key=lambda row: COLUMNS.index(row.name))]
     columns = ("ours", "published", "difference", "tolerance", "verdict")
     notes = (Said("note.tolerance"),)
     return Table("cmteb", "published", "task", columns, tuple(lines), model, notes, on_screen=False)

@@ -1,0 +1,22 @@
+"""What both kinds of comparison print the same way."""
+
+MARK = "*"
+MARK_NOTE = f"{MARK} shown on request (--allow-mismatch): what differs makes this row not comparable, it does not count"
+NONE = "≈"
+SPREAD_NOTE = (
+    f"interval: of the difference, by a paired bootstrap over the tasks' items; {NONE}: not significant (the interval "
+    "contains 0)"
+)
+
+
+def significant(spread: tuple[float, float]) -> bool:
+    """Whether a difference's interval leaves 0 out."""
+    low, high = spread
+    return low > 0 or high < 0
+
+
+def interval_cell(spread: tuple[float, float] | None) -> str:
+    """A 95 % interval of a difference, marked where it contains 0."""
+    if spread is None:
+        return "-"
+    return f"{spread[0]:+z.2f} to {spread[1]:+z.2f}{'' if significant(spread) else ' ' + NONE}"
