@@ -51,9 +51,7 @@ BREAKS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", BREAKS)
-def test_a_broken_setting_is_named_and_becomes_the_question(
-    *, broken, finished, tiny, official, tmp_path, capsys
-):
+def test_a_broken_setting_is_named_and_becomes_the_question(*, broken, finished, tiny, official, tmp_path, capsys):
     flags, facts = BREAKS[broken]
     argv = run_command(tiny, official, tmp_path / "broken", "--dim", "96", *flags(tmp_path))
     assert cli.main(argv) == 0
