@@ -1,0 +1,56 @@
+"""The documentation's commands: each is taken by the command line as it stands there, up to where work would begin."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from qzhou_eval import cli
+from qzhou_eval.errors import BadInput
+
+ROOT = Path(cli.__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ASSIGNED = re.compile(r'\b([A-Z]+)=("[^"]*"|\S+)', re.MULTILINE)
+VERBS = {"qzhou-eval": " ", "run_benchmark_cmteb.sh": "run", "...": "run --model_name_or_path M"}
+PLACEHOLDERS = {"...": "--model_name_or_path M"}
+
+
+def commands(page: Path) -> list[str]:
+    """What is typed of this project's own commands, with continued lines joined and variables in their places."""
+    found, variables = [], {}
+    for block in BLOCK.findall(page.read_text("utf-8")):
+        variables |= {name: value.strip('"') for name, value in ASSIGNED.findall(block)}
+        text = block.replace("\\\n", " ")
+        for _ in range(2):  # a variable may hold another
+            text = re.sub(r"\$([A-Z]+)\b", lambda m: variables.get(m[1], m[0]), text)
+        for line in text.splitlines():
+            for part in re.split(r" && | ; ", re.sub(r"(^|\s)#\s.*", "", line)):
+                name, _, rest = part.strip().partition(" ")
+                if "=" in name:
+                    continue
+                if verb := VERBS.get(name.rpartition("/")[2]):
+                    found.append(f"{verb} {rest}".strip())
+    return [command for command in found if command not in ("run", "")]
+
+
+EVERY = [(page.name, command) for page in PAGES for command in commands(page)]
+
+
+@pytest.mark.parametrize(("page", "command"), EVERY)
+def test_a_documented_command_is_one(page, command):
+    words = [PLACEHOLDERS.get(word, word) for word in command.split()]
+    argv = shlex.split(" ".join(words))
+    try:
+        cli._parser().parse_args(argv)
+    except BadInput as error:
+        assert "no such f" in str(error), command  # a file or folder of the reader's
+    except SystemExit as stopped:
+        assert stopped.code == 0, command  # --help
+
+
+def test_there_are_commands_to_try():
+    assert len(EVERY) > 40
+    verbs = {command.split()[0] for _, command in EVERY}
+    assert verbs >= {"run", "compare", "check", "verify", "export", "fetch", "report"}
