@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from string import Template
 
 import pytest
 
@@ -24,7 +25,7 @@ def commands(page: Path) -> list[str]:
         variables |= {name: value.strip('"') for name, value in ASSIGNED.findall(block)}
         text = block.replace("\\\n", " ")
         for _ in range(2):  # a variable may hold another
-            text = re.sub(r"\$([A-Z]+)\b", lambda m: variables.get(m[1], m[0]), text)
+            text = Template(text).safe_substitute(variables)
         for line in text.splitlines():
             for part in re.split(r" && | ; ", re.sub(r"(^|\s)#\s.*", "", line)):
                 name, _, rest = part.strip().partition(" ")
