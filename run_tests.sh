@@ -2,6 +2,7 @@
 # The tests from one line; arguments go to pytest. Sets up .venv with the test extras, and .venv-card, on first use.
 #   ./run_tests.sh                   everything, with what real data and models are at hand
 #   ./run_tests.sh -m "not slow"     the quick suite
+#   ./run_tests.sh -n 0 ...          in one process, for a debugger
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/venv.sh
@@ -9,4 +10,5 @@ card_venv
 ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements-modelscope.txt requirements.txt
 "$PY" -m ruff check .
 "$PY" -m ruff format --check .
-exec "$PY" -m pytest "$@"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # a test process for each core: more threads would only wait for each other
+exec "$PY" -m pytest -n logical --dist loadfile --no-loadscope-reorder "$@"

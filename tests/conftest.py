@@ -24,6 +24,16 @@ def pytest_addoption(parser):
     )
 
 
+# Files that take minutes: begun first, so that no process is left alone with one of them at the end.
+LONG = ("test_real_data", "test_cluster", "test_kills", "test_workers", "test_generations", "test_faults")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first."""
+    rank = {f"{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
     """Nothing outside the tests' own folders is read or written; no hub is asked."""
