@@ -113,7 +113,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("qzhou_eval.config.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
-    assert capsys.readouterr().err.endswith(" -m pip install -r requirements-ray.txt\n")
+    assert capsys.readouterr().err.endswith("/bin/pip install -c constraints.txt -r requirements-ray.txt\n")
     assert not (tmp_path / "out").exists()
 
 
