@@ -8,15 +8,16 @@ if [ $# -eq 0 ] || [[ $1 == -* ]]; then
     echo "usage: scripts/bundle.sh FOLDER [what qzhou-eval fetch shall bring, e.g. --model ORG/NAME --code --tasks STSB]" >&2
     exit 2
 fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [ "$1" -ef "$here" ] || ! [ "$(git -C "$here" rev-parse --show-toplevel 2>&1)" -ef "$here" ]; then
+    echo "error: scripts/bundle.sh copies a git checkout, here $here, into another folder, here $1" >&2
+    exit 2
+fi
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 shift
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$here"
 source scripts/venv.sh
-if [ "$folder" -ef . ] || ! [ "$(git rev-parse --show-toplevel 2>&1)" -ef . ]; then
-    echo "error: scripts/bundle.sh copies a git checkout, here $PWD, into another folder, here $folder" >&2
-    exit 2
-fi
 if [ $# -gt 0 ]; then  # first, so that a wrong name is seen at once
     current_venv
     "$PY" -m qzhou_eval.cli fetch --to "$folder/data" "$@"
