@@ -8,16 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkpoints import with_remote_code
+from hub import COMMIT, Hub
+
+from qzhou_eval.tasks import all_tasks
 
 ROOT = Path(__file__).parents[1]
-# Small packages in the places of the real ones: one that both environments pin, one each, one of an extra.
-PINS = {
-    "requirements.txt": "tabulate==0.10.0\nthreadpoolctl==3.8.0",
+# Small packages in the places of the real ones, which are too many for a test: of the extras and of the card's
+# environment, and of the other one, too, in all tests but one.
+OTHERS = {
     "requirements-card.txt": "tabulate==0.10.0\nidna==3.20",
     "requirements-ray.txt": "wcwidth==0.9.4",
     "requirements-modelscope.txt": "wcwidth==0.9.4",
     "requirements-test.txt": "wcwidth==0.9.4",
 }
+PINS = OTHERS | {"requirements.txt": "tabulate==0.10.0\nthreadpoolctl==3.8.0"}
 
 
 def call(*argv, cwd, offline=False, **env) -> subprocess.CompletedProcess:
@@ -49,16 +54,21 @@ def index(tmp_path_factory):
         pytest.skip("pip reaches no package index")
 
 
+def clone(folder: Path, pins: dict[str, str]) -> Path:
+    """This checkout as it is now, committed or not, with other pins."""
+    assert call("git", "clone", "--quiet", ROOT, folder, cwd=ROOT).returncode == 0
+    for name in ("scripts", "qzhou_eval"):
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name, content in pins.items():
+        (folder / name).write_text(content + "\n", "utf-8")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A clone of this checkout, small packages pinned."""
-    folder = tmp_path_factory.mktemp("small") / "checkout"
-    assert call("git", "clone", "--quiet", ROOT, folder, cwd=ROOT).returncode == 0
-    for name in ("scripts", "pyproject.toml"):  # as they are now, committed or not
-        source = ROOT / name
-        shutil.copytree(source, folder / name, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, folder)
-    for name, content in PINS.items():
-        (folder / name).write_text(content + "\n", "utf-8")
+    """A checkout with small packages alone."""
+    folder = clone(tmp_path_factory.mktemp("small") / "checkout", PINS)
     pinned = sorted({line for content in PINS.values() for line in content.split()})
     for name in ("constraints.txt", "constraints-card.txt"):
         (folder / name).write_text("\n".join(pinned) + "\n", "utf-8")
@@ -159,6 +169,54 @@ def test_it_is_a_checkout_with_its_commit_and_edits_and_can_be_made_again(checko
     assert (made / "data/kept").read_text() == "brought before"
     shutil.rmtree(made / "data")
     assert not list(made.glob("wheels.new"))
+
+
+@pytest.mark.slow
+def test_everything_in_one_folder_installed_and_run_without_a_network(index, official, tiny, tokenizer, tmp_path):
+    """The real environment, data and a model with code of its own: bundled here, moved, installed and run there."""
+    here = clone(tmp_path / "here", OTHERS)
+    lend_environment(here)
+    hub, stsb = Hub(), all_tasks()["STSB"]
+    hub.add_folder(stsb.path, official / stsb.path, stsb.revision)
+    placeholder = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    model = with_remote_code(tiny, tmp_path / "model", placeholder=placeholder, last_layer=7)
+    hub.add_folder("org/tiny", model, COMMIT, "models")
+    online = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": tmp_path / "hf"}
+    what = ["--model", "org/tiny", "--code", "--tasks", "STSB"]
+    done = call(here / "scripts/bundle.sh", tmp_path / "made", *what, cwd=tmp_path, **online)
+    assert done.returncode == 0, done.stderr
+    there = shutil.move(tmp_path / "made", tmp_path / "moved" / "there")
+    hub.forget()
+
+    def type_there(*argv) -> str:
+        done = call(*argv, cwd=there, offline=True, **online)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = ["--model_name_or_path", "data/models/org/tiny", "--device", "cpu", "--offline"]
+    data = ["--data_dir", "data", "--tasks", "STSB", "--dim", "16", "--output_dir", "out"]
+    type_there("./run_benchmark_cmteb.sh", *where, *data)
+    (result,) = there.glob(f"out/results/org__tiny/{COMMIT}/**/STSB.json")
+    assert f'"dataset_revision": "{stsb.revision}"' in result.read_text("utf-8")
+    assert "fetch" in type_there(".venv/bin/qzhou-eval", "--help")
+    assert type_there(".venv/bin/qzhou-eval", "fetch", "--to", "data", "--verify").startswith("all right: ")
+    said = type_there(".venv/bin/qzhou-eval", "verify", *where, "--against", "remote", "--profile", "qzhou-zh-mini")
+    assert f"this side:  org/tiny, revision {COMMIT}" in said
+    assert said.splitlines()[-1].startswith("verdict: OK: ")
+    pinned = re.search(r"^torch==(\S+) ", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE)[1]
+    assert re.search(rf"^torch=={re.escape(pinned)}(\+\w+)?$", "\n".join(installed(there / ".venv")), re.MULTILINE)
+    assert hub.requests == []
+    hub.close()
+
+
+def lend_environment(checkout: Path) -> None:
+    """Let this environment be the checkout's own, as if it had been set up before: fetch runs in it."""
+    venv = checkout / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', "utf-8")
+    (venv / "bin/python").chmod(0o755)
+    stamp = "cat requirements.txt constraints.txt pyproject.toml | cksum >.venv/installed-requirements"
+    assert call("bash", "-c", stamp, cwd=checkout).returncode == 0
 
 
 def test_what_cannot_be_made_is_one_line(tmp_path):

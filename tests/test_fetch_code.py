@@ -133,7 +133,7 @@ def test_code_added_by_hand_is_not_the_hubs(fetch, hub, model, tmp_path):
     for name in (CODE, "constants.py"):
         (folder / name).write_bytes((model / name).read_bytes())  # even the hub's own: nobody has checked it
     assert named(folder) == ("local/tiny", "local-")
-    assert "so that it is not the hub's: constants.py, modeling_prepending.py\n" in fetch("--revision", "main")[2]
+    assert "so that it is not the hub's: constants.py, modeling_prepending.py\n" in fetch()[2]
     hub.forget()
     assert fetch("--code")[0] == 0
     assert hub.sent == {} and named(folder) == ("org/tiny", COMMIT[:6])

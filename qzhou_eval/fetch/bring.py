@@ -65,6 +65,7 @@ def _from_first_that_has_it(
     """
     if entry := _whole(root, repository, repository.revision):
         log.info("%s: %s, already there", repository.name, entry.size)
+        _say_what_else_is_there(repository, root, entry)
         return
     reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
     asked = [hub for hub in hubs if hub.endpoint not in silent]
@@ -97,6 +98,7 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
         raise Failed("not asked, so that the hub's files that are there stay as they are")
     if entry := _whole(root, repository, commit):
         log.info("%s: %s, already there", repository.name, entry.size)
+        _say_what_else_is_there(repository, root, entry)
         return
     files, left_out = hub.files(repository, commit)
     folder = root / repository.place
@@ -121,9 +123,15 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
         log.warning("%s: %s's %s is not known to be the hub's %s; results call it local", *what)
     if left_out and repository.kind == "dataset":
         log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
+    _say_what_else_is_there(repository, root, entry)
+
+
+def _say_what_else_is_there(repository: Repository, root: Path, entry: Fetched) -> None:
+    """Warn of files that did not come and that take the hub's name from the folder."""
+    folder = root / repository.place
     counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, CODE)
     there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
-    if extra := sorted(name for name in there - {*names} if is_one_of(name, counts)):
+    if extra := sorted(name for name in there - {*entry.files} if is_one_of(name, counts)):
         log.warning("%s: also in %s, so that it is not the hub's: %s", repository.name, folder, ", ".join(extra))
 
 
