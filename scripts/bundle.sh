@@ -20,7 +20,7 @@ cd "$here"
 source scripts/venv.sh
 if [ $# -gt 0 ]; then  # first, so that a wrong name is seen at once
     current_venv
-    "$PY" -m qzhou_eval.cli fetch --to "$folder/data" "$@"
+    "$PY" -m qzhou_eval.cli fetch "$@" --to "$folder/data"
 fi
 
 scratch=$(mktemp -d)

@@ -28,8 +28,9 @@ def sayings(extra: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_the_readme_and_the_hints_say_one_thing(extra, monkeypatch):
-    monkeypatch.setattr("sys.prefix", str(ROOT / ".venv"))
+def test_the_readme_and_the_hints_say_one_thing(extra, tmp_path, monkeypatch):
+    monkeypatch.setattr(generation, "_CHECKOUT", tmp_path)  # one without a bundle's wheels
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
     where, command = how_to_install(extra).split(", ", 1)
     assert where == "in the checkout"
     for name in ("README.md", "README.zh-CN.md", f"requirements-{extra}.txt"):
@@ -49,11 +50,11 @@ def test_the_hint_works_as_it_is_given(extra):
 
 
 def test_elsewhere_the_hint_names_that_environments_pip_and_with_a_bundle_its_wheels(tmp_path, monkeypatch):
+    monkeypatch.setattr(generation, "_CHECKOUT", tmp_path)
     monkeypatch.setattr("sys.prefix", "/opt/env")
     assert how_to_install("ray") == (
         "in the checkout, /opt/env/bin/pip install -c constraints.txt -r requirements-ray.txt"
     )
-    monkeypatch.setattr(generation, "_CHECKOUT", tmp_path)
     (tmp_path / "wheels").mkdir()
     monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
     assert how_to_install("ray") == "in the checkout, .venv/bin/pip install -r wheels/requirements-ray.txt"
