@@ -1,7 +1,6 @@
 """What the user asked for, and what it means for the model and tasks at hand. Every default lives here."""
 
 import logging
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
+from qzhou_eval.generation import how_to_install
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.settings import ENCODING_VERSION, EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
@@ -173,7 +173,7 @@ def _device_of_workers(config: RunConfig) -> EncoderOptions:
         return options
     flag = "--workers" if config.ray is None else "--ray"
     if find_spec("ray") is None:
-        raise BadInput(f"{flag}: needs Ray: {sys.executable} -m pip install -r requirements-ray.txt")
+        raise BadInput(f"{flag}: needs Ray: {how_to_install('ray')}")
     if options.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
     if config.ray is None or options.device != "auto":

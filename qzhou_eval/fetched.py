@@ -15,6 +15,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.files import write_text
 
 MANIFEST = "fetched.json"
+CODE = "*.py"  # comes with a model only where it is asked for
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Fetched:
     @property
     def digests(self) -> dict[str, str]:
         return {name: file["sha256"] for name, file in self.files.items()}
+
+    @property
+    def has_code(self) -> bool:
+        """Whether code came with it."""
+        return any(is_one_of(name, [CODE]) for name in self.files)
 
     @property
     def size(self) -> str:

@@ -23,6 +23,15 @@ _SETUP = {
 }
 
 
+def how_to_install(extra: str) -> str:
+    """The README's command for an extra, for the environment that runs this; a bundle's wheels come first."""
+    home = Path(sys.prefix)
+    pip = f"{home.name if home.parent == _CHECKOUT else home}/bin/pip"
+    card = "-card" if generation() == "card" else ""
+    pinned = "-r wheels/" if (_CHECKOUT / "wheels").is_dir() else f"-c constraints{card}.txt -r "
+    return f"in the checkout, {pip} install {pinned}requirements-{extra}.txt"
+
+
 def generation() -> str:
     """``card`` if the installed mteb is the card's, else ``current``.
 

@@ -27,6 +27,7 @@ from qzhou_eval.cluster.worker import Worker
 from qzhou_eval.config import RunConfig, prepare
 from qzhou_eval.encode import encode, tokenize
 from qzhou_eval.errors import BadInput
+from qzhou_eval.generation import how_to_install
 from qzhou_eval.model.batches import PACKED, plan
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.plan import plan_task
@@ -113,7 +114,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("qzhou_eval.config.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
-    assert capsys.readouterr().err.endswith(" -m pip install -r requirements-ray.txt\n")
+    assert capsys.readouterr().err.endswith(f": needs Ray: {how_to_install('ray')}\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -325,6 +325,7 @@ def test_code_that_is_not_run_is_one_line_with_every_class(folder, caplog):
 
 def test_the_decoders_code_is_not_named_where_it_runs(folder, caplog):
     edit_json(folder / "config.json", auto_map={"AutoModel": "modeling_own.Model"})
+    (folder / "modeling_own.py").write_text("class Model: ...")
     checkpoint = find_checkpoint(str(folder), trust_remote_code=True)
     resolve_settings(checkpoint, load_profile("qzhou-zh"), EncoderOptions(trust_remote_code=True))
     assert warnings_of(caplog) == []

@@ -11,9 +11,10 @@ from tqdm import tqdm
 from qzhou_eval.digests import digests_of_files
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.hub import Failed, Hub, Listed, NotThere, Repository, Unreachable
-from qzhou_eval.fetch.modelscope import HOW_TO_INSTALL, ModelScope, is_installed
-from qzhou_eval.fetched import Fetched, data_files, is_one_of, note_fetched, read_fetched
+from qzhou_eval.fetch.modelscope import ModelScope, is_installed
+from qzhou_eval.fetched import CODE, Fetched, data_files, is_one_of, note_fetched, read_fetched
 from qzhou_eval.files import lock, publish
+from qzhou_eval.generation import how_to_install
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def fetch(repositories: list[Repository], root: Path, endpoints: list[str]) -> d
 
 def _other_way() -> list[str]:
     """What else could be tried, once: nothing where ModelScope was asked."""
-    return [] if is_installed() else [HOW_TO_INSTALL]
+    return [] if is_installed() else [f"ModelScope is asked too where it is installed: {how_to_install('modelscope')}"]
 
 
 def _from_first_that_has_it(
@@ -64,6 +65,7 @@ def _from_first_that_has_it(
     """
     if entry := _whole(root, repository, repository.revision):
         log.info("%s: %s, already there", repository.name, entry.size)
+        _say_what_else_is_there(repository, root, entry)
         return
     reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
     asked = [hub for hub in hubs if hub.endpoint not in silent]
@@ -96,6 +98,7 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
         raise Failed("not asked, so that the hub's files that are there stay as they are")
     if entry := _whole(root, repository, commit):
         log.info("%s: %s, already there", repository.name, entry.size)
+        _say_what_else_is_there(repository, root, entry)
         return
     files, left_out = hub.files(repository, commit)
     folder = root / repository.place
@@ -120,17 +123,28 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
         log.warning("%s: %s's %s is not known to be the hub's %s; results call it local", *what)
     if left_out and repository.kind == "dataset":
         log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
-    counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, "*.py")
+    _say_what_else_is_there(repository, root, entry)
+
+
+def _say_what_else_is_there(repository: Repository, root: Path, entry: Fetched) -> None:
+    """Warn of files that did not come and that take the hub's name from the folder."""
+    folder = root / repository.place
+    counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, CODE)
     there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
-    if extra := sorted(name for name in there - {*names} if is_one_of(name, counts)):
+    if extra := sorted(name for name in there - {*entry.files} if is_one_of(name, counts)):
         log.warning("%s: also in %s, so that it is not the hub's: %s", repository.name, folder, ", ".join(extra))
 
 
 def _whole(root: Path, repository: Repository, commit: str) -> Fetched | None:
-    """What was noted for a repository, if that is this commit of the hub's and every file is still as noted."""
+    """What was noted for a repository, if that is this commit of the hub's and every file is still as noted.
+
+    Code that is wanted must be among them: without any, the endpoint says whether there is some.
+    """
     entry = read_fetched(root).get(repository.place)
     folder = root / repository.place
     if entry is None or (entry.kind, entry.revision) != (repository.kind, commit):
+        return None
+    if CODE in repository.wanted and not entry.has_code:
         return None
     if not all((folder / name).is_file() for name in entry.files):
         return None

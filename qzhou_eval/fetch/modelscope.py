@@ -18,7 +18,6 @@ from qzhou_eval.fetch.hub import Failed, Listed, NotThere, Repository, Unreachab
 T = TypeVar("T")
 
 REVISION = "master"
-HOW_TO_INSTALL = "ModelScope would be asked too after pip install -c constraints.txt '.[modelscope]'"
 # Read by the client when it is imported. It gives a file an hour, little for a model's weights; and asks an address
 # that the server names for the cloud region.
 _SETTINGS = {"MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT": "86400", "MODELSCOPE_DOWNLOAD_INTRA_CLOUD": "false"}

@@ -14,7 +14,7 @@ from qzhou_eval.model.architecture import Architecture, check_causal_decoder, re
 from qzhou_eval.model.folder import obstacle, present, read_if_there, read_json, stored_shapes
 from qzhou_eval.model.location import locate
 from qzhou_eval.model.modules import read_modules, width_of_vectors
-from qzhou_eval.model.own_code import classes_left_out, decoder_class
+from qzhou_eval.model.own_code import classes_left_out, decoder_class, how_to_bring
 from qzhou_eval.paths import stays_inside
 
 
@@ -100,7 +100,8 @@ def find_checkpoint(
     _refuse_adapter(decoder)
     path = decoder / "config.json"
     config = read_json(path, what=f"{place.folder} is no model folder")
-    own_code = decoder_class(path, config, trust_remote_code=trust_remote_code)
+    how = how_to_bring(place.name, place.commit)
+    own_code = decoder_class(path, config, trust_remote_code=trust_remote_code, how=how)
     runs_own_code = trust_remote_code and own_code is not None
     if not runs_own_code:
         check_causal_decoder(path, config, own_code=own_code)

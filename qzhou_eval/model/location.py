@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qzhou_eval.digests import digests_of_files
 from qzhou_eval.errors import BadInput
-from qzhou_eval.fetched import data_files, hub_model, is_one_of
+from qzhou_eval.fetched import CODE, data_files, hub_model, is_one_of
 from qzhou_eval.network import is_offline
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: 
     if is_folder:
         if revision is not None:
             raise BadInput(f"--revision {revision}: {folder} is a folder; revisions are the hub's")
-        name, commit = hub_model(folder, [*WANTED, "*.py"]) or _cached(folder) or (_local_name(folder), None)
+        name, commit = hub_model(folder, [*WANTED, CODE]) or _cached(folder) or (_local_name(folder), None)
         if could_be_hubs and name != asked:
             log.warning("%s: the folder of that name here, not the hub's model", asked)
         return Location(folder, name, commit)
@@ -77,7 +77,7 @@ def _cached(folder: Path) -> tuple[str, str] | None:
     if found is None:
         return None
     blobs = folder.parents[1].resolve() / "blobs"
-    files = [path for path in data_files(folder) if is_one_of(path.name, [*WANTED, "*.py"])]
+    files = [path for path in data_files(folder) if is_one_of(path.name, [*WANTED, CODE])]
     if not files or any(path.resolve().parent != blobs for path in files):
         return None
     large = [path for path in files if len(path.resolve().name) == 64]
@@ -104,7 +104,7 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
         RepositoryNotFoundError,
     )
 
-    patterns = [*WANTED, "*.py"] if trust_remote_code else WANTED
+    patterns = [*WANTED, CODE] if trust_remote_code else WANTED
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
@@ -113,9 +113,10 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
         raise BadInput(f"{_FLAG} {name}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if is_offline():
+            code = " --code" if trust_remote_code else ""
             raise BadInput(
                 f"{_FLAG} {name}: --offline needs the model on disk; where the hub can be reached, "
-                f"qzhou-eval fetch --model {name} --to ROOT, then give ROOT/models/{name}"
+                f"qzhou-eval fetch --model {name}{code} --to ROOT, then give ROOT/models/{name}"
             ) from None
         reason = str(error).splitlines()[0]
         raise BadInput(f"{_FLAG} {name}: not a folder, and the hub cannot be reached ({reason})") from None

@@ -9,6 +9,7 @@ from qzhou_eval.config import check_writable
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.modules import read_modules
+from qzhou_eval.model.own_code import check_beside_the_decoders, how_to_bring
 from qzhou_eval.profile import load_profile
 from qzhou_eval.verify.ours import Input, prepare, state
 from qzhou_eval.verify.peer import Reply, ask
@@ -67,9 +68,11 @@ def _ask(sent: Input, *, remote_code: bool) -> Reply:
             f"{folder}: no modules.json: sentence-transformers does not know its pooling; compare with a file"
         )
     if remote_code:
-        log.warning(
-            "running the checkpoint's own code %s, revision %s", _code(sent.checkpoint), sent.checkpoint.revision
+        own = _code(sent.checkpoint)
+        check_beside_the_decoders(
+            folder, sent.checkpoint.decoder, how=how_to_bring(sent.checkpoint.name, sent.checkpoint.commit)
         )
+        log.warning("running the checkpoint's own code %s, revision %s", own, sent.checkpoint.revision)
     elif own := [kind for kind in read_modules(folder).classes if not kind.startswith("sentence_transformers.")]:
         raise BadInput(
             f"{folder / 'modules.json'}: {own[0]} is code of the checkpoint, which a plain load may run; "

@@ -81,4 +81,7 @@ def _embed(job: dict, dtype: str) -> tuple[np.ndarray, dict]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:  # libraries, and the code of a stranger: whatever it is, its reason is one line
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

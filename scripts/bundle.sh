@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# A folder for a machine without internet: this checkout with wheels/, all that both environments need, each wheel with
+# its hash. More arguments are those of `qzhou-eval fetch`: what it brings goes to FOLDER/data. See docs/offline.md.
+#   scripts/bundle.sh FOLDER
+#   scripts/bundle.sh FOLDER --model ORG/NAME --code --benchmark cmteb
+set -euo pipefail
+if [ $# -eq 0 ] || [[ $1 == -* ]]; then
+    echo "usage: scripts/bundle.sh FOLDER [what qzhou-eval fetch shall bring, e.g. --model ORG/NAME --code --tasks STSB]" >&2
+    exit 2
+fi
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [ "$1" -ef "$here" ] || ! [ "$(git -C "$here" rev-parse --show-toplevel 2>&1)" -ef "$here" ]; then
+    echo "error: scripts/bundle.sh copies a git checkout, here $here, into another folder, here $1" >&2
+    exit 2
+fi
+mkdir -p "$1"
+folder=$(cd "$1" && pwd)
+shift
+cd "$here"
+source scripts/venv.sh
+if [ $# -gt 0 ]; then  # first, so that a wrong name is seen at once
+    current_venv
+    "$PY" -m qzhou_eval.cli fetch "$@" --to "$folder/data"
+fi
+
+scratch=$(mktemp -d)
+new=$folder/wheels.new  # wheels/ is whole or not there
+trap 'rm -rf "$scratch" "$new"' EXIT
+rm -rf "$new"
+mkdir "$new"
+"${PYTHON:-python3}" -m venv "$scratch"
+pip=("$scratch/bin/python" -m pip --quiet --disable-pip-version-check)
+"$scratch/bin/python" scripts/lock.py build pyproject.toml >"$scratch/build.txt"
+
+bring() { # bring CONSTRAINTS FILE...: wheels of all the files together, then of each its list with hashes
+    local constraints=$1 file files=()
+    shift
+    for file in "$@"; do files+=(-r "$file"); done
+    "${pip[@]}" wheel --wheel-dir "$new" -c "$constraints" "${files[@]}"
+    for file in "$@"; do
+        "${pip[@]}" install --dry-run --ignore-installed --no-index --find-links "$new" --report "$scratch/report.json" \
+            -c "$constraints" -r "$file"
+        "$scratch/bin/python" scripts/lock.py wheels "$scratch/report.json" >"$new/$(basename "$file")"
+    done
+}
+echo "wheels for $(describe_python)" >&2
+bring constraints.txt requirements.txt requirements-ray.txt requirements-modelscope.txt requirements-test.txt "$scratch/build.txt"
+bring constraints-card.txt requirements-card.txt
+describe_python >"$new/python"
+describe_pins >"$new/pins"
+
+git init --quiet "$folder"  # a checkout: results name its commit
+git -C "$folder" fetch --quiet "$PWD" HEAD
+git -C "$folder" reset --quiet --hard FETCH_HEAD
+git diff --quiet HEAD || git diff --binary HEAD | git -C "$folder" apply  # what is edited here and not committed
+rm -rf "$folder/wheels"
+mv "$new" "$folder/wheels"
+echo "written: $folder, $(du -sh "$folder" | cut -f1); copy it, then ./run_benchmark_cmteb.sh there" >&2
