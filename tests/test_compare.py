@@ -62,6 +62,8 @@ def test_a_broken_setting_is_named_and_becomes_the_question(*, broken, finished,
     rows = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line.startswith(("STSB ", "T2Re"))}
     assert rows.keys() == {"STSB", "T2Reranking"} and set(rows.values()) <= {"yes", "no"}
     assert "verdict" not in out and "OFF" not in out
+    if broken == "space after Query:":
+        assert "Query: '" in out and "Query:  " in out  # a blank at an end can be seen
 
 
 @pytest.mark.slow

@@ -152,6 +152,7 @@ def test_another_model_is_set_against_ours_and_the_data_are_a_note(finished, tmp
     assert (code, err) == (0, "")
     assert differing(out) >= {"model", "data"} and "not proven to be the same data" in out
     assert "OFF" not in out and "verdict" not in out and not card_lines(out)
+    assert "so there is no interval" in out and "significant" not in out  # the scores are written, without items
     other = from_published(None, model, "card")
     for name, task in other.tasks.items():
         (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ") and "local-" not in line]
@@ -294,5 +295,5 @@ def test_a_file_in_the_published_form_is_another_side(finished, tmp_path, capsys
     code, out, _ = compared(capsys, copy, "--to", path)
     assert code == 0
     assert differing(out) == {"model"}
-    assert "verdict" not in out and "of 2 tasks 0 significantly better, 0 worse, 2 not significant" in out
+    assert "verdict" not in out and "of 2 tasks 0 significantly better, 0 worse, 2 not significant\n" in out
     assert " data," in out.split("not known of ")[1].splitlines()[0]

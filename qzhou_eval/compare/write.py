@@ -106,6 +106,6 @@ def _listed(tasks: tuple[str, ...] | list[str]) -> str:
 
 
 def _cell(value: str) -> str:
-    """A value for the table: long ones shortened in the middle, control characters visible."""
-    text = repr(value)[1:-1]
+    """A value for the table: long ones shortened in the middle, control characters and outer blanks visible."""
+    text = repr(value)[1:-1] if value == value.strip() else repr(value)
     return text if len(text) <= 56 else f"{text[:32]}...{text[-20:]}"

@@ -8,6 +8,7 @@ from qzhou_eval.compare.spread import AT_HAND, Interval, intervals
 from qzhou_eval.compare.verdicts import Row
 from qzhou_eval.compare.words import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell, significant
 
+NO_ITEMS = "no items are kept of these scores, so there is no interval"
 ONE_SIDED = "published scores come without items: an interval is of our run's spread alone"
 
 
@@ -27,14 +28,20 @@ def print_scores(one: Comparison, rows: list[Row]) -> None:
         lines.append(_line(mean, f"mean of these {len(one.compared)} tasks", {mean.name: spread.get(AT_HAND)}))
     print()
     headers = ["task", "ours", "theirs", "difference", "95 % interval", "significant"]
+    if not spread:
+        lines, headers = [line[:4] for line in lines], headers[:4]
     print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
+    if any(row.name in left_out for row in rows):
+        print(MARK_NOTE)
+    if not spread:
+        print(NO_ITEMS)
+        return
     print(SPREAD_NOTE)
     if one.theirs.published:
         print(ONE_SIDED)
-    if any(row.name in left_out for row in rows):
-        print(MARK_NOTE)
-    better, worse, open_ = _counts(one, spread)
-    print(f"of {len(one.compared)} tasks {better} significantly better, {worse} worse, {open_} not significant")
+    better, worse, unsure, unknown = _counts(one, spread)
+    more = f", {unknown} without an interval" if unknown else ""
+    print(f"of {len(one.compared)} tasks {better} significantly better, {worse} worse, {unsure} not significant{more}")
 
 
 def print_dimensions(narrower: list[Comparison]) -> None:
@@ -46,7 +53,7 @@ def print_dimensions(narrower: list[Comparison]) -> None:
         difference = mean.difference if mean else None
         lines.append([dim, len(one.compared), difference, interval_cell(spread.get(AT_HAND)), *_counts(one, spread)])
     print()
-    headers = ["dim", "tasks", "mean difference", "95 % interval", "better", "worse", "not significant"]
+    headers = ["dim", "tasks", "mean difference", "95 % interval", "better", "worse", "not significant", "no interval"]
     print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
 
 
@@ -59,11 +66,12 @@ def _mean_at_hand(one: Comparison, least: int = 2) -> Row | None:
     return Row(AT_HAND, ours, theirs, None)
 
 
-def _counts(one: Comparison, spread: dict[str, Interval]) -> tuple[int, int, int]:
-    """Tasks that are significantly better, worse, neither or without an interval."""
-    sure = [row for row in one.compared if row.name in spread and significant(spread[row.name])]
+def _counts(one: Comparison, spread: dict[str, Interval]) -> tuple[int, int, int, int]:
+    """Tasks that are significantly better, worse, neither, and without an interval."""
+    known = [row for row in one.compared if row.name in spread]
+    sure = [row for row in known if significant(spread[row.name])]
     better = sum(row.difference > 0 for row in sure)
-    return better, len(sure) - better, len(one.compared) - len(sure)
+    return better, len(sure) - better, len(known) - len(sure), len(one.compared) - len(known)
 
 
 def _line(row: Row, name: str, spread: dict[str, Interval], *, marked: bool = False) -> list:
