@@ -160,7 +160,7 @@ INVOCATIONS = [
     (["fetch", "--to", "damaged", "--verify"], "fetched.json: damaged"),
     ([*STSB, "--data_dir", "damaged"], "no data in"),
     ([*FETCH, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
-    ([*FETCH, "--tasks"], "no task to run"),
+    ([*FETCH, "--tasks"], "nothing to fetch: --tasks names none"),
     ([*FETCH, "--tasks", "MiniSTS"], "--tasks MiniSTS: comes with the package"),
     ([*FETCH, "--benchmark", "mteb"], "invalid choice: 'mteb'"),
     ([*FETCH, "--model", "../.."], "--model ../..: not an ORG/NAME on the hub"),

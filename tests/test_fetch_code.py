@@ -12,6 +12,7 @@ from test_verify import OK, fitting, marks, quick_profile, verdict
 
 from qzhou_eval import cli
 from qzhou_eval.model.checkpoint import find_checkpoint
+from qzhou_eval.tasks import all_tasks
 
 CODE = "modeling_prepending.py"
 CLASS = "modeling_prepending.PrependingQwen3"
@@ -145,6 +146,23 @@ def test_a_repository_without_the_code_that_it_names_says_so(fetch, hub, model):
     hub.add_folder("org/tiny", model, "d" * 40, "models")
     code, _, err = fetch("--code")
     assert code == 0 and f"names code of its own ({CLASS}), which was not brought: the repository has none\n" in err
+
+
+def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
+    """The hub has the model alone, so each data set that is asked for is a line."""
+    data_sets = sorted(task.path for task in all_tasks().values() if task.benchmark == "cmteb")
+
+    def missing(out: str) -> list[str]:
+        return sorted(line.split(":")[0] for line in out.splitlines())
+
+    assert fetch()[:2] == (0, "")
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"models", "fetched.json"}
+    code, out, _ = fetch("--tasks", "STSB")
+    assert (code, missing(out)) == (3, ["mteb/STSB"])
+    code, out, _ = fetch("--benchmark", "cmteb")
+    assert (code, missing(out)) == (3, data_sets) and len(data_sets) == 31
+    code, out, _ = fetching.run(["fetch", "--to", tmp_path / "data"], tmp_path, hub.url)
+    assert (code, missing(out)) == (3, data_sets)
 
 
 @pytest.mark.parametrize(
