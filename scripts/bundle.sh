@@ -13,6 +13,10 @@ if [ "$1" -ef "$here" ] || ! [ "$(git -C "$here" rev-parse --show-toplevel 2>&1)
     echo "error: scripts/bundle.sh copies a git checkout, here $here, into another folder, here $1" >&2
     exit 2
 fi
+if [ -d "$1" ] && [ ! -f "$1/wheels/pins" ] && ls -A "$1" | grep -qvxE 'data|wheels\.new'; then
+    echo "error: $1 is not empty and was not made by scripts/bundle.sh; give a folder of its own" >&2
+    exit 2
+fi
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 shift
@@ -49,10 +53,10 @@ bring constraints-card.txt requirements-card.txt
 describe_python >"$new/python"
 describe_pins >"$new/pins"
 
+rm -rf "$folder/wheels"
+mv "$new" "$folder/wheels"
 git init --quiet "$folder"  # a checkout: results name its commit
 git -C "$folder" fetch --quiet "$PWD" HEAD
 git -C "$folder" reset --quiet --hard FETCH_HEAD
 git diff --quiet HEAD || git diff --binary HEAD | git -C "$folder" apply  # what is edited here and not committed
-rm -rf "$folder/wheels"
-mv "$new" "$folder/wheels"
 echo "written: $folder, $(du -sh "$folder" | cut -f1); copy it, then ./run_benchmark_cmteb.sh there" >&2

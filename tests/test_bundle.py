@@ -228,3 +228,8 @@ def test_what_cannot_be_made_is_one_line(tmp_path):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("error: scripts/bundle.sh copies a git checkout")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "README.md").write_text("mine")
+    done = call(bundle, tmp_path, cwd="/")
+    words = f"{tmp_path} is not empty and was not made by scripts/bundle.sh; give a folder of its own"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {words}\n")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
