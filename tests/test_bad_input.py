@@ -38,7 +38,8 @@ def shown(value: list[str] | str) -> str:
     return value[:30] if isinstance(value, str) else " ".join(value)[-40:] or "nothing"
 
 
-RUN = ["run", "--model_name_or_path", "model", "--profile", "qzhou-zh", "--output_dir", "out", "--device", "cpu"]
+RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh"]  # quiet: not what is sent, before
+RUN = [*RUN, "--output_dir", "out", "--device", "cpu"]
 STSB = [*RUN, "--tasks", "STSB"]
 MINI = [*RUN, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
 
@@ -69,7 +70,8 @@ INVOCATIONS = [
     ([*MINI, "--tp_layers", "1-9"], "layers 0 to 8"),
     ([*MINI, "--tp_layers", "7"], "give a layer range such as 1-7"),
     ([*MINI, "--tp_layers", "1-7", "--token_prepending", "off"], "contradicts"),
-    ([*MINI, "--token_prepending", "maybe"], "invalid choice: 'maybe'"),
+    ([*MINI, "--token_prepending", "maybe"], "'maybe': choose auto, on, off or layers such as 1-7"),
+    ([*MINI, "--token_prepending", "off", "7-1"], "argument --token_prepending: '7-1': choose auto"),
     ([*MINI, "--normalize", "perhaps"], "give true or false"),
     *(([*MINI, "--max_length", value], "--max_length: ") for value in NO_WHOLE_NUMBERS),
     *(([*MINI, flag, "²"], f"{flag}: '²': give a whole number") for flag in WHOLE_NUMBERS),

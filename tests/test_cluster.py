@@ -53,6 +53,10 @@ def alone(tmp_path_factory):
 
 def vectors(output) -> dict[bytes, torch.Tensor]:
     (folder,) = (output / "store").iterdir()
+    return vectors_of(folder)
+
+
+def vectors_of(folder: Path) -> dict[bytes, torch.Tensor]:
     store = Store(folder.parent, folder.name)
     store.refresh()
     keys = sorted(store.keys())
@@ -122,6 +126,21 @@ def test_two_workers_give_bitwise_the_vectors_and_scores_of_one_process(alone, t
     said = finish(tmp_path, command(tmp_path / "out", "--workers", "2"))
     assert said.count("model loaded") == 2
     assert_equal(tmp_path / "out", alone)
+
+
+@pytest.mark.slow
+def test_two_workers_load_once_for_several_readings(alone, tmp_path):
+    """Each reading's vectors and scores are those of one process that has it alone."""
+    off = ["--token_prepending", "off"]
+    finish(tmp_path, command(tmp_path / "off", *off))
+    said = finish(tmp_path, command(tmp_path / "out", "--workers", "2", "--token_prepending", "auto", "off"))
+    assert said.count("model loaded") == 2
+    assert scores(tmp_path / "out") == scores(alone) | scores(tmp_path / "off")
+    for one in (alone, tmp_path / "off"):
+        (store,) = (one / "store").iterdir()
+        ours = vectors_of(tmp_path / "out" / "store" / store.name)
+        theirs = vectors_of(store)
+        assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 @pytest.fixture

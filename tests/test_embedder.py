@@ -26,7 +26,7 @@ PROFILE = load_profile("qzhou-zh")
 
 
 def embedder(folder, **options):
-    return Embedder.from_pretrained(str(folder), profile="qzhou-zh", device="cpu", **options)
+    return Embedder.from_pretrained(str(folder), **{"profile": "qzhou-zh", "device": "cpu"} | options)
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 def layers(value: str) -> tuple[int, int]:
     """A range of layers, both ends included."""
     first, last = map(whole_number, value.split("-")) if value.count("-") == 1 else (None, None)
-    if first is None or last is None:
+    if first is None or last is None or first > last:
         raise argparse.ArgumentTypeError(f"{value!r}: give a layer range such as 1-7")
     return first, last
 
