@@ -57,7 +57,6 @@ class InProcess:
 
     def __init__(self, encoders: Mapping[str, object]) -> None:
         self._encoders = encoders
-        next(iter(encoders.values())).ideal_seconds([])  # measures the ceiling before a clock runs
 
     def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
         return write_shards(self._encoders[store.fingerprint], keys, tokenized, store)

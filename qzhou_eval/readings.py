@@ -44,5 +44,6 @@ def encoders(encoder, readings: Iterable[Reading]) -> dict[str, object]:
         BadInput: the model cannot be read in one of these ways.
     """
     first, *others = readings
+    encoder.ideal_seconds([])  # the ceiling is measured once, before a clock runs; the others have the same
     found = {other.fingerprint: encoder.with_token_prepending(other.token_prepending) for other in others}
     return {first.fingerprint: encoder} | found

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from faults import scores
 from qzhou_eval import cli, openers, pipeline
 from qzhou_eval.config import RunConfig, prepare
 from qzhou_eval.model.settings import EncoderOptions
+from qzhou_eval.readings import encoders
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
 DIMS = ("16", "96")
@@ -131,10 +133,20 @@ def test_a_plan_counts_all_readings(tiny, both, tmp_path, capsys, monkeypatch):
     assert (stored, rest) == ("67%", one)
 
 
+def test_one_ceiling_is_measured_for_all_readings(tiny, tmp_path):
+    """Measured while others work, it would be too low, and shares of it beyond 100 %."""
+    options = EncoderOptions(device="cpu")
+    config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options)
+    run = prepare(replace(config, also_token_prepending=("off", (1, 6))))
+    found = encoders(run.open_encoder(), run.readings)
+    assert [one.settings.token_prepending for one in found.values()] == [(1, 7), None, (1, 6)]
+    assert len({one.ideal_seconds([16, 9]) for one in found.values()}) == 1
+
+
 def layers(tiny, tmp_path, *values, first="auto"):
     options = EncoderOptions(device="cpu", token_prepending=first)
     config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options)
-    run = prepare(RunConfig(**{**config.__dict__, "also_token_prepending": values}))
+    run = prepare(replace(config, also_token_prepending=values))
     return [reading.token_prepending for reading in run.readings]
 
 

@@ -64,7 +64,6 @@ class Worker:
                 f"worker on {host}: {encoder.checkpoint.folder} differs there in {', '.join(differ)}; "
                 "give all machines the same files"
             )
-        encoder.ideal_seconds([])  # measures the ceiling before a clock runs
         return Opened(host, os.getpid(), encoder.way, encoder.settings.batch_tokens)
 
     def encode(self, keys: list[bytes], tokenized: list, fingerprint: str, round: int) -> list[Step]:
