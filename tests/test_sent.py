@@ -56,7 +56,7 @@ def test_a_run_begins_with_profile_template_layers_limit_and_dtype(tiny, officia
         "sent to local/tiny: "
         r'"This sentence: <|im_start|>“Instruct: {instruction}\nQuery: {text}” means in one word: “", '
         "profile qzhou-zh (--profile)",
-        "token prepending on layers 1-7 (profile); at most 1024 tokens (profile); bfloat16 on cpu",
+        "token prepending on layers 1-7 (profile); at most 1024 tokens (profile); bfloat16",
     ]
     more = ["--profile", "plain", "--max_length", "64", "--truncate", "text", "--tp_layers", "2-3"]
     lines = first_lines(caplog, [*argv, *more[:-2]])
