@@ -150,7 +150,8 @@ def _passes(run: Run) -> str:
     if len(run.readings) == 1:
         return f"one pass at full width {width} gives dimensions {dims}"
     names = ", ".join(reading.name for reading in run.readings)
-    return f"one pass at full width {width} for each of {names} gives dimensions {dims}; what is to encode is that of all"
+    each = f"one pass at full width {width} for each of {names} gives dimensions {dims}"
+    return f"{each}; to encode, tokens and FLOP are of all"
 
 
 def _name_the_rest(run: Run, failed: list[str]) -> None:

@@ -80,7 +80,8 @@ def sent_lines(
     yield f"sent to {checkpoint.name}: {template}, profile {profile.name} ({why})"
     limit = "profile" if asked.max_length is None else option("max_length")
     cut = ", of which the text alone is cut" if settings.truncate == "text" else ""
-    yield f"{_prepending(settings, asked, layers)}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
+    prepending = _prepending(settings, asked, layers)
+    yield f"{prepending}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
     if own := own_prompts(checkpoint):
         yield f"not used: the checkpoint's own prompts, {'; '.join(own)} ({OWN_PROMPTS})"
 
