@@ -39,11 +39,11 @@ from tabulate import tabulate
 from qzhou_eval.adapter import current
 from qzhou_eval.adapter.reading import quiet
 from qzhou_eval.adapter.vectors import TaskVectors
-from qzhou_eval.config import Run
+from qzhou_eval.config import Run, prepare
 from qzhou_eval.pipeline import execute
 from qzhou_eval.plan import plan_task
 from qzhou_eval.prompts import instruction_for, render
-from qzhou_eval.smoke.__main__ import CHECKPOINT, runs
+from qzhou_eval.smoke.__main__ import CHECKPOINT, config
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.vectors import cut_and_normalize
 from qzhou_eval.workers import worker_count, worker_pool
@@ -79,7 +79,7 @@ class PlainEncoder:
 
 def in_memory(run: Run) -> list[tuple[AbsTask, dict[tuple[str | None, str], np.ndarray]]]:
     """Each task, loaded, and its vectors at full width by side and text."""
-    store = Store(run.store_dir, run.fingerprint)
+    store = Store(run.store_dir, run.readings[0].fingerprint)
     store.refresh()
     found = []
     for task in run.tasks:
@@ -172,7 +172,7 @@ def encode_half(run: Run) -> dict:
         execute(new, {task.name: run.variants for task in run.tasks}, pool, stages=("encode",))
         ours = time.perf_counter() - start
         theirs, expected = by_sentence_transformers(run, calls, model)
-        store = Store(new.store_dir, run.fingerprint)
+        store = Store(new.store_dir, run.readings[0].fingerprint)
         store.refresh()
         found = store.get([prompt_key(prompt) for prompt in expected]).numpy()
     apart = np.abs(cut_and_normalize(found) - cut_and_normalize(np.stack(list(expected.values())))).max()
@@ -224,8 +224,9 @@ def main() -> None:
         output_dir = args.output_dir or Path(folder)
         miniature = [sys.executable, "-m", "qzhou_eval.smoke", "--output_dir", str(output_dir.resolve())]
         subprocess.run(miniature, cwd=Path(__file__).resolve().parents[1], capture_output=True, check=True)
-        finished = runs(output_dir)
-        rows = [evaluate_half(finished["TP on"]), encode_half(finished["TP off"])]
+        on = config(output_dir)
+        off = replace(on, encoder=replace(on.encoder, token_prepending="off"))
+        rows = [evaluate_half(prepare(on)), encode_half(prepare(off))]
     print(tabulate(rows, "keys", floatfmt=("", ".2f", ".2f", ".1f", ".1f", ".1e", ".1e")))
     if args.check and any(row["met"] == "NO" for row in rows):
         sys.exit(1)

@@ -130,16 +130,18 @@ def forwarded_in_fact(folder: Path) -> list[int]:
     profile = load_profile("qzhou-zh-mini")
     embedder = Embedder.from_pretrained(str(CHECKPOINT), profile="qzhou-zh-mini", device="cpu")
     identity = embedder.settings.identity(embedder.checkpoint, profile)
+    fingerprint = embedder.settings.fingerprint(embedder.checkpoint, profile)
+    writer = InProcess({fingerprint: embedder})
     totals = []
     for _ in range(2):
-        store = Store(folder, embedder.settings.fingerprint(embedder.checkpoint, profile))
+        store = Store(folder, fingerprint)
         store.refresh()
         total = 0
         for task, _folder in local_tasks(None):
             source, mteb = locate(task, None), face()
             calls = rendered(mteb.calls(mteb.load(task, source), task, source), task, profile)
             prompts = list(dict.fromkeys(prompt for _, some in calls for prompt in some))
-            done = encode(tokenize(prompts, embedder.tokenize), store, lambda: InProcess(embedder), identity)
+            done = encode(tokenize(prompts, embedder.tokenize), store, lambda: writer, identity)
             total += done.encoded_tokens + done.padding_tokens
         totals.append(total)
     return totals

@@ -12,6 +12,11 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    """The public names, which are not there before they are asked for, and what every module has."""
+    return sorted({name for name in globals() if name.startswith("__")} | set(__all__))
+
+
 def __getattr__(name: str):
     """Import torch, or pandas, only when something that needs it is asked for."""
     if name in _HOMES:

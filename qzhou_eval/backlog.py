@@ -1,7 +1,7 @@
 """How much there is to encode, known early: a sample of each planned task is tokenised long before its turn comes."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 
 from qzhou_eval.progress import Progress
@@ -10,27 +10,30 @@ from qzhou_eval.store import Store, prompt_key
 SAMPLE = 256  # prompts of each task
 
 
-def follow(plans: Iterable[tuple[str, Future]], store: Store, tokenizer: Callable, progress: Progress) -> None:
-    """Tell ``progress`` of each task as its plan comes, from a thread of its own, which nobody waits for.
+def follow(plans: Iterable[tuple[Future, Mapping[str, Store]]], tokenizer: Callable, progress: Progress) -> None:
+    """Tell ``progress`` of each plan as it comes, from a thread of its own, which nobody waits for.
 
     A prompt counts for the first task that has it, and not at all if it is in the store.
 
     Args:
-        plans: tasks' names and their :class:`~qzhou_eval.plan.TaskPlan`, in the order in which they will be encoded.
+        plans: each :class:`~qzhou_eval.plan.TaskPlan`, in the order in which they will be encoded, and by the name
+            that ``progress`` has for it the store that it goes to.
     """
-    seen: set[bytes] = set()
+    seen: dict[str, set[bytes]] = {}
 
     def count() -> None:
-        for task, planned in plans:
+        for planned, stores in plans:
             try:
-                prompts = planned.result().prompts
+                keys = {prompt_key(prompt): prompt for prompt in planned.result().prompts}
             except Exception:  # cancelled ones, too; the run itself says so when it is this task's turn
-                progress.expect(task)
+                for name in stores:
+                    progress.expect(name)
                 continue
-            keys = {prompt_key(prompt): prompt for prompt in prompts}
-            new = [prompt for key, prompt in keys.items() if key not in seen and key not in store]
-            seen.update(keys)
-            progress.expect(task, *estimate(new, tokenizer))
+            for name, store in stores.items():
+                before = seen.setdefault(store.fingerprint, set())
+                new = [prompt for key, prompt in keys.items() if key not in before and key not in store]
+                before.update(keys)
+                progress.expect(name, *estimate(new, tokenizer))
 
     threading.Thread(target=count, name="backlog", daemon=True).start()
 

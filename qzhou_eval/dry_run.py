@@ -1,97 +1,166 @@
 """``plan`` and ``run --dry_run``: what would be encoded, per task, and how long it takes. Scores and writes nothing."""
 
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
 from qzhou_eval.config import Run
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput, TaskFailed
 from qzhou_eval.model.cost import Cost
-from qzhou_eval.model.speed import Speed, assumed, is_here, measured
+from qzhou_eval.model.speed import PEAKS, PROBE_SECONDS, Speed, assumed, is_here, measured
 from qzhou_eval.model.tokens import Tokenized
 from qzhou_eval.plan import TaskPlan, submit_plan
 from qzhou_eval.store import Store, prompt_key
+from qzhou_eval.tasks import Task, fetch_command
 from qzhou_eval.units import duration, scaled
 from qzhou_eval.workers import WorkerPool
 
+log = logging.getLogger(__name__)
+
 COLUMNS = ["task", "texts", "distinct", "in store", "to encode", "tokens", "cut", "FLOP"]
+CHEAP_WEIGHTS = 2**30  # bytes: a model that is loaded for a probe nobody asked for
+CHEAP_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One task. ``distinct`` leaves out prompts of the tasks before it; ``todo`` those in the store, too;
-    ``cut`` counts all that the limit cuts.
+    """One task. ``distinct`` leaves out prompts of the tasks before it; ``stored`` counts those in the store, once for
+    each reading, and ``todo`` has those that are not; ``cut`` counts all that the limit cuts.
     """
 
     name: str
     texts: int
     distinct: int
+    stored: int
     todo: list[Tokenized]
     cut: int
 
 
-def print_plan(run: Run, pool: WorkerPool, gpu: str | None) -> None:
+def print_plan(run: Run, pool: WorkerPool, gpu: str | None, devices: int = 1) -> int:
     """Print the plan. Tokens, operations and time are those of the prompts to encode; cut are those of all.
 
     Args:
-        gpu: whose time is estimated: ``cpu``, one of :data:`~qzhou_eval.model.speed.PEAKS`, or None for no time.
+        gpu: whose time is estimated: ``cpu``, one of :data:`~qzhou_eval.model.speed.PEAKS`, or None for this machine's
+            where that is known or cheap to measure.
+        devices: how many GPUs share the prompts.
+
+    Returns:
+        0, or the code for failed tasks if some could not be planned.
 
     Raises:
-        BadInput: a task's data cannot be read, or a time is asked for that cannot be known.
+        BadInput: no task's data can be read, or a time is asked for that cannot be known.
     """
     tokenize = run.open_tokenizer()
     cost = run.open_cost()
+    _check_gpu(run, gpu, cost)
+    stores = {reading.fingerprint: Store(run.store_dir, reading.fingerprint) for reading in run.readings}
+    for store in stores.values():
+        store.refresh(verify=False)
+    how = {"use_instruction": run.use_instruction}
+    futures = {task: submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in run.tasks}
+    plans, failed = _planned(futures)
+    seen: set[bytes] = set()
+    rows = [_row(plan, tokenize, stores, seen, again=task.name in run.reencode) for task, plan in plans.items()]
+    todo = [prompt for row in rows for prompt in row.todo]
+    sums = (sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "stored", "cut"))
+    texts, distinct, stored, cut = sums
+    total = _Row("total", texts, distinct, stored, todo, cut)
+    speed = _speed(run, gpu, devices, todo, cost)
+    columns = COLUMNS if speed is None else [*COLUMNS, "time"]
+    align = ["left", *["right"] * (len(columns) - 1)]
+    cells = [_cells(row, len(stores), cost, speed) for row in [*rows, total]]
+    print(tabulate(cells, columns, colalign=align, disable_numparse=True))
+    print(f"\n{_passes(run)}")
+    if speed is not None:
+        print(f"time: {speed.source}; encoding alone")
+    _name_the_rest(run, failed)
+    return EXIT_FAILED_TASKS if run.without_data or failed else 0
+
+
+def _check_gpu(run: Run, gpu: str | None, cost: Cost | None) -> None:
+    """Refuse a time that cannot be known."""
     if gpu is not None and cost is None:
         raise BadInput("--gpu: what this model computes cannot be counted (own code, experts or a state); drop --gpu")
     precision = run.variants[0].dtype
     if gpu is not None and not is_here(gpu) and precision != "bfloat16":
         raise BadInput(f"--gpu {gpu}: without that hardware its speed is known in bfloat16 alone, not in {precision}")
-    store = Store(run.store_dir, run.fingerprint)
-    store.refresh(verify=False)
-    how = {"use_instruction": run.use_instruction}
-    futures = [submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in run.tasks]
-    seen: set[bytes] = set()
-    rows = [
-        _row(future.result(), tokenize, store, seen, again=task.name in run.reencode)
-        for task, future in zip(run.tasks, futures, strict=True)
-    ]
-    todo = [prompt for row in rows for prompt in row.todo]
-    texts, distinct, cut = (sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "cut"))
-    total = _Row("total", texts, distinct, todo, cut)
-    speed = _speed(run, gpu, todo, cost)
-    columns = COLUMNS if speed is None else [*COLUMNS, "time"]
-    align = ["left", *["right"] * (len(columns) - 1)]
-    print(
-        tabulate([_cells(row, cost, speed) for row in [*rows, total]], columns, colalign=align, disable_numparse=True)
-    )
-    dims = ", ".join(str(variant.dim) for variant in run.variants)
-    print(f"\none pass at full width {run.variants[0].width} gives dimensions {dims}")
-    if speed is not None:
-        print(f"time: {speed.source}; encoding alone")
 
 
-def _row(plan: TaskPlan, tokenize, store: Store, seen: set[bytes], *, again: bool) -> _Row:
-    """Count a task; ``again``: what is in the store is encoded, too."""
+def _planned(futures: Mapping[Task, Future]) -> tuple[dict[Task, TaskPlan], list[str]]:
+    """The plans, and why a task has none.
+
+    Raises:
+        BadInput: none has one.
+    """
+    plans, failed = {}, []
+    for task, future in futures.items():
+        try:
+            plans[task] = future.result()
+        except (BadInput, TaskFailed) as error:
+            failed.append(error)
+    if not plans:
+        raise failed[0]
+    return plans, [str(error) for error in failed]
+
+
+def _row(plan: TaskPlan, tokenize, stores: Mapping[str, Store], seen: set[bytes], *, again: bool) -> _Row:
+    """Count a task, in every reading; ``again``: what is in the store is encoded, too."""
     keys = {prompt_key(prompt): prompt for prompt in plan.prompts}
     new = {key: prompt for key, prompt in keys.items() if key not in seen}
     seen |= new.keys()
     tokenized = dict(zip(new, tokenize(list(new.values())), strict=True))
-    todo = [prompt for key, prompt in tokenized.items() if again or key not in store]
-    return _Row(plan.task.name, plan.texts, len(new), todo, sum(prompt.cut for prompt in tokenized.values()))
+    todo = [prompt for store in stores.values() for key, prompt in tokenized.items() if again or key not in store]
+    stored = len(new) * len(stores) - len(todo)
+    return _Row(plan.task.name, plan.texts, len(new), stored, todo, sum(prompt.cut for prompt in tokenized.values()))
 
 
-def _speed(run: Run, gpu: str | None, todo: list[Tokenized], cost: Cost | None) -> Speed | None:
-    if gpu is None or not any(prompt.ids for prompt in todo):
+def _speed(run: Run, gpu: str | None, devices: int, todo: list[Tokenized], cost: Cost | None) -> Speed | None:
+    """How fast the hardware is that was asked for, else this machine's if that costs little to say."""
+    if cost is None or not any(prompt.ids for prompt in todo):
         return None
-    if is_here(gpu):
-        return measured(run.open_encoder(), todo, cost)
-    return assumed(gpu)
+    seconds = PROBE_SECONDS
+    if gpu is None:
+        if run.device is None or run.variants[0].dtype == "fp8":
+            return None
+        gpu = next((name for name in PEAKS if is_here(name)), None) if run.device != "cpu" else "cpu"
+        if run.weights_bytes > CHEAP_WEIGHTS:
+            return assumed(gpu, devices) if gpu in PEAKS and run.variants[0].dtype == "bfloat16" else None
+        seconds = CHEAP_SECONDS
+    elif not is_here(gpu):
+        return assumed(gpu, devices)
+    return measured(run.open_encoder(), todo, cost, seconds=seconds, devices=devices)
 
 
-def _cells(row: _Row, cost: Cost | None, speed: Speed | None) -> list[str]:
-    stored = (row.distinct - len(row.todo)) / row.distinct if row.distinct else 0
+def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> list[str]:
+    stored = row.stored / (row.distinct * readings) if row.distinct else 0
     lengths = [len(prompt.ids) for prompt in row.todo]
     counts = [row.texts, row.distinct, f"{stored:.0%}", len(row.todo), sum(lengths), row.cut]
     cells = [row.name, *(cell if isinstance(cell, str) else f"{cell:,}" for cell in counts)]
     cells.append("-" if cost is None else scaled(cost(lengths)))
     return cells if speed is None else [*cells, duration(cost.effort(lengths) / speed.rate)]
+
+
+def _passes(run: Run) -> str:
+    """Which results come from how many passes."""
+    dims = ", ".join(str(variant.dim) for variant in run.readings[0].variants)
+    width = run.variants[0].width
+    if len(run.readings) == 1:
+        return f"one pass at full width {width} gives dimensions {dims}"
+    names = ", ".join(reading.name for reading in run.readings)
+    each = f"one pass at full width {width} for each of {names} gives dimensions {dims}"
+    return f"{each}; to encode, tokens and FLOP are of all"
+
+
+def _name_the_rest(run: Run, failed: list[str]) -> None:
+    """Say which tasks are not in the table, and what to do."""
+    if missing := run.without_data:
+        names = ", ".join(task.name for task in missing)
+        count = f"{len(missing)} of {len(missing) + len(run.tasks)} tasks"
+        log.warning(
+            "not planned, %s without data: %s; %s", count, names, fetch_command(missing, run.data_dir or "ROOT")
+        )
+    for reason in failed:
+        log.warning("not planned: %s", reason)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -51,16 +51,15 @@ class Writer(Protocol):
 
 
 class InProcess:
-    """The one encoder of this process."""
+    """The encoders of this process, by the fingerprint of their vectors; all have the same loaded weights."""
 
     devices = 1
 
-    def __init__(self, encoder) -> None:
-        self._encoder = encoder
-        encoder.ideal_seconds([])  # measures the ceiling before a clock runs
+    def __init__(self, encoders: Mapping[str, object]) -> None:
+        self._encoders = encoders
 
     def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[Step]:
-        return write_shards(self._encoder, keys, tokenized, store)
+        return write_shards(self._encoders[store.fingerprint], keys, tokenized, store)
 
 
 def tokenize(prompts: list[str], tokenizer) -> Prompts:

@@ -15,11 +15,11 @@ from qzhou_eval.encode import InProcess, encode, tokenize
 from qzhou_eval.model.batches import ahead
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.embedder import Embedder
+from qzhou_eval.model.sent import profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
-from qzhou_eval.profile import Profile, load_profile
+from qzhou_eval.profile import Profile
 from qzhou_eval.progress import Progress, shown
 from qzhou_eval.prompts import as_texts, instruction_for, render
-from qzhou_eval.results import DEFAULT_PROFILE
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.variants import variant_of
 from qzhou_eval.vectors import check_dim, cut_and_normalize
@@ -65,7 +65,7 @@ class MTEBEncoder:
         cls,
         model_name_or_path: str,
         *,
-        profile: str = DEFAULT_PROFILE,
+        profile: str | None = None,
         revision: str | None = None,
         dim: int | None = None,
         normalize: bool = True,
@@ -76,7 +76,7 @@ class MTEBEncoder:
         """Find a model folder or hub id; it is loaded when the first text is not in the store.
 
         Args:
-            profile: a profile's name or YAML file.
+            profile: a profile's name or YAML file; None is qzhou-zh, with a warning where the model is another one.
             dim: the first components of each vector that are used, then normalised; None for all.
             normalize: whether vectors have L2 norm 1.
             use_instruction: whether the profile's instruction is sent.
@@ -90,7 +90,7 @@ class MTEBEncoder:
         """
         asked = EncoderOptions(**options)
         checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=asked.trust_remote_code)
-        rules = load_profile(profile)
+        rules = profile_for(profile, checkpoint)
         return cls(
             checkpoint,
             rules,
@@ -177,4 +177,5 @@ class MTEBEncoder:
 
     @cached_property
     def _writer(self) -> InProcess:
-        return InProcess(self.embedder)
+        self.embedder.ideal_seconds([])  # measures the ceiling before a clock runs
+        return InProcess({self._store.fingerprint: self.embedder})

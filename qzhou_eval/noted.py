@@ -27,12 +27,14 @@ class Noted:
         entry: what the manifest says of it; for results of plain mteb, which have none, None where nothing is known.
         scores: main scores, 0 to 1, by task and split; without those that are no number from -1 to 1.
         plain: results of plain mteb.
+        label: what the model is called, if that was said.
     """
 
     place: Path
     entry: dict
     scores: dict[str, dict[str, float]]
     plain: bool = False
+    label: str | None = None
 
     @property
     def variant(self) -> Variant:
@@ -111,7 +113,7 @@ def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> Not
         _check_form(entry)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
-    noted = Noted(manifest.folder / place, entry | {"tasks": {}}, {})
+    noted = Noted(manifest.folder / place, entry | {"tasks": {}}, {}, label=manifest.label(variant))
     for task, made in entry["tasks"].items():
         _read_task(manifest, noted, task, made, complaints)
     return noted

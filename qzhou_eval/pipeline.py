@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 
 import torch
@@ -26,6 +26,7 @@ from qzhou_eval.model.made_with import flags_that_differ
 from qzhou_eval.outcome import Outcome
 from qzhou_eval.plan import TaskPlan, submit_plan
 from qzhou_eval.progress import Progress, shown
+from qzhou_eval.readings import Reading, encoders
 from qzhou_eval.results import Variant
 from qzhou_eval.score_jobs import Scoring
 from qzhou_eval.store import Store
@@ -35,6 +36,14 @@ from qzhou_eval.workers import WorkerPool
 log = logging.getLogger(__name__)
 
 STAGES = ("encode", "evaluate")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A task, and by the name that progress has for it what is to be done in each reading."""
+
+    task: Task
+    parts: dict[str, tuple[Reading, list[Variant]]]
 
 
 def execute(run: Run, todo: dict[str, list[Variant]], pool: WorkerPool, *, stages: tuple[str, ...] = STAGES) -> Outcome:
@@ -47,105 +56,143 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: WorkerPool, *, stage
         BadInput: the model cannot be loaded, or the store not be written: no task could go on.
     """
     outcome = Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
-    tasks = [task for task in run.tasks if task.name in todo]
-    progress = _progress(run, len(tasks)) if "encode" in stages else Progress()
+    work = [_Work(task, _parts(run, task, todo[task.name])) for task in run.tasks if task.name in todo]
+    progress = _progress(run, sum(len(one.parts) for one in work)) if "encode" in stages else Progress()
     jobs = Scoring(run, pool, outcome, progress)
     with shown(progress):
         if "encode" in stages:
-            with closing(_encoded(run, pool, tasks, outcome, progress)) as encoded:
-                for task, counts, memory in encoded:
+            with closing(_encoded(run, pool, work, outcome, progress)) as encoded:
+                for one, name, counts, memory in encoded:
                     if "evaluate" in stages:
-                        jobs.submit(task, todo[task.name], counts, memory)
+                        jobs.submit(name, one.task, *one.parts[name], counts=counts, memory=memory)
         else:
-            for task in tasks:
-                jobs.submit(task, todo[task.name], {}, scoring(task.texts, task.characters, run.variants[0].width))
+            for one in work:
+                memory = scoring(one.task.texts, one.task.characters, run.variants[0].width)
+                for name, part in one.parts.items():
+                    jobs.submit(name, one.task, *part, counts={}, memory=memory)
         jobs.wait()
     return outcome
 
 
-def _progress(run: Run, tasks: int) -> Progress:
+def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading, list[Variant]]]:
+    """What is to be done of a task; it has the reading in its name where the run has several."""
+    found = {}
+    for reading in run.readings:
+        if variants := [variant for variant in reading.variants if variant in todo]:
+            found[task.name if len(run.readings) == 1 else f"{task.name} ({reading.name})"] = reading, variants
+    return found
+
+
+def _progress(run: Run, parts: int) -> Progress:
     """Of an encoding; its time goes by the prompts' arithmetic or, where that is not known, by their tokens."""
     cost = run.open_cost()
-    return Progress(tasks, cost.effort if cost else sum)
+    return Progress(parts, cost.effort if cost else sum)
 
 
 def _encoded(
-    run: Run, pool: WorkerPool, tasks: list[Task], outcome: Outcome, progress: Progress
-) -> Iterator[tuple[Task, dict, int]]:
-    """Each task as soon as its vectors are in the store: the counts of its prompts, and the bytes to score it.
+    run: Run, pool: WorkerPool, work: list[_Work], outcome: Outcome, progress: Progress
+) -> Iterator[tuple[_Work, str, dict, int]]:
+    """Each part of a task as soon as its vectors are in the store: the counts of its prompts, the bytes to score it.
 
-    Tasks that fail are left out.
+    Parts that fail are left out.
     """
-    store = Store(run.store_dir, run.fingerprint)
-    store.refresh()
-    again = store.again() if run.reencode else store
-    differing: dict[str, list[str]] = {}
+    vectors = {reading.fingerprint: _Vectors(run, reading) for reading in run.readings}
     tokenizer = run.open_tokenizer()
-    plans = _plans(run, pool, tasks)
-    follow([(task.name, plan) for task, plan in plans], store, tokenizer, progress)
+    plans = _plans(run, pool, [one.task for one in work])
+    stores = [{name: vectors[part[0].fingerprint].store for name, part in one.parts.items()} for one in work]
+    follow(list(zip(plans, stores, strict=True)), tokenizer, progress)
     tokenized = ahead(_tokenized(plans, tokenizer), count=1)
     with ExitStack() as ended, closing(tokenized):
         open_writer = cache(partial(_open_writer, run, ended))
-        for number, (task, plan, prompts) in enumerate(tokenized, start=1):
-            target = again if task.name in run.reencode else store
-            try:
-                if isinstance(plan, Exception):
-                    raise plan
-                done = encode(prompts, target, open_writer, run.identity, task=task.name, progress=progress)
-            except torch.AcceleratorError:
-                raise  # a broken device breaks every task, and is no fault of this project
-            except Exception as error:
-                if prompts is not None and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
-                    raise  # the store cannot be written, or there is no model: no task could go on
-                outcome.fail(task.name, error)
-                continue
-            finally:
-                progress.end(task.name)
-            log.info("[%d/%d] %s", number, len(tasks), _encoded_line(plan, done))
-            if target is not store:
-                log.warning("%s: %s", task.name, vectors_line(target, prompts.keys))
-            differing[task.name] = flags_that_differ(run.asked, store.made_with(prompts.keys))
-            memory = scoring(done.prompts, sum(map(len, plan.prompts)), run.variants[0].width)
-            yield task, asdict(done), memory
+        for number, (one, (plan, prompts)) in enumerate(zip(work, tokenized, strict=True), start=1):
+            for name, (reading, _) in one.parts.items():
+                try:
+                    if isinstance(plan, Exception):
+                        raise plan
+                    done = vectors[reading.fingerprint].fill(one.task.name, name, prompts, open_writer, progress)
+                except torch.AcceleratorError:
+                    raise  # a broken device breaks every task, and is no fault of this project
+                except Exception as error:
+                    if prompts is not None and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
+                        raise  # the store cannot be written, or there is no model: no task could go on
+                    outcome.fail(one.task.name, error)
+                    continue
+                finally:
+                    progress.end(name)
+                log.info("[%d/%d] %s", number, len(work), _encoded_line(name, plan, done))
+                memory = scoring(done.prompts, sum(map(len, plan.prompts)), run.variants[0].width)
+                yield one, name, asdict(done), memory
+    differing: dict[str, list[str]] = {}
+    for of_reading in vectors.values():
+        of_reading.end(outcome)
+        for task, flags in of_reading.differing.items():
+            differing.setdefault(task, []).extend(flags)
     warn_of_flags(differing)
-    if again is not store and not run.reencode & outcome.failed.keys():
-        again.end_round()
+
+
+class _Vectors:
+    """One reading's vectors: those in the store, and the round in which the named tasks' are made again.
+
+    Attributes:
+        differing: by task, flags that ask for another way than its vectors were made in.
+    """
+
+    def __init__(self, run: Run, reading: Reading) -> None:
+        self._run, self._reading = run, reading
+        self.store = Store(run.store_dir, reading.fingerprint)
+        self.store.refresh()
+        self._again = self.store.again() if run.reencode else self.store
+        self.differing: dict[str, list[str]] = {}
+
+    def fill(
+        self, task: str, name: str, prompts: Prompts, open_writer: Callable[[], Writer], progress: Progress
+    ) -> EncodeCounts:
+        """Bring a task's vectors into the store, under ``name`` in ``progress``."""
+        target = self._again if task in self._run.reencode else self.store
+        done = encode(prompts, target, open_writer, self._reading.identity, task=name, progress=progress)
+        if target is not self.store:
+            log.warning("%s: %s", name, vectors_line(target, prompts.keys))
+        self.differing[task] = flags_that_differ(self._run.asked, self.store.made_with(prompts.keys))
+        return done
+
+    def end(self, outcome: Outcome) -> None:
+        """Every task had its turn: what was to be made again has been, unless one failed."""
+        if self._again is not self.store and not self._run.reencode & outcome.failed.keys():
+            self._again.end_round()
 
 
 def _open_writer(run: Run, ended: ExitStack) -> Writer:
     """The model in this process, or workers that are ended with the stage."""
     if run.open_crew is None:
-        return InProcess(run.open_encoder())
+        return InProcess(encoders(run.open_encoder(), run.readings))
     return ended.enter_context(closing(run.open_crew(run)))
 
 
-def _plans(run: Run, pool: WorkerPool, tasks: list[Task]) -> deque[tuple[Task, Future]]:
+def _plans(run: Run, pool: WorkerPool, tasks: list[Task]) -> deque[Future]:
     """Plans of all tasks, in order: how much there is to do is known early.
 
     The prompts of the whole benchmark wait in memory for their turn, one to two gigabytes.
     """
     how = {"use_instruction": run.use_instruction}
-    return deque((task, submit_plan(pool, task, run.sources[task.name], run.profile, **how)) for task in tasks)
+    return deque(submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in tasks)
 
 
-def _tokenized(
-    plans: deque[tuple[Task, Future]], tokenizer: Callable
-) -> Iterator[tuple[Task, TaskPlan | Exception, Prompts | None]]:
+def _tokenized(plans: deque[Future], tokenizer: Callable) -> Iterator[tuple[TaskPlan | Exception, Prompts | None]]:
     """Plans as they are done, with their token ids; or why a task has none. Used ones are let go."""
     while plans:
-        task, planned = plans.popleft()
+        planned = plans.popleft()
         try:
             plan = planned.result()
             prompts = tokenize(plan.prompts, tokenizer)
         except Exception as error:
-            yield task, error, None
+            yield error, None
         else:
-            yield task, plan, prompts
+            yield plan, prompts
 
 
-def _encoded_line(plan: TaskPlan, done: EncodeCounts) -> str:
+def _encoded_line(name: str, plan: TaskPlan, done: EncodeCounts) -> str:
     line = (
-        f"{plan.task.name}: {plan.texts:,} texts, {done.prompts:,} distinct prompts, "
+        f"{name}: {plan.texts:,} texts, {done.prompts:,} distinct prompts, "
         f"{done.tokens:,} tokens, {done.cut:,} cut by the limit"
     )
     if not done.encoded:

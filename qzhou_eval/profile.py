@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.options import option
 from qzhou_eval.paths import data_folder
 
 Sides = Literal["both", "queries"]
@@ -126,7 +127,7 @@ def load_profile(name_or_path: str) -> Profile:
     path = Path(name_or_path).expanduser()
     if path.suffix not in {".yaml", ".yml"}:
         if "/" in name_or_path and path.exists():
-            raise BadInput(f"--profile {name_or_path}: not a .yaml file")
+            raise BadInput(f"{option('profile', name_or_path)}: not a .yaml file")
         path = _shipped(name_or_path)
     fields = _read(path)
     try:
@@ -142,14 +143,14 @@ def _shipped(name: str) -> Path:
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise BadInput(f"--profile {name}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
+        raise BadInput(f"{option('profile', name)}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
     return data_folder("task_instructions") / f"{name}.yaml"
 
 
 def _read(path: Path) -> dict:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise BadInput(f"--profile {path}: {what}; known profiles: {', '.join(profile_names())}")
+        raise BadInput(f"{option('profile', str(path))}: {what}; known profiles: {', '.join(profile_names())}")
     try:
         fields = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ The task files are mteb's TaskResult JSON, and D is a cache root that mteb itsel
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,8 +22,6 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.files import alone, write_text
 from qzhou_eval.generation import generation
 from qzhou_eval.paths import items_path, stays_inside
-
-DEFAULT_PROFILE = "qzhou-zh"
 
 SCORING_VERSION = 1  # raised by every fix that changes a score: results from before it are evaluated again
 
@@ -53,12 +52,16 @@ class Variant:
     experiment: tuple[tuple[str, str | int], ...]
 
     @property
+    def base(self) -> str:
+        """The folder of all results of this model at this revision, relative to the output folder."""
+        return f"results/{self.model.replace('/', '__').replace(' ', '_')}/{self.revision}"
+
+    @property
     def folder(self) -> str:
         """The results' folder, relative to the output folder, as mteb names it."""
-        base = f"results/{self.model.replace('/', '__').replace(' ', '_')}/{self.revision}"
         if not self.experiment:
-            return base
-        return f"{base}/experiments/" + "__".join(f"{k}_{v}" for k, v in sorted(self.experiment))
+            return self.base
+        return f"{self.base}/experiments/" + "__".join(f"{k}_{v}" for k, v in sorted(self.experiment))
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,20 @@ def record_for(task, data_revision: str) -> Record:
     )
 
 
+def is_label(value: object) -> bool:
+    """Whether reports may call a model this: up to 60 letters, digits, spaces and ``. _ + = : -``.
+
+    There is no slash in it: a label is no path, nor a model's name on the hub.
+    """
+    return isinstance(value, str) and re.fullmatch(r"\w([\w .+=:-]{0,58}[\w.+=:-])?", value) is not None
+
+
 class Manifest:
-    """``manifest.json``: variants by folder with where they come from, and per task its :class:`Record` and counts."""
+    """``manifest.json``: variants by folder with where they come from, and per task its :class:`Record` and counts.
+
+    ``labels`` in it are what reports call models, by the folder of all results of a model at a revision. Nothing lies
+    elsewhere for a label, and no score is another one.
+    """
 
     def __init__(self, output_dir: Path) -> None:
         self.folder = output_dir
@@ -117,6 +132,8 @@ class Manifest:
                 check_place(place, entry["tasks"])
                 for fields in (entry["variant"], *(task["record"] for task in entry["tasks"].values())):
                     dict(fields)
+            if not all(is_label(label) for label in content.get("labels", {}).values()):
+                raise ValueError("a label that is none")
         except FileNotFoundError:
             return {"format": 1, "variants": {}}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -138,11 +155,39 @@ class Manifest:
         """Whether there was a result of this name, of whatever it was made."""
         return task in self.content["variants"].get(variant.folder, {}).get("tasks", {})
 
-    def add(self, variants: list[Variant], task: str, record: Record, counts: dict, provenance: dict) -> None:
+    def label(self, variant: Variant) -> str | None:
+        """What reports call a variant's model, if it was said."""
+        return self.content.get("labels", {}).get(variant.base)
+
+    def relabel(self, variant: Variant, label: str) -> None:
+        """Note what reports call a variant's model, where there are results."""
+        if not self.path.exists() or self.label(variant) == label:
+            return
+        with alone(self.folder / ".manifest.lock"):
+            self.content = self._read()
+            self.content.setdefault("labels", {})[variant.base] = label
+            self._save()
+
+    def _save(self) -> None:
+        write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
+
+    def add(
+        self,
+        variants: list[Variant],
+        task: str,
+        record: Record,
+        counts: dict,
+        provenance: dict,
+        *,
+        label: str | None = None,
+    ) -> None:
         """Note finished results and save. What other runs noted meanwhile is kept.
 
         Results of a folder's earlier variant (another fingerprint) are moved to ``superseded/``, so that no
         reader finds two variants in one folder.
+
+        Args:
+            label: what reports call the model; None leaves it as it is.
         """
         with alone(self.folder / ".manifest.lock"):
             self.content = self._read()
@@ -156,7 +201,9 @@ class Manifest:
                 path = self._path(variant.folder, task)
                 digests = {"sha256": _sha256(path), "items": _sha256(items_path(path))}
                 entry["tasks"][task] = {"record": _plain(record), **digests, **counts}
-            write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
+                if label is not None:
+                    self.content.setdefault("labels", {})[variant.base] = label
+            self._save()
 
 
 def supersede(output_dir: Path, place: str, task: str) -> None:

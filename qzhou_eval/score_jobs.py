@@ -12,6 +12,7 @@ from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.evaluate import Evaluated, EvaluateJob, evaluate
 from qzhou_eval.outcome import Outcome
 from qzhou_eval.progress import Progress, Score
+from qzhou_eval.readings import Reading
 from qzhou_eval.results import Manifest, Variant, record_for
 from qzhou_eval.tasks import Task
 from qzhou_eval.workers import SCORE, WorkerPool, worker_count
@@ -36,13 +37,16 @@ class _Part:
     """Some variants of a task that one job scores.
 
     Attributes:
+        name: the task's and, where the run has several readings, the reading's.
         counts: what the manifest says of the task's prompts.
         before: earlier scores by dimension, where they are evaluated again.
         scores: the task's main scores by dimension, of all its parts.
         dims: how many dimensions all its parts have.
     """
 
+    name: str
     task: Task
+    reading: Reading
     variants: list[Variant]
     counts: dict
     before: dict[int, dict]
@@ -57,17 +61,20 @@ class Scoring:
         self._run, self._pool, self._outcome, self._progress = run, pool, outcome, progress
         self._recorded: list[Future] = []
 
-    def submit(self, task: Task, variants: list[Variant], counts: dict, memory: int) -> None:
-        """Have a task scored.
+    def submit(
+        self, name: str, task: Task, reading: Reading, variants: list[Variant], *, counts: dict, memory: int
+    ) -> None:
+        """Have a task scored, in one reading.
 
         Args:
+            name: what is said of it.
             counts: what the manifest says of its prompts.
             memory: bytes that a process needs for it.
         """
         scores: dict[int, float] = {}
         for some in parts(task, variants, worker_count(self._run.eval_workers)):
             before = self._scores(task, some) if task.name in self._run.reevaluate else {}
-            part = _Part(task, some, counts, before, scores, len(variants))
+            part = _Part(name, task, reading, some, counts, before, scores, len(variants))
             done = self._pool.submit(evaluate, self._job(task, some), kind=SCORE, memory=memory)
             self._recorded.append(_then(done, partial(self._record, part)))
 
@@ -112,16 +119,18 @@ class Scoring:
             "code": self._run.code,
         }
         manifest = Manifest(self._run.output_dir)
-        manifest.add(part.variants, task.name, record, made | part.counts, self._run.provenance)
+        manifest.add(
+            part.variants, task.name, record, made | part.counts, part.reading.provenance, label=self._run.model_label
+        )
         self._outcome.finished += len(part.variants)
         if part.before:
-            log.warning("%s: %s", task.name, scores_line(part.before, self._scores(task, part.variants)))
+            log.warning("%s: %s", part.name, scores_line(part.before, self._scores(task, part.variants)))
         part.scores.update(evaluated.scores)
         if len(part.scores) == part.dims:
             by_dim = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in sorted(part.scores.items()))
-            log.info("%s, %s by dimension  %s", task.name, record.metric, by_dim)
+            log.info("%s, %s by dimension  %s", part.name, record.metric, by_dim)
             widest = max(part.scores)
-            self._progress.landed(Score(task.name, widest, 100 * part.scores[widest]))
+            self._progress.landed(Score(part.name, widest, 100 * part.scores[widest]))
 
     def _instruction(self, task: Task) -> dict | None:
         """The task's instruction and who gets it, as the manifest records it."""

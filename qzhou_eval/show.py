@@ -1,26 +1,31 @@
 """``prompts show``: what is sent to the model for a task, byte for byte and token by token."""
 
 from qzhou_eval.model.checkpoint import find_checkpoint
+from qzhou_eval.model.sent import profile_for
+from qzhou_eval.options import DEFAULT_PROFILE
 from qzhou_eval.profile import load_profile
 from qzhou_eval.prompts import check_text, instruction_for, render
 from qzhou_eval.tasks import select
 
 
-def show_prompts(task_name: str, text: str, profile_name: str, model: str | None, *, use_instruction: bool) -> None:
+def show_prompts(
+    task_name: str, text: str, profile_name: str | None, model: str | None, *, use_instruction: bool
+) -> None:
     """Print both sides' rendered prompt of a task and, with a model, its token ids.
 
     Raises:
         BadInput: unknown task, profile or model, or no instruction for the task.
     """
     task = select([task_name], None)[0]
-    profile = load_profile(profile_name)
+    checkpoint = model and find_checkpoint(model)
+    profile = profile_for(profile_name, checkpoint) if checkpoint else load_profile(profile_name or DEFAULT_PROFILE)
     asymmetric = task.type in ("Retrieval", "Reranking")
     check_text(text, "--text")
     tokenizer = None
-    if model is not None:
+    if checkpoint:
         from qzhou_eval.model.tokens import PromptTokenizer
 
-        tokenizer = PromptTokenizer(find_checkpoint(model), profile, max_length=profile.max_length, truncate="whole")
+        tokenizer = PromptTokenizer(checkpoint, profile, max_length=profile.max_length, truncate="whole")
     for side in ("query", "document") if asymmetric else (None,):
         instruction = instruction_for(profile, task.name, side) if use_instruction else None
         prompt = render(profile, text, instruction)

@@ -31,6 +31,7 @@ from safetensors.torch import load_file, save
 from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import publish, temporary_in, write_text
+from qzhou_eval.options import option
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, fingerprint: str, *, round: int = 0) -> None:
+        self.fingerprint = fingerprint
         self.folder = folder / fingerprint[:32]
         self.round = round
         self._shards: list[_Shard] = []
@@ -200,7 +202,7 @@ class Store:
 
     def _unwritable(self, error: OSError) -> BadInput:
         what = f"cannot write there ({error.strerror}); what is done is kept, the same command goes on"
-        return BadInput(f"--store_dir {self.folder.parent}: {what}")
+        return BadInput(f"{option('store_dir', str(self.folder.parent))}: {what}")
 
     def _index(self, path: Path, table: np.ndarray, made_with: str | None) -> None:
         named = re.match(r"r(\d+)-", path.name)

@@ -3,6 +3,7 @@
 import difflib
 import json
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,6 +91,10 @@ class DataSource:
     size: int = 0
 
 
+class NoData(BadInput):
+    """A task's data is not where it is looked for."""
+
+
 def locate(task: Task, data_dir: Path | None) -> DataSource:
     """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub at the revision that
     the installed mteb pins.
@@ -98,19 +103,19 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     pinned revision: results never claim the hub's revision for other data, and edited files are seen.
 
     Raises:
-        BadInput: the folder is missing or empty, or there is none and the network is off, with the command that
+        NoData: the folder is missing or empty, or there is none and the network is off, with the command that
             would fetch it.
     """
     if task.benchmark == "mini":
         data_dir = MINIATURE_DATA
     if data_dir is None:
         if is_offline():
-            raise BadInput(f"{task.name}: --offline needs its data on disk; {how_to_fetch(task)}")
+            raise NoData(f"{task.name}: --offline needs its data on disk; {how_to_fetch(task)}")
         return DataSource(None, _pinned(task), size=3 * task.characters)  # Chinese in UTF-8
     folder = data_dir / task.path
     files = data_files(folder)
     if not files:
-        raise BadInput(f"{task.name}: no data in {folder}; fetch it with: {fetch_command(task, data_dir)}")
+        raise NoData(f"{task.name}: no data in {folder}; fetch it with: {fetch_command([task], data_dir)}")
     digests = digests_of_files(files, folder)
     content = f"local-{sha256_of_json(digests)[:16]}"
     entry = read_fetched(data_dir).get(task.path)
@@ -124,11 +129,11 @@ def _pinned(task: Task) -> str:
     return task.revision if generation() == "current" else task.card_revision or task.revision
 
 
-def fetch_command(task: Task, root: Path | str) -> str:
-    """The command that brings a task's data set, at the pinned revision, into a data folder."""
-    return f"qzhou-eval fetch --tasks {task.name} --to {shlex.quote(str(root))}"
+def fetch_command(tasks: Iterable[Task], root: Path | str) -> str:
+    """The command that brings tasks' data sets, at the pinned revisions, into a data folder."""
+    return f"qzhou-eval fetch --tasks {' '.join(task.name for task in tasks)} --to {shlex.quote(str(root))}"
 
 
 def how_to_fetch(task: Task) -> str:
     """What to do where the hub cannot be asked."""
-    return f"where the hub can be reached, {fetch_command(task, 'ROOT')}, then give --data_dir ROOT"
+    return f"where the hub can be reached, {fetch_command([task], 'ROOT')}, then give --data_dir ROOT"

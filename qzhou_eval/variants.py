@@ -2,9 +2,10 @@
 
 from qzhou_eval.generation import CARD_MTEB, generation
 from qzhou_eval.model.checkpoint import Checkpoint
-from qzhou_eval.model.settings import EncoderSettings
+from qzhou_eval.model.settings import EncoderSettings, layers_text
+from qzhou_eval.options import DEFAULT_PROFILE
 from qzhou_eval.profile import Profile
-from qzhou_eval.results import DEFAULT_PROFILE, Variant
+from qzhou_eval.results import Variant
 
 
 def variant_of(
@@ -50,8 +51,7 @@ def _experiment(
     if settings.trust_remote_code:
         experiment["remote_code"] = "on"
     elif settings.token_prepending != profile.token_prepending:
-        layers = settings.token_prepending
-        experiment["token_prepending"] = f"{layers[0]}-{layers[1]}" if layers else "off"
+        experiment["token_prepending"] = layers_text(settings.token_prepending)
     if settings.max_length != profile.max_length:
         experiment["max_length"] = settings.max_length
     if settings.truncate != "whole":

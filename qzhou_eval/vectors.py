@@ -5,6 +5,7 @@ from operator import index
 import numpy as np
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.options import option
 
 
 def check_dim(dim: int, width: int) -> int:
@@ -18,8 +19,20 @@ def check_dim(dim: int, width: int) -> int:
     except TypeError:
         number = 0
     if not 1 <= number <= width:
-        raise BadInput(f"--dim {dim}: the model's vectors have {width} dimensions; choose 1 to {width}")
+        raise BadInput(f"{option('dim', dim)}: the model's vectors have {width} dimensions; choose 1 to {width}")
     return number
+
+
+def normalizes(normalize: bool | None, normalize_embeddings: bool | None) -> bool:
+    """What the two names of one argument say, None for one that is not given; neither is yes.
+
+    Raises:
+        BadInput: they contradict.
+    """
+    given = {bool(value) for value in (normalize, normalize_embeddings) if value is not None}
+    if len(given) > 1:
+        raise BadInput(f"normalize={normalize} contradicts normalize_embeddings={normalize_embeddings}; give one")
+    return given != {False}
 
 
 def cut_and_normalize(vectors: np.ndarray, dim: int | None = None, *, normalize: bool = True) -> np.ndarray:

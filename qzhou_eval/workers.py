@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 
 from qzhou_eval.environment import usable_cores, usable_memory
 from qzhou_eval.errors import TaskFailed
+from qzhou_eval.options import call_options_flags
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ def _end_with_parent(parent: int) -> None:
 def _start(parent: int, stderr: Connection) -> None:
     """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
     os.dup2(stderr.fileno(), 2)
+    call_options_flags()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -38,12 +38,13 @@ def shown(value: list[str] | str) -> str:
     return value[:30] if isinstance(value, str) else " ".join(value)[-40:] or "nothing"
 
 
-RUN = ["run", "--model_name_or_path", "model", "--output_dir", "out", "--device", "cpu"]
+RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh"]  # quiet: not what is sent, before
+RUN = [*RUN, "--output_dir", "out", "--device", "cpu"]
 STSB = [*RUN, "--tasks", "STSB"]
 MINI = [*RUN, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
 
 SENTIMENT = [*RUN, "--tasks", "MultilingualSentiment", "--data_dir"]
-VERIFY = ["verify", "--model_name_or_path", "model"]
+VERIFY = ["verify", "--model_name_or_path", "model", "--profile", "qzhou-zh"]
 FETCH = ["fetch", "--to", "out"]
 
 WHOLE_NUMBERS = ("--max_length", "--batch_tokens", "--workers", "--eval_workers")
@@ -69,7 +70,8 @@ INVOCATIONS = [
     ([*MINI, "--tp_layers", "1-9"], "layers 0 to 8"),
     ([*MINI, "--tp_layers", "7"], "give a layer range such as 1-7"),
     ([*MINI, "--tp_layers", "1-7", "--token_prepending", "off"], "contradicts"),
-    ([*MINI, "--token_prepending", "maybe"], "invalid choice: 'maybe'"),
+    ([*MINI, "--token_prepending", "maybe"], "'maybe': choose auto, on, off or layers such as 1-7"),
+    ([*MINI, "--token_prepending", "off", "7-1"], "argument --token_prepending: '7-1': choose auto"),
     ([*MINI, "--normalize", "perhaps"], "give true or false"),
     *(([*MINI, "--max_length", value], "--max_length: ") for value in NO_WHOLE_NUMBERS),
     *(([*MINI, flag, "²"], f"{flag}: '²': give a whole number") for flag in WHOLE_NUMBERS),
@@ -146,7 +148,7 @@ INVOCATIONS = [
     ([*VERIFY, "--save", "a-file/probe"], "--save: a-file: a-file is a file, not a folder"),
     ([*VERIFY, "--save", "empty-data"], "--save: empty-data: is a folder"),
     ([*VERIFY, "--device", "tpu"], "--device tpu"),
-    (["verify", "--model_name_or_path", "no-placeholder"], "no token <|im_start|>"),
+    ([*VERIFY, "--model_name_or_path", "no-placeholder"], "no token <|im_start|>"),
     (["compare", "empty-data"], "no results there"),
     (["compare", "damaged"], "manifest.json: damaged"),
     (["compare"], "RESULTS"),
@@ -307,8 +309,9 @@ def test_the_real_command_says_one_line_and_writes_nothing(prepared, argv, messa
 
 @pytest.mark.slow
 def test_the_real_command_prints_no_traceback(tiny, tmp_path):
+    argv = ["--model_name_or_path", tiny, "--profile", "qzhou-zh", "--dim", "4096", "--output_dir", "D"]
     done = subprocess.run(
-        [sys.executable, ROOT / "run_cmteb_all.py", "--model_name_or_path", tiny, "--dim", "4096", "--output_dir", "D"],
+        [sys.executable, ROOT / "run_cmteb_all.py", *argv],
         capture_output=True,
         text=True,
         cwd=tmp_path,

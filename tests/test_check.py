@@ -309,7 +309,7 @@ def test_a_setting_that_is_not_there_is_held_against_the_closest(check, finished
     code, _, err, _ = check(results=short)
     assert code == BAD and err.strip().endswith("b.json: max_length is 512, the baseline has 1024")
     code, _, err, _ = check(results=filed(finished, tmp_path / "renamed", model="local/big"))
-    assert code == BAD and err.strip().endswith("b.json: model is local/big, the baseline has local/tiny")
+    assert code == BAD and err.strip().endswith("b.json: filed under another experiment")
     code, out, err, _ = check(results=two)
     assert (code, err) == (0, "") and "note: not in the baseline, not judged: local/tiny (max_length 512)" in out
 

@@ -54,6 +54,10 @@ def alone(tmp_path_factory):
 
 def vectors(output) -> dict[bytes, torch.Tensor]:
     (folder,) = (output / "store").iterdir()
+    return vectors_of(folder)
+
+
+def vectors_of(folder: Path) -> dict[bytes, torch.Tensor]:
     store = Store(folder.parent, folder.name)
     store.refresh()
     keys = sorted(store.keys())
@@ -100,10 +104,10 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
     model = shutil.copytree(tiny, tmp_path / "model")
     config = RunConfig(str(model), tmp_path / "out", profile="qzhou-zh-mini", tasks=["MiniSTS"])
     run = prepare(replace(config, encoder=EncoderOptions(device="cpu")))
-    worker = Worker(run.open_encoder, run.identity, run.fingerprint, tmp_path / "nowhere")
+    worker = Worker(run.open_encoder, run.readings, tmp_path / "nowhere")
     worker.open()
     with pytest.raises(BadInput, match=r"no store in .*nowhere.*; give a --store_dir that all machines share"):
-        worker.encode([b"0" * 16], [], 0)
+        worker.encode([b"0" * 16], [], run.readings[0].fingerprint, 0)
     weights = load_file(model / "model.safetensors")
     weights["norm.weight"] *= 1.01
     save_file(weights, model / "model.safetensors", {"format": "pt"})
@@ -112,7 +116,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("qzhou_eval.config.find_spec", lambda name: None)
+    monkeypatch.setattr("qzhou_eval.openers.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
     assert capsys.readouterr().err.endswith(f": needs Ray: {how_to_install('ray')}\n")
     assert not (tmp_path / "out").exists()
@@ -123,6 +127,21 @@ def test_two_workers_give_bitwise_the_vectors_and_scores_of_one_process(alone, t
     said = finish(tmp_path, command(tmp_path / "out", "--workers", "2"))
     assert said.count("model loaded") == 2
     assert_equal(tmp_path / "out", alone)
+
+
+@pytest.mark.slow
+def test_two_workers_load_once_for_several_readings(alone, tmp_path):
+    """Each reading's vectors and scores are those of one process that has it alone."""
+    off = ["--token_prepending", "off"]
+    finish(tmp_path, command(tmp_path / "off", *off))
+    said = finish(tmp_path, command(tmp_path / "out", "--workers", "2", "--token_prepending", "auto", "off"))
+    assert said.count("model loaded") == 2
+    assert scores(tmp_path / "out") == scores(alone) | scores(tmp_path / "off")
+    for one in (alone, tmp_path / "off"):
+        (store,) = (one / "store").iterdir()
+        ours = vectors_of(tmp_path / "out" / "store" / store.name)
+        theirs = vectors_of(store)
+        assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 @pytest.fixture
@@ -210,11 +229,11 @@ def crew_of_two(tmp_path, monkeypatch):
     tokenizer = run.open_tokenizer()
 
     def encode_with(change) -> Store:
-        store = Store(run.store_dir, run.fingerprint)
+        store = Store(run.store_dir, run.readings[0].fingerprint)
         connect(None, 2)
         places = find_places("cpu", 2)
-        with closing(Crew(places, change(run.open_encoder), run.identity, run.fingerprint, run.store_dir)) as crew:
-            encode(tokenize(prompts, tokenizer), store, lambda: crew, run.identity)
+        with closing(Crew(places, change(run.open_encoder), run.readings, run.store_dir)) as crew:
+            encode(tokenize(prompts, tokenizer), store, lambda: crew, run.readings[0].identity)
         return store
 
     (token,) = tokenizer.tokenizer.encode("火车", add_special_tokens=False).ids
@@ -234,7 +253,7 @@ def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(c
     assert not ray.is_initialized()
     named = {bytes.fromhex(key) for key in str(error.value).split(": ")[-1].split()}
     assert deadly <= named
-    store = Store(run.store_dir, run.fingerprint)
+    store = Store(run.store_dir, run.readings[0].fingerprint)
     store.refresh()
     everything = {prompt_key(prompt) for prompt in prompts}
     assert set(store.keys()) == everything - named  # all that is not in a deadly batch is stored

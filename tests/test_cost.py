@@ -91,7 +91,8 @@ def number(cell: str) -> float:
     return float(value.replace(",", "")) * 1000 ** " kMGTPE".index(prefix or " ")
 
 
-def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys):
+def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("qzhou_eval.dry_run.CHEAP_WEIGHTS", 0)
     argv = plan(tiny, tmp_path, "--max_length", "30", "--device", "cpu")
     assert cli.main(argv) == 0
     rows = table(capsys.readouterr().out)
@@ -170,3 +171,51 @@ def test_the_time_is_that_of_the_prompts_at_the_measured_rate(tmp_path, capsys):
     *_, tokens, _, _, _, seconds, unit = re.search(r"^total .*$", out, re.MULTILINE).group().split()
     seconds = {"s": 1, "min": 60}[unit] * float(seconds)
     assert seconds == pytest.approx(int(tokens.replace(",", "")) / int(rate.replace(",", "")), rel=0.3, abs=1)
+
+
+def test_several_gpus_share_the_time_evenly_without_ray(tiny, tmp_path, capsys, monkeypatch):
+    """Of an estimate; ``--ray`` names a cluster that nobody asks then."""
+    if torch.cuda.is_available():
+        pytest.skip("the GPU may be here")
+    monkeypatch.setattr("qzhou_eval.openers.find_spec", lambda name: pytest.fail("Ray was looked for"))
+    monkeypatch.setattr("qzhou_eval.dry_run.duration", str)  # seconds, not rounded
+    argv = plan(tiny, tmp_path, "--gpu", "h100", "--tasks", "MiniRetrieval")
+    seconds = []
+    for more in ([], ["--workers", "8"], ["--workers", "8", "--ray", "nowhere:6379"]):
+        assert cli.main([*argv, *more]) == 0
+        out = capsys.readouterr().out
+        seconds.append(float(table(out)["total"][-1]))
+    assert seconds[0] == pytest.approx(8 * seconds[1]) and seconds[1] == seconds[2]
+    assert "time: arithmetic, not a measurement: 8 H100, each at " in out
+
+
+@pytest.mark.parametrize("cheap", [True, False])
+def test_without_hardware_the_time_is_this_machines_where_it_costs_little(tiny, tmp_path, capsys, monkeypatch, cheap):
+    monkeypatch.setattr("qzhou_eval.dry_run.CHEAP_SECONDS", 0.1)
+    if not cheap:
+        monkeypatch.setattr("qzhou_eval.dry_run.CHEAP_WEIGHTS", 1)
+        monkeypatch.setattr("qzhou_eval.openers.open_encoder", lambda *_: pytest.fail("the model was loaded"))
+    assert cli.main(plan(tiny, tmp_path, "--device", "cpu", "--tasks", "MiniSTS")) == 0
+    out = capsys.readouterr().out
+    assert ("time: calibrated: " in out) == ("time" in out.splitlines()[0]) == cheap
+
+
+def test_tasks_without_data_are_named_and_the_others_planned(tiny, official, tmp_path, capsys, caplog):
+    argv = ["run", "--dry_run", "--model_name_or_path", str(tiny), "--profile", "qzhou-zh", "--device", "cpu"]
+    where = ["--data_dir", str(official), "--output_dir", str(tmp_path / "out"), "--eval_workers", "1"]
+    assert cli.main([*argv, *where]) == cli.EXIT_FAILED_TASKS
+    planned = {name for name in table(capsys.readouterr().out) if name in all_tasks()}
+    there = [task for task in all_tasks().values() if (official / task.path).is_dir() and task.benchmark == "cmteb"]
+    assert planned == {task.name for task in there} and 0 < len(there) < 31
+    (line,) = [message for message in caplog.messages if message.startswith("not planned, ")]
+    lost = [task.name for task in all_tasks().values() if task.benchmark == "cmteb" and task not in there]
+    assert line == (
+        f"not planned, {len(lost)} of 31 tasks without data: {', '.join(lost)}; "
+        f"qzhou-eval fetch --tasks {' '.join(lost)} --to {official}"
+    )
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert cli.main([*argv, *where, "--data_dir", str(empty)]) == cli.EXIT_BAD_INPUT
+    run = [*argv[:1], *argv[2:], *where]
+    assert cli.main(run) == cli.EXIT_BAD_INPUT  # a run of all tasks is not a run of some
+    assert not (tmp_path / "out").exists()

@@ -26,7 +26,7 @@ PROFILE = load_profile("qzhou-zh")
 
 
 def embedder(folder, **options):
-    return Embedder.from_pretrained(str(folder), device="cpu", **options)
+    return Embedder.from_pretrained(str(folder), **{"profile": "qzhou-zh", "device": "cpu"} | options)
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +172,9 @@ def test_token_prepending_of_ours_is_refused_where_the_checkpoints_code_runs(rem
 def test_what_would_change_the_checkpoints_code_is_refused(remote):
     folder = remote(6)
     for asked in ({"fp8": True, "dtype": "bfloat16"}, {"compile": True}):
-        with pytest.raises(BadInput, match="own code runs as it is; drop --fp8 and --compile"):
+        with pytest.raises(BadInput, match="own code runs as it is; drop fp8 and compile"):
             embedder(folder, trust_remote_code=True, **asked)
-    with pytest.raises(BadInput, match="--attention packed: the checkpoint's own code pads"):
+    with pytest.raises(BadInput, match="attention='packed': the checkpoint's own code pads"):
         embedder(folder, trust_remote_code=True, attention="packed")
 
 
@@ -246,7 +246,7 @@ def test_every_tensor_is_accounted_for(tmp_path, tiny, break_it, message):
         (lambda d: edit_json(d / "1_Pooling/config.json", pooling_mode="mean"), "pooling mean"),
         (lambda d: edit_json(d / "2_Dense/config.json", activation_function="torch.nn.Tanh"), "Tanh"),
         (lambda d: edit_json(d / "2_Dense/config.json", bias=False), "cannot load the projection"),
-        (lambda d: edit_json(d / "config.json", model_type="nobody"), "nobody.*--trust_remote_code"),
+        (lambda d: edit_json(d / "config.json", model_type="nobody"), "nobody.*trust_remote_code=True"),
         (lambda d: (d / "model.safetensors").rename(d / "model.bin"), r"no \*.safetensors"),
         (lambda d: (d / "config.json").unlink(), "no model folder"),
         (lambda d: (d / "config.json").write_text("{"), "cannot read"),
@@ -271,9 +271,9 @@ def test_the_profiles_own_model_must_have_its_parameter_count(tmp_path, tiny):
     [
         ({"token_prepending": (1, 9)}, "layers 0 to 8"),
         ({"token_prepending": "sometimes"}, "choose auto, on, off"),
-        ({"dtype": "float8"}, "--dtype float8"),
-        ({"truncate": "middle"}, "--truncate middle"),
-        ({"max_length": 0}, "--max_length"),
+        ({"dtype": "float8"}, "dtype='float8'"),
+        ({"truncate": "middle"}, "truncate='middle'"),
+        ({"max_length": 0}, "max_length=0"),
         ({"profile": "plain", "token_prepending": "on"}, "names no placeholder"),
     ],
 )
@@ -283,7 +283,7 @@ def test_settings_that_cannot_work_are_refused(tiny, options, message):
 
 
 def test_a_dimension_wider_than_the_model_is_refused(tiny):
-    with pytest.raises(BadInput, match=r"--dim 97.*96 dimensions"):
+    with pytest.raises(BadInput, match=r"dim=97.*96 dimensions"):
         embedder(tiny).encode(["a"], dim=97)
 
 

@@ -65,8 +65,8 @@ def test_rows_become_fp8_without_a_copy_in_float32_and_lose_no_more_than_at_full
 
 
 def test_its_cosine_to_bfloat16_is_printed_and_noted(tiny, caplog):
-    exact = Embedder.from_pretrained(str(tiny), device="cpu", dtype="bfloat16")
-    fast = Embedder.from_pretrained(str(tiny), device="cpu", dtype="bfloat16", fp8=True)
+    exact = Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16")
+    fast = Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16", fp8=True)
     vectors = [torch.from_numpy(one.encode(PROBE)) for one in (exact, fast)]
     cosines = cosine_similarity(*vectors)
     assert 0.95 < cosines.mean() < 0.99999
@@ -90,14 +90,14 @@ def test_its_results_are_filed_apart(tiny, official, tmp_path):
 
 def test_it_needs_bfloat16_and_a_device_that_has_it(tiny, monkeypatch):
     with pytest.raises(BadInput, match="--fp8: made from bfloat16 weights, not float32"):
-        Embedder.from_pretrained(str(tiny), device="cpu", fp8=True)
+        Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", fp8=True)
 
     def without(*args, **kwargs):
         raise RuntimeError("torch._scaled_mm is only supported on other devices")
 
     monkeypatch.setattr(torch, "_scaled_mm", without)
     with pytest.raises(BadInput, match="--fp8: no FP8 matrix product on this device"):
-        Embedder.from_pretrained(str(tiny), device="cpu", dtype="bfloat16", fp8=True)
+        Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16", fp8=True)
 
 
 def test_a_decoder_without_linear_layers_is_refused():
@@ -107,6 +107,6 @@ def test_a_decoder_without_linear_layers_is_refused():
 
 
 def test_it_is_never_on_by_itself(tiny):
-    one = Embedder.from_pretrained(str(tiny), device="cpu", dtype="bfloat16")
+    one = Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16")
     assert not [m for m in one.model.modules() if isinstance(m, Fp8Linear)]
     assert np.isfinite(one.encode(["天"])).all()

@@ -78,7 +78,7 @@ def test_what_leaks_is_refused_where_it_is_asked_for(family):
     model = benchmark("decoders").random_decoder(family)
     ways = [PACKED, PADDED] if family == "rwkv" else [PACKED]
     for way in ways:
-        with pytest.raises(BadInput, match=f"--attention {way}: .*; use --attention auto"):
+        with pytest.raises(BadInput, match=f"attention='{way}': .*; use attention='auto'"):
             Forward(model, None, **ON_CPU, attention=way)
 
 
@@ -146,7 +146,7 @@ def test_what_only_long_prompts_would_show_is_read_from_the_configuration(family
     torch.manual_seed(0)
     model = getattr(transformers, f"{family}Model")(config).eval()
     if way is None:
-        with pytest.raises(BadInput, match="beyond 32 tokens; give --max_length 32"):
+        with pytest.raises(BadInput, match="beyond 32 tokens; give max_length=32"):
             Forward(model, None, **ON_CPU)
         return
     forward = Forward(model, None, **ON_CPU)
@@ -177,7 +177,7 @@ def test_token_prepending_is_part_of_the_trial(monkeypatch):
     monkeypatch.setattr(token_prepending._Prepending, "__call__", from_the_first)
     head = array("I", [5, 6, 7])
     assert Forward(make_decoder("Qwen3"), None, **ON_CPU, head=head).way == PACKED
-    with pytest.raises(BadInput, match="--attention packed: a prompt changes the vectors of others"):
+    with pytest.raises(BadInput, match="attention='packed': a prompt changes the vectors of others"):
         Forward(make_decoder("Qwen3"), None, **ON_CPU, attention="packed", span=(1, 7), head=head)
     with pytest.raises(BadInput, match="token prepending on layers"):
         Forward(make_decoder("Qwen3"), None, **ON_CPU, head=head).check((1, 7), head)

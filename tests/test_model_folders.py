@@ -296,7 +296,7 @@ def test_fewer_tokens_than_sentence_transformers_would_send_are_said(folder, cap
     edit_json(folder / "sentence_bert_config.json", max_seq_length=256)
     with caplog.at_level(logging.INFO):
         come_in(folder, max_length=128)
-    assert "--max_length: 128 tokens; sentence-transformers would send up to 256 (sentence_bert" in caplog.text
+    assert "max_length: 128 tokens; sentence-transformers would send up to 256 (sentence_bert" in caplog.text
     assert warnings_of(caplog) == []
 
 
@@ -320,7 +320,7 @@ def test_code_that_is_not_run_is_one_line_with_every_class(folder, caplog):
     assert "not run: custom_st.Transformer (modules.json), modeling_own.Model (config.json), own.Slow (tok" in said
     assert "attention, pooling, token prepending" in said
     assert "token prepending is done here, on layers 1-7" in said
-    assert "--trust_remote_code" in said
+    assert "trust_remote_code=True" in said
 
 
 def test_the_decoders_code_is_not_named_where_it_runs(folder, caplog):
@@ -352,7 +352,7 @@ def test_a_path_with_spaces_and_letters_of_all_kinds(folder):
         ("", "empty; give a folder"),
         (" ", "empty; give a folder"),
         ("model/config.json", "a file; give the model's folder, model"),
-        ("~nobody-of-that-name/model", "--model_name_or_path ~nobody-of-that-name/model: "),
+        ("~nobody-of-that-name/model", "model_name_or_path='~nobody-of-that-name/model': "),
         ("x" * 300, "name too long"),
         ("org/name/more", "no such folder, and not an org/name"),
         ("name", "no such folder, and not an org/name"),
@@ -373,7 +373,7 @@ def test_a_folder_that_could_be_a_name_on_the_hub_is_said(folder, monkeypatch, c
     monkeypatch.chdir(folder.parent)
     assert find_checkpoint("org/name").name == "local/name"
     assert warnings_of(caplog) == ["org/name: the folder of that name here, not the hub's model"]
-    with pytest.raises(BadInput, match="--revision main: org/name is a folder"):
+    with pytest.raises(BadInput, match="revision='main': org/name is a folder"):
         find_checkpoint("org/name", revision="main")
 
 

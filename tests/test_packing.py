@@ -84,7 +84,7 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
     prompts = sequences([n for n in LENGTHS if n > PLACEHOLDER])
     model = make_decoder(family)
     expected = unit(one_by_one(model, prompts, (1, 7)))
-    with pytest.raises(BadInput, match=f"--attention packed: the decoder.*{reason}"):
+    with pytest.raises(BadInput, match=f"attention='packed': the decoder.*{reason}"):
         Forward(model, None, **ON_CPU, attention="packed")
     with caplog.at_level(logging.WARNING):
         forward = Forward(model, None, **ON_CPU)
@@ -102,7 +102,7 @@ def test_a_decoder_that_leaks_between_prompts_is_found_out(monkeypatch):
     right = attention._by_runs
     model = make_decoder("Qwen3")
     monkeypatch.setattr(attention, "_by_runs", whole)
-    with pytest.raises(BadInput, match="--attention packed: a prompt changes the vectors of others"):
+    with pytest.raises(BadInput, match="attention='packed': a prompt changes the vectors of others"):
         Forward(model, None, **ON_CPU, attention="packed")
     forward = Forward(model, None, **ON_CPU)
     assert forward.way == PADDED
@@ -138,7 +138,9 @@ def test_in_bfloat16_packed_and_padded_agree_to_cosine_09999():
     texts = [f"第{n}个句子说的是天气，" * (1 + n % 7) for n in range(60)]
     vectors = {
         way: torch.from_numpy(
-            Embedder.from_pretrained(str(CHECKPOINT), dtype="bfloat16", attention=way, device="cpu").encode(texts)
+            Embedder.from_pretrained(
+                str(CHECKPOINT), profile="qzhou-zh", dtype="bfloat16", attention=way, device="cpu"
+            ).encode(texts)
         )
         for way in ("packed", "padded")
     }
@@ -149,7 +151,9 @@ def test_in_bfloat16_packed_and_padded_agree_to_cosine_09999():
 def test_compiled_layers_give_the_same(tiny):
     texts = ["今天天气很好。" * n for n in (1, 4, 2, 30, 7, 1, 12)]
     plain, compiled = (
-        Embedder.from_pretrained(str(tiny), device="cpu", batch_tokens=128, compile=on).encode(texts)
+        Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", batch_tokens=128, compile=on).encode(
+            texts
+        )
         for on in (False, True)
     )
     assert abs(plain - compiled).max() < 1e-5

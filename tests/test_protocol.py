@@ -35,7 +35,9 @@ def by_hand(model: Embedder, folder, ids: list[int], last_layer: int) -> np.ndar
 
 @pytest.mark.parametrize("last_layer", [6, 7])
 def test_a_cut_prompt_has_no_suffix_and_its_last_text_token_is_pooled_and_prepended(tiny, tokenizer, last_layer):
-    model = Embedder.from_pretrained(str(tiny), device="cpu", max_length=40, token_prepending=(1, last_layer))
+    model = Embedder.from_pretrained(
+        str(tiny), profile="qzhou-zh", device="cpu", max_length=40, token_prepending=(1, last_layer)
+    )
     long = "火锅很好吃，火车晚点到达。" * 30
     instruction = PROFILE.tasks["STSB"].instruction
     ids = tokenizer(render(PROFILE, long, instruction), add_special_tokens=False)["input_ids"][:40]
@@ -51,7 +53,7 @@ def test_two_readings_of_1_and_7_are_told_apart_in_float32(tiny, tokenizer):
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     vectors = {}
     for last_layer in (6, 7):
-        model = Embedder.from_pretrained(str(tiny), device="cpu", token_prepending=(1, last_layer))
+        model = Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", token_prepending=(1, last_layer))
         (found,) = model.encode_prompts([prompt])
         vectors[last_layer] = found / np.linalg.norm(found)
         assert np.abs(vectors[last_layer] - by_hand(model, tiny, ids, last_layer)).max() < 1e-6
@@ -60,7 +62,7 @@ def test_two_readings_of_1_and_7_are_told_apart_in_float32(tiny, tokenizer):
 
 def test_projection_in_the_models_dtype_then_float32_then_cut_then_normalise(tiny):
     """In bfloat16 the order shows: rounding happens up to the projection and never after it."""
-    model = Embedder.from_pretrained(str(tiny), device="cpu", dtype="bfloat16")
+    model = Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16")
     full = model.encode_prompts([render(PROFILE, "今天天气很好。")])
     assert full.dtype == np.float32
     as_bfloat16 = torch.from_numpy(full).bfloat16().float().numpy()

@@ -1,5 +1,8 @@
 """Embedder.encode as users of sentence-transformers call it: one text, many, and what is no text at all."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +17,7 @@ TEXTS = ["昨天妈妈怎么评价拉面？", "天气", "a"]
 
 @pytest.fixture(scope="module")
 def model(tiny):
-    return Embedder.from_pretrained(str(tiny), device="cpu", max_length=512)
+    return Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", max_length=512)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +88,9 @@ def test_other_odd_characters_are_text(model):
 @pytest.mark.parametrize("dim", [0, -1, 97, True, False, 16.0, "16", np.True_])
 def test_what_is_no_dimension_is_refused_before_anything_is_encoded(model, dim, monkeypatch):
     monkeypatch.setattr(model, "encode_prompts", None)
-    with pytest.raises(BadInput, match=r"--dim .*96 dimensions; choose 1 to 96"):
+    with pytest.raises(BadInput, match=r"^dim=.*96 dimensions; choose 1 to 96"):
         model.encode(["a"], dim=dim)
-    with pytest.raises(BadInput, match="--dim"):
+    with pytest.raises(BadInput, match="dim="):
         cut_and_normalize(np.ones((2, 96), np.float32), dim)
 
 
@@ -106,21 +109,51 @@ def test_an_instruction_is_plain_text_and_needs_a_line_in_the_profile(model, tin
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"batch_tokens": 0}, "--batch_tokens 0: must be a whole number of at least 1"),
-        ({"batch_tokens": True}, "--batch_tokens True"),
-        ({"max_length": "12"}, "--max_length 12: must be a whole number"),
-        ({"max_length": 1.5}, "--max_length 1.5"),
+        ({"batch_tokens": 0}, "batch_tokens=0: must be a whole number of at least 1"),
+        ({"batch_tokens": True}, "batch_tokens=True"),
+        ({"max_length": "12"}, "max_length='12': must be a whole number"),
+        ({"max_length": 1.5}, "max_length=1.5"),
         ({"token_prepending": ("1", "7")}, "token_prepending"),
         ({"token_prepending": (False, 7)}, "token_prepending"),
-        ({"device": "cuda:²"}, "--device cuda:²: choose auto, cpu, cuda or cuda:N"),
+        ({"device": "cuda:²"}, "device='cuda:²': choose auto, cpu, cuda or cuda:N"),
         ({"device": "cuda:٣"}, "choose auto, cpu, cuda or cuda:N"),
         ({"device": "cuda:-1"}, "choose auto, cpu, cuda or cuda:N"),
     ],
 )
 def test_numbers_that_are_none_are_refused(tiny, options, words):
     with pytest.raises(BadInput) as error:
-        Embedder.from_pretrained(str(tiny), **{"device": "cpu", "max_length": 512} | options)
+        Embedder.from_pretrained(str(tiny), **{"profile": "qzhou-zh", "device": "cpu", "max_length": 512} | options)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("span", ["sometimes", (0, 99), [1, 7]])
+def test_an_error_names_the_argument_and_on_the_command_line_the_flag(tiny, capsys, span):
+    with pytest.raises(BadInput, match=r"^token_prepending=") as error:
+        Embedder.from_pretrained(str(tiny), profile="qzhou-zh", token_prepending=span)
+    assert "--" not in str(error.value) and "_prepending=" + repr(span) in str(error.value)
+    if isinstance(span, tuple):
+        argv = ["plan", "--model_name_or_path", str(tiny), "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
+        assert cli.main([*argv, "--token_prepending", "0-99"]) == cli.EXIT_BAD_INPUT
+        assert "error: --token_prepending 0-99: the model has layers 0 to 8" in capsys.readouterr().err
+        with pytest.raises(BadInput, match=r"^token_prepending="):  # a command in the same process changes nothing
+            Embedder.from_pretrained(str(tiny), profile="qzhou-zh", token_prepending=span)
+
+
+def test_sentence_transformers_name_of_normalize_is_an_alias(model, peer):
+    lengths = [np.linalg.norm(model.encode(TEXTS, normalize_embeddings=on), axis=1) for on in (True, False)]
+    theirs = [np.linalg.norm(peer.encode(TEXTS, normalize_embeddings=on), axis=1) for on in (True, False)]
+    assert np.allclose(lengths[0], 1, atol=1e-5) and np.allclose(theirs[0], 1, atol=1e-5)
+    assert not np.allclose(lengths[1], 1, atol=1e-2) and not np.allclose(theirs[1], 1, atol=1e-2)
+    assert np.array_equal(model.encode(TEXTS, normalize_embeddings=False), model.encode(TEXTS, normalize=False))
+    assert np.array_equal(model.encode(TEXTS, normalize=True, normalize_embeddings=True), model.encode(TEXTS))
+    with pytest.raises(BadInput, match=r"^normalize=True contradicts normalize_embeddings=False; give one"):
+        model.encode(TEXTS[0], normalize=True, normalize_embeddings=False)
+
+
+def test_the_package_lists_its_public_names_before_they_are_imported():
+    code = "import sys, qzhou_eval; print([n for n in dir(qzhou_eval) if n[0] != '_'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['Embedder', 'MTEBEncoder', 'load_results', 'token_prepending'] False"
 
 
 @pytest.mark.parametrize("span", [(0, 99), (7, 1), (-1, 3), "1-7"])
@@ -130,7 +163,8 @@ def test_another_range_of_layers_must_be_within_the_decoder(model, span):
 
 
 def test_a_path_object_is_a_folder(tiny):
-    assert Embedder.from_pretrained(tiny, device="cpu", max_length=512).checkpoint.name == "local/tiny"
+    model = Embedder.from_pretrained(tiny, profile="qzhou-zh", device="cpu", max_length=512)
+    assert model.checkpoint.name == "local/tiny"
 
 
 def test_prompts_show_refuses_what_no_tokenizer_takes(tiny, capsys):

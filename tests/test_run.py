@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from faults import scores
 
 import qzhou_eval
 from qzhou_eval import cli
-from qzhou_eval.config import dimensions
+from qzhou_eval.checks import dimensions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.items import read_items
 from qzhou_eval.model.settings import resolve_device
@@ -140,7 +141,7 @@ def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
 
 
 def test_evaluate_alone_reads_the_store_loads_no_model_and_counts_the_same(tiny, first, monkeypatch):
-    monkeypatch.setattr("qzhou_eval.config._open_encoder", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("qzhou_eval.openers.open_encoder", lambda *_: pytest.fail("the model was loaded"))
     assert cli.main(command(tiny, first, "--dim", "8", verb="evaluate")) == 0
     new, old = ([v for v in manifest(first)["variants"].values() if v["variant"]["dim"] == dim] for dim in (8, 16))
     for task in TASKS:
@@ -254,6 +255,18 @@ def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_p
     assert ("the results are written, but no report: " in caplog.text) == (
         what == "record"
     )  # the other dimensions are still of the other version
+
+
+def test_a_quiet_run_prints_the_table_of_scores_alone(tiny, first, capsys):
+    """The finished run again: no line on stderr, and of the report what stands first."""
+    argv = command(tiny, first, "--dim", "16", "64", "all")
+    assert cli.main(argv) == 0
+    whole = capsys.readouterr().out
+    assert cli.main([*argv, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and out.splitlines()[0].split()[0] == "model"
+    assert out in whole and out.count("---  ") and "tiny" in out
+    assert not re.search(r"Leaderboard|In short|written", out)
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(tiny, tmp_path, capsys):

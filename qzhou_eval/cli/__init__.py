@@ -16,6 +16,7 @@ from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTE
 from qzhou_eval.faults import reason
 from qzhou_eval.files import LOCKS
 from qzhou_eval.network import go_offline, keep_one_endpoint
+from qzhou_eval.options import options_called_flags
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,7 +65,8 @@ def guarded(command: Callable[[], int], folder: Callable[[], Path] = cache_home)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command()
+        with options_called_flags():
+            return command()
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone, as in `qzhou-eval report D | head`
         return 0

@@ -85,7 +85,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 
 def _check_files(written: dict[str, Path], baseline: Path) -> None:
-    from qzhou_eval.config import check_writable
+    from qzhou_eval.checks import check_writable
 
     taken = [] if "--baseline" in written else [baseline.resolve()]
     for flag, file in written.items():

@@ -18,7 +18,7 @@ def add(verbs) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from qzhou_eval.config import check_writable
+    from qzhou_eval.checks import check_writable
     from qzhou_eval.export import export
 
     check_writable("--to", args.to)

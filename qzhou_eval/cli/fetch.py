@@ -45,7 +45,7 @@ def _fetch(args: argparse.Namespace) -> int:
     wanted = _repositories(args)
     if args.verify:
         return _verify(args, [place for _, _, _, place, _ in wanted])
-    from qzhou_eval.config import check_writable
+    from qzhou_eval.checks import check_writable
     from qzhou_eval.network import endpoints, keep_one_endpoint
 
     check_writable("--to", args.to)

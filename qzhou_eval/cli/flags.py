@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.options import DEFAULT_PROFILE
+from qzhou_eval.results import is_label
 from qzhou_eval.units import whole_number
 
 
@@ -30,6 +32,11 @@ def add_score_profile(parser) -> None:
 def add_offline(parser) -> None:
     """``--offline``, for whatever reads data or a model."""
     parser.add_argument("--offline", action="store_true", help="ask no network: data and model are on disk")
+
+
+def profile_flag(parser) -> None:
+    """``--profile``, for whatever renders prompts; None is the default one, so that it can be told from a choice."""
+    parser.add_argument("--profile", type=path_or_name, help=f"name or YAML file (default: {DEFAULT_PROFILE})")
 
 
 def boolean(value: str) -> bool:
@@ -74,9 +81,28 @@ def number(least: float, most: float) -> Callable[[str], float]:
 def layers(value: str) -> tuple[int, int]:
     """A range of layers, both ends included."""
     first, last = map(whole_number, value.split("-")) if value.count("-") == 1 else (None, None)
-    if first is None or last is None:
+    if first is None or last is None or first > last:
         raise argparse.ArgumentTypeError(f"{value!r}: give a layer range such as 1-7")
     return first, last
+
+
+def label(value: str) -> str:
+    """A name for people."""
+    if not is_label(value):
+        raise argparse.ArgumentTypeError(
+            f"{value!r}: give up to 60 letters, digits, spaces and . _ + = : -, the first a letter or digit"
+        )
+    return value
+
+
+def reading(value: str) -> str | tuple[int, int]:
+    """A way of token prepending."""
+    if value in ("auto", "on", "off"):
+        return value
+    try:
+        return layers(value)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{value!r}: choose auto, on, off or layers such as 1-7") from None
 
 
 def path(value: str) -> Path:

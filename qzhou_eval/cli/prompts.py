@@ -2,7 +2,7 @@
 
 import argparse
 
-from qzhou_eval.cli.flags import boolean, path_or_name
+from qzhou_eval.cli.flags import boolean, path_or_name, profile_flag
 
 
 def add(verbs) -> None:
@@ -12,7 +12,7 @@ def add(verbs) -> None:
     show = shown.add_parser("show", help="both sides' rendered prompt of a task, and its token ids")
     show.add_argument("task", metavar="TASK")
     show.add_argument("--text", default="今天天气很好。", help="the text to render (default: %(default)s)")
-    show.add_argument("--profile", type=path_or_name, default="qzhou-zh")
+    profile_flag(show)
     show.add_argument(
         "--model_name_or_path", type=path_or_name, help="whose tokenizer gives the ids; without it, no ids"
     )

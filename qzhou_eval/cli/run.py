@@ -9,14 +9,17 @@ from qzhou_eval.cli.flags import (
     boolean,
     existing_folder,
     folder_to_fill,
+    label,
     layers,
     path_or_name,
+    profile_flag,
+    reading,
     text,
     whole,
 )
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.generation import ensure
-from qzhou_eval.results import EVALUATORS, SHARED
+from qzhou_eval.results import EVALUATORS, SHARED, Manifest
 
 log = logging.getLogger(__name__)
 
@@ -31,28 +34,38 @@ def add(verbs) -> None:
     ):
         usage = f"qzhou-eval {name} --model_name_or_path M [options]"
         verb = verbs.add_parser(name, help=help, usage=usage, description=help[0].upper() + help[1:] + ".")
-        _add_flags(verb, dry_run=name == "run", plans=name in ("run", "plan"))
-        _add_again(verb, vectors=name in ("run", "encode"), scores=name in ("run", "evaluate"))
+        scores = name in ("run", "evaluate")
+        _add_flags(verb, dry_run=name == "run", plans=name in ("run", "plan"), scores=scores)
+        _add_again(verb, vectors=name in ("run", "encode"), scores=scores)
         verb.set_defaults(command=command)
 
 
-def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -> None:
+def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, scores: bool) -> None:
+    parser.set_defaults(model_label=None)
     what = parser.add_argument_group("what to evaluate")
     what.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub id")
     what.add_argument("--revision", type=text, help="the hub's branch, tag or commit")
+    if scores:
+        what.add_argument("--model_label", type=label, metavar="NAME", help="what reports and check call the model")
     what.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB")
     what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
     how = parser.add_argument_group("protocol")
-    how.add_argument(
-        "--profile", type=path_or_name, default="qzhou-zh", help="name or YAML file (default: %(default)s)"
-    )
+    profile_flag(how)
     how.add_argument(
         "--normalize", type=boolean, default=True, metavar="BOOL", help="L2, after cutting (default: true)"
     )
     how.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL", help="default: true")
-    how.add_argument("--token_prepending", choices=("auto", "on", "off"), default="auto", help="auto: as the profile")
-    how.add_argument("--tp_layers", type=layers, metavar="1-7", help="0-based, both ends included")
+    how.add_argument(
+        "--token_prepending",
+        nargs="+",
+        type=reading,
+        default=["auto"],
+        metavar="TP",
+        help="auto (as the profile), on, off, or layers such as 1-7; several are read in turn by one loaded model, "
+        "scored and reported side by side",
+    )
+    how.add_argument("--tp_layers", type=layers, metavar="1-7", help="what on is: 0-based, both ends included")
     how.add_argument("--max_length", type=whole(1, 10**8), metavar="N", help="tokens, template included")
     how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
     how.add_argument(
@@ -102,12 +115,12 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool) -
         machine.add_argument(
             "--gpu",
             choices=("h100", "h200", "a100", "4090", "cpu"),
-            help="estimate the time on this hardware; measured if it is here",
+            help="estimate the time on this hardware, times --workers; measured if it is here",
         )
     machine.add_argument("--eval_workers", type=whole(1, 1024), metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     said = machine.add_mutually_exclusive_group()
-    said.add_argument("--quiet", action="store_true", help="only warnings and the tables")
+    said.add_argument("--quiet", action="store_true", help="only warnings, and at the end the table of scores")
     said.add_argument("--verbose", action="store_true", help="a line for each batch, too")
 
 
@@ -123,17 +136,27 @@ def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) 
         again.add_argument("--reevaluate", help="scores, of all tasks or of those named", **what)
 
 
-def _prepared(args: argparse.Namespace, *, encodes: bool = True):
+def _prepared(args: argparse.Namespace, **what: bool):
+    """The run, once it has said what it sends."""
     ensure(args.mteb, args.argv)
     from qzhou_eval.config import RunConfig, prepare
     from qzhou_eval.model.settings import EncoderOptions
 
-    if args.tp_layers is not None:
-        if args.token_prepending == "off":
-            raise BadInput("--tp_layers contradicts --token_prepending off")
-        args.token_prepending = args.tp_layers
+    args.token_prepending, *args.also_token_prepending = _readings(args.token_prepending, args.tp_layers)
     args.encoder = _pick(EncoderOptions, args)
-    return prepare(_pick(RunConfig, args), encodes=encodes)
+    run = prepare(_pick(RunConfig, args), **what)
+    for line in run.sent:
+        log.info("%s", line)
+    return run
+
+
+def _readings(asked: list, on: tuple[int, int] | None) -> list:
+    """The values of ``--token_prepending``, with those of ``--tp_layers`` in the place of ``auto`` and ``on``."""
+    if on is None:
+        return asked
+    if not {"auto", "on"} & set(asked):
+        raise BadInput("--tp_layers contradicts --token_prepending, which has neither auto nor on")
+    return [on if value in ("auto", "on") else value for value in asked]
 
 
 def _pick(kind, args: argparse.Namespace):
@@ -153,7 +176,7 @@ def _run(args: argparse.Namespace) -> int:
         from qzhou_eval.report.write import report
 
         try:
-            report([run.output_dir], args.score_profile)
+            report([run.output_dir], args.score_profile, quiet=args.quiet)
         except BadInput as error:  # earlier results beside them do not belong to these
             log.warning("the results are written, but no report: %s", error)
     return _ended(run, outcome, code)
@@ -164,10 +187,9 @@ def _plan(args: argparse.Namespace) -> int:
     from qzhou_eval.workers import worker_pool
 
     _plan_for(args)
-    run = _prepared(args)
+    run = _prepared(args, plans=True)
     with worker_pool(run.eval_workers) as pool:
-        print_plan(run, pool, args.gpu)
-    return 0
+        return print_plan(run, pool, args.gpu, devices=args.workers or 1)
 
 
 def _plan_for(args: argparse.Namespace) -> None:
@@ -177,6 +199,7 @@ def _plan_for(args: argparse.Namespace) -> None:
     on_cpu = args.gpu == "cpu"
     if args.device != "auto" and on_cpu != (args.device == "cpu"):
         raise BadInput(f"--gpu {args.gpu} contradicts --device {args.device}")
+    args.ray = None  # which devices there are is said
     if on_cpu:
         args.device = "cpu"
     elif args.dtype == "auto":
@@ -204,6 +227,8 @@ def _execute(run, stages: tuple[str, ...]):
     from qzhou_eval.kept import wanted
     from qzhou_eval.outcome import Outcome
 
+    if run.model_label is not None:
+        Manifest(run.output_dir).relabel(run.variants[0], run.model_label)
     todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
         log.info("all %d results are kept from before", len(run.tasks) * len(run.variants))

@@ -2,7 +2,7 @@
 
 import argparse
 
-from qzhou_eval.cli.flags import add_offline, file_to_write, path_or_name, text
+from qzhou_eval.cli.flags import add_offline, file_to_write, path_or_name, profile_flag, text
 from qzhou_eval.generation import ensure
 
 
@@ -15,9 +15,7 @@ def add(verbs) -> None:
     )
     verb.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub id")
     verb.add_argument("--revision", type=text, help="the hub's branch, tag or commit")
-    verb.add_argument(
-        "--profile", type=path_or_name, default="qzhou-zh", help="name or YAML file (default: %(default)s)"
-    )
+    profile_flag(verb)
     verb.add_argument(
         "--against",
         type=path_or_name,

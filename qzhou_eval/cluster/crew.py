@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from qzhou_eval.cluster.queue import Batch, Queue
 from qzhou_eval.cluster.worker import CannotLoad, Opened, Worker
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batches import plan
+from qzhou_eval.readings import Reading
 from qzhou_eval.shards import EncodeError, Step
 from qzhou_eval.store import Store
 
@@ -63,15 +64,13 @@ class Crew:
         BadInput: a worker cannot load the model, or sees other files.
     """
 
-    def __init__(
-        self, places: Places, open_encoder: Callable, identity: dict, fingerprint: str, store_dir: Path
-    ) -> None:
+    def __init__(self, places: Places, open_encoder: Callable, readings: Sequence[Reading], store_dir: Path) -> None:
         log.info("starting %d workers with Ray", places.workers)
         self.devices = places.workers
         self._lost_starts = self._deaths_in_a_row = 0
         self._waiting: dict[object, tuple[_Member, list[Batch] | None]] = {}
         kind = ray.remote(max_restarts=0, max_task_retries=0, **places.options)(Worker)
-        self._start_actor = lambda: kind.remote(open_encoder, identity, fingerprint, store_dir)
+        self._start_actor = lambda: kind.remote(open_encoder, readings, store_dir)
         self._members: list[_Member] = []
         for _ in range(places.workers):
             self._start()
@@ -129,9 +128,10 @@ class Crew:
                 if job.queue and member.opened and len(member.units) == depth:
                     unit = job.queue.take()
                     rows = job.rows(unit)
-                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows], job.store.round
+                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows]
+                    where = job.store.fingerprint, job.store.round
                     member.units.append(unit)
-                    self._waiting[member.actor.encode.remote(*work)] = member, unit
+                    self._waiting[member.actor.encode.remote(*work, *where)] = member, unit
 
     def _follow(self, job: _Job | None) -> list[Step]:
         """Wait for whatever comes next from any worker, and act on it; the steps done, rows as of the whole task."""

@@ -4,11 +4,13 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.options import options_called_flags
+from qzhou_eval.readings import Reading, encoders
 from qzhou_eval.shards import EncodeError, Step, write_shards
 from qzhou_eval.store import Store
 
@@ -31,16 +33,16 @@ class Worker:
     """One process with one model.
 
     Args:
-        open_encoder: gives an :class:`~qzhou_eval.model.embedder.Embedder`.
-        identity: what the run says of the encoder; the files that this machine sees must say the same.
+        open_encoder: gives an :class:`~qzhou_eval.model.embedder.Embedder` for the first reading.
+        readings: of the run, which says what they are; the files that this machine sees must say the same.
         store_dir: an absolute path, on a folder that all machines share.
     """
 
-    def __init__(self, open_encoder: Callable, identity: dict, fingerprint: str, store_dir: Path) -> None:
+    def __init__(self, open_encoder: Callable, readings: Sequence[Reading], store_dir: Path) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         self._open_encoder = open_encoder
-        self._identity = identity
-        self._store = Store(store_dir, fingerprint)
+        self._readings = readings
+        self._stores = {reading.fingerprint: Store(store_dir, reading.fingerprint) for reading in readings}
 
     def open(self) -> Opened:
         """Load the model.
@@ -51,34 +53,35 @@ class Worker:
         """
         host = platform.node()
         try:
-            self._encoder = encoder = self._open_encoder()
+            with options_called_flags():
+                encoder = self._open_encoder()
+                self._encoders = encoders(encoder, self._readings)
             found = encoder.settings.identity(replace(encoder.checkpoint), encoder.profile)  # digests of this machine
         except (BadInput, OSError, RuntimeError) as error:
             raise CannotLoad(f"worker on {host}: cannot load the model ({str(error).splitlines()[0]})") from None
-        if differ := [name for name, value in self._identity.items() if found[name] != value]:
+        if differ := [name for name, value in self._readings[0].identity.items() if found[name] != value]:
             raise BadInput(
                 f"worker on {host}: {encoder.checkpoint.folder} differs there in {', '.join(differ)}; "
                 "give all machines the same files"
             )
-        encoder.ideal_seconds([])  # measures the ceiling before a clock runs
         return Opened(host, os.getpid(), encoder.way, encoder.settings.batch_tokens)
 
-    def encode(self, keys: list[bytes], tokenized: list, round: int) -> list[Step]:
-        """Encode prompts and write their shard, in a round of the store; what was done.
+    def encode(self, keys: list[bytes], tokenized: list, fingerprint: str, round: int) -> list[Step]:
+        """Encode prompts as one of the readings does and write their shard, in a round of its store; what was done.
 
         Raises:
             BadInput: this machine does not see the run's store.
             EncodeError: vectors that cannot be used.
         Whatever else goes wrong (a broken device, say) ends this process, so that another takes its place.
         """
-        if not (self._store.folder / "settings.json").is_file():
+        store = self._stores[fingerprint]
+        if not (store.folder / "settings.json").is_file():
             raise BadInput(
-                f"worker on {platform.node()}: no store in {self._store.folder}; "
-                "give a --store_dir that all machines share"
+                f"worker on {platform.node()}: no store in {store.folder}; give a --store_dir that all machines share"
             )
-        self._store.round = round
+        store.round = round
         try:
-            return list(write_shards(self._encoder, keys, tokenized, self._store))
+            return list(write_shards(self._encoders[fingerprint], keys, tokenized, store))
         except (BadInput, EncodeError, OSError):
             raise
         except Exception as error:

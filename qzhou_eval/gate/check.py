@@ -10,7 +10,7 @@ from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 from qzhou_eval.files import write_text
 from qzhou_eval.gate.baseline import Baseline, Result, read_baseline, write_baseline
 from qzhou_eval.gate.judge import judge
-from qzhou_eval.gate.like import Pair, beside, pairs, restated
+from qzhou_eval.gate.like import Pair, beside, by_the_baselines_name, pairs, restated
 from qzhou_eval.gate.measure import Measured, measure
 from qzhou_eval.gate.renew import new_baseline, widened
 from qzhou_eval.gate.write import Checked, console, junit, markdown, refusal_junit, refusal_markdown
@@ -49,7 +49,7 @@ def check(
     with _refusals_written(outputs):
         baseline = read_baseline(file)
         _check_known(tolerances, baseline)
-        runs = measure(results, score_profile)
+        runs = by_the_baselines_name(baseline, measure(results, score_profile))
         found = pairs(baseline, runs, str(file))
     checked = Checked(judge(found, tolerances, min_cosine), _notes(baseline, runs, found), strict)
     _write(outputs.junit, junit(checked))
@@ -67,7 +67,7 @@ def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Ma
     runs, *others = [_whole(measure(folder, score_profile)) for folder in results]
     baseline = new_baseline(runs, tolerances)
     _check_known(tolerances, baseline)
-    found = [pairs(baseline, other, str(results[0])) for other in others]
+    found = [pairs(baseline, by_the_baselines_name(baseline, other), str(results[0])) for other in others]
     if others:
         baseline = widened(baseline, [[pair.run for pair in matched] for matched in found], tolerances)
     write_baseline(file, baseline)

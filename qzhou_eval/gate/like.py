@@ -1,7 +1,7 @@
 """Whether a run may be held against a baseline: each setting that differs, in words. Looks at no score."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.gate.baseline import Baseline, Result
@@ -16,6 +16,18 @@ class Pair:
 
     base: Result
     run: Measured
+
+
+def by_the_baselines_name(baseline: Baseline, runs: list[Measured]) -> list[Measured]:
+    """Runs of one model, under the name of the one model of the baseline if either name is but a folder's.
+
+    A folder's name says nothing of what is in it, so it is no reason to refuse; :func:`restated` states it. Where there
+    are several models it is all that tells them apart.
+    """
+    theirs, ours = {base.model for base in baseline.results}, {run.model for run in runs}
+    if len(theirs) != 1 or len(ours) != 1 or not any(name.startswith("local/") for name in theirs | ours):
+        return runs
+    return [replace(run, model=baseline.results[0].model) for run in runs]
 
 
 def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
@@ -65,9 +77,10 @@ def beside(baseline: Baseline, runs: list[Measured]) -> list[str]:
 
 def restated(pair: Pair) -> list[str]:
     """What a run was made from, where the baseline was made from something else."""
+    made_from = {"model": pair.base.model} | pair.base.made_from  # the name, in baselines from before it was there
     return [
         f"{name} is {_shown(ours)}, the baseline's {_shown(theirs)}"
-        for name, theirs in pair.base.made_from.items()
+        for name, theirs in made_from.items()
         if name != "code" and (ours := pair.run.made_from.get(name)) != theirs  # each commit is another one
     ]
 

@@ -37,7 +37,10 @@ class MeasuredTask:
 
 @dataclass(frozen=True)
 class Measured:
-    """One model at one setting, as a :class:`~qzhou_eval.gate.baseline.Result` with its items."""
+    """One model at one setting, as a :class:`~qzhou_eval.gate.baseline.Result` with its items.
+
+    ``model`` is its label, if it has one.
+    """
 
     source: Path
     model: str
@@ -60,12 +63,12 @@ def measure(folder: Path, score_profile: str) -> list[Measured]:
     groups: dict[tuple, list[Noted]] = {}
     revisions: dict[str, str] = {}
     for noted in read_noted(folder):
-        variant = noted.variant
-        if (known := revisions.setdefault(variant.model, variant.revision)) != variant.revision:
+        variant, name = noted.variant, noted.label or noted.variant.model
+        if (known := revisions.setdefault(name, variant.revision)) != variant.revision:
             several = " and ".join(sorted([known, variant.revision]))
-            raise BadInput(f"{folder}: mixed: {variant.model} at the revisions {several}; give a folder with one")
+            raise BadInput(f"{folder}: mixed: {name} at the revisions {several}; give a folder with one")
         experiment = tuple((key, value) for key, value in variant.experiment if key != "dim")
-        groups.setdefault((variant.model, experiment), []).append(noted)
+        groups.setdefault((name, experiment), []).append(noted)
     found = [_measured(folder, *key, group, score_profile) for key, group in groups.items()]
     return sorted(found, key=lambda one: one.label)
 
@@ -143,6 +146,7 @@ def _made_from(group: list[Noted]) -> dict[str, str | None]:
     hardware = [one.get("hardware", {}) for made in tasks for one in made.get("encoded_with", [])]
     model = group[0].entry["provenance"].get("model", {})
     return {
+        "model": group[0].variant.model,
         "revision": group[0].variant.revision,
         "weights": _joined([model.get("weights_sha256")], _SHORT),
         "tokenizer": _joined([model.get("tokenizer_sha256")], _SHORT),

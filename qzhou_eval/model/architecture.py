@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder import whole_number
+from qzhou_eval.options import option
 
 SUPPORTED = "only causal decoders are evaluated (Qwen3, Llama, Mistral, Gemma and their like)"
 
@@ -94,7 +95,8 @@ def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> N
     classes = config.get("architectures")
     name = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else kind
     text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
-    hint = f"; its own code, {own_code}, may do it: --trust_remote_code, after reading it" if own_code else ""
+    run_it = option("trust_remote_code", True)
+    hint = f"; its own code, {own_code}, may do it: {run_it}, after reading it" if own_code else ""
     if config.get("is_encoder_decoder") is True or kind in _ENCODER_DECODERS.split():
         raise BadInput(f"{path}: {kind} ({name}) is an encoder-decoder; {SUPPORTED}")
     if kind in _ENCODERS.split() and config.get("is_decoder") is not True:

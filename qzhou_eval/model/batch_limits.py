@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from qzhou_eval.model.batches import ONE_LENGTH, PACKED
+from qzhou_eval.options import option
 
 
 def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> str | None:
@@ -15,7 +16,8 @@ def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> 
     text = model.config.get_text_config(decoder=True)
     limit = _rotary_limit(text, "dynamic")
     if limit is not None and limit < max_length:
-        return f"rotary positions depend on the longest prompt so far beyond {limit} tokens; give --max_length {limit}"
+        fits = option("max_length", limit)
+        return f"rotary positions depend on the longest prompt so far beyond {limit} tokens; give {fits}"
     if way == ONE_LENGTH:
         return None
     if fault := _sees_lengths(text, max_length):
@@ -46,7 +48,7 @@ def _not_packed(config, max_length: int, *, own_code: bool) -> str | None:
     slides = kinds is None or any("sliding" in kind for kind in kinds)
     window = getattr(config, "sliding_window", None)
     if slides and window is not None and window < max_length:
-        return f"the decoder's window of {window} tokens is shorter than --max_length"
+        return f"the decoder's window of {window} tokens is shorter than {option('max_length')}"
     return None
 
 

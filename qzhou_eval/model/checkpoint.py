@@ -66,8 +66,17 @@ class Checkpoint:
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 (hex) of the weight files, the projection's too."""
+        return sha256_of_files(self._weights, self.folder)
+
+    @property
+    def weights_bytes(self) -> int:
+        """How large the weight files are."""
+        return sum(path.stat().st_size for path in self._weights)
+
+    @property
+    def _weights(self) -> list[Path]:
         folders = {self.decoder, self.projection or self.decoder}
-        return sha256_of_files(sorted(p for f in folders for p in f.glob("*.safetensors")), self.folder)
+        return sorted(path for folder in folders for path in folder.glob("*.safetensors"))
 
     @cached_property
     def tokenizer_digest(self) -> str:
@@ -75,6 +84,11 @@ class Checkpoint:
         kinds = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
         files = {p for kind in kinds for p in self.decoder.glob(kind) if p.is_file()}
         return sha256_of_files(sorted(files), self.folder)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is not proven to be a model of the hub: then its name is a folder's."""
+        return self.commit is None
 
     @property
     def revision(self) -> str:

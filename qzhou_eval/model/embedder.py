@@ -22,10 +22,12 @@ from qzhou_eval.model.cost import Cost, cost_of
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
 from qzhou_eval.model.made_with import batch_plan
+from qzhou_eval.model.sent import profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
-from qzhou_eval.profile import Profile, load_profile
-from qzhou_eval.vectors import check_dim, cut_and_normalize
+from qzhou_eval.options import option
+from qzhou_eval.profile import Profile
+from qzhou_eval.vectors import check_dim, cut_and_normalize, normalizes
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class Embedder:
         cls,
         model_name_or_path: str,
         *,
-        profile: str = "qzhou-zh",
+        profile: str | None = None,
         revision: str | None = None,
         token_prepending: str | tuple[int, int] = "auto",
         dtype: str = "auto",
@@ -88,7 +90,7 @@ class Embedder:
         """Load a model folder or hub id.
 
         Args:
-            profile: a profile's name or YAML file.
+            profile: a profile's name or YAML file; None is qzhou-zh, with a warning where the model is another one.
             token_prepending: ``"auto"`` (as the profile says), ``"on"``, ``"off"``, or an inclusive
                 0-based layer range such as ``(1, 7)``.
             dtype: ``"auto"`` is bfloat16 on a GPU and float32 on a CPU.
@@ -108,7 +110,7 @@ class Embedder:
                 setting that does not fit the model.
         """
         checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=trust_remote_code)
-        rules = load_profile(profile)
+        rules = profile_for(profile, checkpoint)
         options = EncoderOptions(
             token_prepending=token_prepending,
             dtype=dtype,
@@ -182,21 +184,25 @@ class Embedder:
         *,
         instruction: str | None = None,
         dim: int | None = None,
-        normalize: bool = True,
+        normalize: bool | None = None,
+        normalize_embeddings: bool | None = None,
     ) -> np.ndarray:
         """Embed plain texts: the profile's template and, where given, the instruction are put around each.
 
         Args:
             texts: a list, tuple, generator or array of strings, or one string.
             instruction: plain text, the same for all; braces and special tokens in it are plain input.
+            normalize: whether vectors get L2 norm 1; they do unless this is False.
+            normalize_embeddings: sentence-transformers' name for ``normalize``, an alias.
 
         Returns:
             float32 array (n, dim), or (dim,) of one string; dim is the full width if None.
 
         Raises:
             BadInput: something that is no text, by its position; an instruction and a profile without a line for it;
-                or ``dim`` is not between 1 and the model's width.
+                ``dim`` is not between 1 and the model's width; or the two names for ``normalize`` contradict.
         """
+        normalize = normalizes(normalize, normalize_embeddings)
         if isinstance(texts, str):
             return self.encode([texts], instruction=instruction, dim=dim, normalize=normalize)[0]
         dim = self.width if dim is None else check_dim(dim, self.width)
@@ -267,7 +273,7 @@ class Embedder:
         try:
             fp8.use_fp8(self._forward.layers or torch.nn.ModuleList())
         except ValueError as error:
-            raise BadInput(f"--fp8: {error}; drop it") from None
+            raise BadInput(f"{option('fp8', True)}: {error}; drop it") from None
         cosines = cosine_similarity(torch.from_numpy(self.encode(fp8.PROBE, normalize=False)), exact)
         log.warning(
             "FP8, not for published scores: cosine to bfloat16 over %d texts: mean %.5f, lowest %.5f",

@@ -20,6 +20,7 @@ from qzhou_eval.model.independence import leak, routes_experts, trial_prompts
 from qzhou_eval.model.last_tokens import can_be_cut, last_tokens_only
 from qzhou_eval.model.streams import current, on_its_way
 from qzhou_eval.model.token_prepending import Places, decoder_layers, prepending
+from qzhou_eval.options import option
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Forward:
         self.own_code = own_code
         self.layers = None if own_code else _layers(model)
         if span is not None and self.layers is None:
-            raise BadInput(f"{self._name}: token prepending finds no list of its layers; give --token_prepending off")
+            off = option("token_prepending", "off")
+            raise BadInput(f"{self._name}: token prepending finds no list of its layers; give {off}")
         self._fits: int | None = None
         self._takes = inspect.signature(model.forward).parameters
         self._choose(attention, span, head or array("I"))
@@ -172,7 +174,8 @@ class Forward:
             BadInput: they are not to be found.
         """
         if self.layers is None:
-            raise BadInput(f"--compile: {self._name} has no list of layers that could be compiled; drop it")
+            flag = option("compile", True)
+            raise BadInput(f"{flag}: {self._name} has no list of layers that could be compiled; drop it")
         for layer in self.layers[:-1] if self.cut else self.layers:
             layer.compile(dynamic=True)
 
@@ -201,7 +204,7 @@ class Forward:
                     return
             faults[way] = fault
         if attention != "auto":
-            raise BadInput(f"--attention {attention}: {faults[attention]}; use --attention auto")
+            raise BadInput(f"{option('attention', attention)}: {faults[attention]}; use {option('attention', 'auto')}")
         raise BadInput(f"{self._name}: its prompts cannot be kept apart: {'; '.join(map(': '.join, faults.items()))}")
 
     def _trial(self, span: tuple[int, int] | None, head: array) -> Callable[..., str | None]:

@@ -5,6 +5,7 @@ import logging
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
 from qzhou_eval.model.folder import read_if_there
+from qzhou_eval.options import option
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
     if checkpoint.architecture.learned_positions and made_for < max_length:
         raise BadInput(
             f"{source}: {max_length} tokens, but {checkpoint.name} has a table of {made_for} positions and can take no "
-            f"more; give --max_length {made_for}, or a profile with that limit"
+            f"more; give {option('max_length', made_for)}, or a profile with that limit"
         )
     others = overridden(checkpoint, max_length)
     words = "; ".join(f"{limit} ({where})" for where, limit in others.items())

@@ -11,6 +11,7 @@ from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
+from qzhou_eval.options import option
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _stock_classes(checkpoint: Checkpoint, config: dict) -> tuple[type, type]:
     if kind not in MODEL_MAPPING_NAMES:
         raise BadInput(
             f"{checkpoint.decoder}: model type {kind!r} is not in transformers; "
-            "to run the checkpoint's own code, give --trust_remote_code"
+            f"to run the checkpoint's own code, give {option('trust_remote_code', True)}"
         )
     name = MODEL_MAPPING_NAMES[kind]
     name = name if isinstance(name, str) else name[0]

@@ -11,13 +11,14 @@ from qzhou_eval.digests import digests_of_files
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetched import CODE, data_files, hub_model, is_one_of
 from qzhou_eval.network import is_offline
+from qzhou_eval.options import option
 
 log = logging.getLogger(__name__)
 
 # A checkpoint's files: no pickles, and no code unless it is asked for.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
-_FLAG = "--model_name_or_path"
+_NAME = "model_name_or_path"
 _SNAPSHOT = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)/snapshots/(?P<commit>[0-9a-f]{40})$")
 _SMALL = 10 * 2**20  # bytes; git's hash is made of files up to this size, larger ones go by their SHA-256
 
@@ -39,24 +40,24 @@ def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: 
     """
     asked = model_name_or_path
     if not asked.strip():
-        raise BadInput(f"{_FLAG}: empty; give a folder or an org/name on the hub")
+        raise BadInput(f"{option(_NAME)}: empty; give a folder or an org/name on the hub")
     try:
         folder = Path(asked).expanduser()
         is_folder, is_file = folder.is_dir(), folder.is_file()
     except (OSError, RuntimeError) as error:  # no such user, a name too long, a folder that nobody may enter
-        raise BadInput(f"{_FLAG} {asked}: {getattr(error, 'strerror', None) or error}") from None
+        raise BadInput(f"{option(_NAME, asked)}: {getattr(error, 'strerror', None) or error}") from None
     could_be_hubs = asked.count("/") == 1 and not asked.startswith((".", "/", "~")) and not asked.endswith("/")
     if is_folder:
         if revision is not None:
-            raise BadInput(f"--revision {revision}: {folder} is a folder; revisions are the hub's")
+            raise BadInput(f"{option('revision', revision)}: {folder} is a folder; revisions are the hub's")
         name, commit = hub_model(folder, [*WANTED, CODE]) or _cached(folder) or (_local_name(folder), None)
         if could_be_hubs and name != asked:
             log.warning("%s: the folder of that name here, not the hub's model", asked)
         return Location(folder, name, commit)
     if is_file:
-        raise BadInput(f"{_FLAG} {asked}: a file; give the model's folder, {folder.parent}")
+        raise BadInput(f"{option(_NAME, asked)}: a file; give the model's folder, {folder.parent}")
     if not could_be_hubs:
-        raise BadInput(f"{_FLAG} {asked}: no such folder, and not an org/name on the hub")
+        raise BadInput(f"{option(_NAME, asked)}: no such folder, and not an org/name on the hub")
     folder = _download(asked, revision, trust_remote_code)
     return Location(folder, asked, folder.name)
 
@@ -108,15 +109,15 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
-        raise BadInput(f"{_FLAG} {name}: no such folder, and no name that the hub allows") from None
+        raise BadInput(f"{option(_NAME, name)}: no such folder, and no name that the hub allows") from None
     except RepositoryNotFoundError:
-        raise BadInput(f"{_FLAG} {name}: not a folder, and no such model on the hub") from None
+        raise BadInput(f"{option(_NAME, name)}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if is_offline():
             code = " --code" if trust_remote_code else ""
             raise BadInput(
-                f"{_FLAG} {name}: --offline needs the model on disk; where the hub can be reached, "
+                f"{option(_NAME, name)}: --offline needs the model on disk; where the hub can be reached, "
                 f"qzhou-eval fetch --model {name}{code} --to ROOT, then give ROOT/models/{name}"
             ) from None
         reason = str(error).splitlines()[0]
-        raise BadInput(f"{_FLAG} {name}: not a folder, and the hub cannot be reached ({reason})") from None
+        raise BadInput(f"{option(_NAME, name)}: not a folder, and the hub cannot be reached ({reason})") from None

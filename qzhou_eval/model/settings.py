@@ -11,6 +11,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
 from qzhou_eval.model.limits import check_limit
 from qzhou_eval.model.tokenizer import token_rule
+from qzhou_eval.options import option
 from qzhou_eval.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -98,25 +99,31 @@ def resolve_settings(
     if dtype == "auto":
         dtype = "bfloat16" if on_gpu else "float32"
     if dtype not in DTYPES:
-        raise BadInput(f"--dtype {dtype}: choose auto, {', '.join(DTYPES)}")
+        raise BadInput(f"{option('dtype', dtype)}: choose auto, {', '.join(DTYPES)}")
     if options.fp8 and dtype != "bfloat16":
-        raise BadInput(f"--fp8: made from bfloat16 weights, not {dtype}; give --dtype bfloat16")
+        raise BadInput(
+            f"{option('fp8', True)}: made from bfloat16 weights, not {dtype}; give {option('dtype', 'bfloat16')}"
+        )
     if options.attention not in ATTENTION:
-        raise BadInput(f"--attention {options.attention}: choose {', '.join(ATTENTION)}")
+        raise BadInput(f"{option('attention', options.attention)}: choose {', '.join(ATTENTION)}")
     if options.truncate not in TRUNCATE:
-        raise BadInput(f"--truncate {options.truncate}: choose {' or '.join(TRUNCATE)}")
-    max_length = _count("--max_length", options.max_length, profile.max_length)
-    batch_tokens = _count("--batch_tokens", options.batch_tokens, 16384 if on_gpu else 1024)
+        raise BadInput(f"{option('truncate', options.truncate)}: choose {' or '.join(TRUNCATE)}")
+    max_length = _count("max_length", options.max_length, profile.max_length)
+    batch_tokens = _count("batch_tokens", options.batch_tokens, 16384 if on_gpu else 1024)
     remote_code = options.trust_remote_code and checkpoint.own_code is not None
     if remote_code and options.token_prepending != "auto":
         raise BadInput(
-            "--trust_remote_code: the checkpoint's own code decides on token prepending; "
-            "drop --token_prepending and --tp_layers"
+            f"{option('trust_remote_code', True)}: the checkpoint's own code decides on token prepending; "
+            f"drop {option('token_prepending', options.token_prepending)}"
         )
     if remote_code and (options.fp8 or options.compile):
-        raise BadInput("--trust_remote_code: the checkpoint's own code runs as it is; drop --fp8 and --compile")
+        raise BadInput(
+            f"{option('trust_remote_code', True)}: the checkpoint's own code runs as it is; "
+            f"drop {option('fp8')} and {option('compile')}"
+        )
     layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
-    check_limit(checkpoint, max_length, f"profile {profile.name}" if options.max_length is None else "--max_length")
+    source = f"profile {profile.name}" if options.max_length is None else option("max_length")
+    check_limit(checkpoint, max_length, source)
     _say_what_is_left_out(checkpoint, layers, can_run=checkpoint.own_code is not None and not remote_code)
     return EncoderSettings(
         token_prepending=layers,
@@ -147,10 +154,12 @@ def resolve_device(device: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     match = re.fullmatch(r"cuda(?::([0-9]{1,4}))?", str(device))
     if match is None:
-        raise BadInput(f"--device {device}: choose auto, cpu, cuda or cuda:N")
+        raise BadInput(f"{option('device', device)}: choose auto, cpu, cuda or cuda:N")
     if int(match[1] or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise BadInput(f"--device {device}: torch sees {found} GPUs on this machine; use --device cpu")
+        raise BadInput(
+            f"{option('device', device)}: torch sees {found} GPUs on this machine; use {option('device', 'cpu')}"
+        )
     return device
 
 
@@ -167,16 +176,22 @@ def layer_range(
     if wanted in ("auto", "on"):
         wanted = profile.token_prepending or (1, 7)
     if not isinstance(wanted, tuple) or len(wanted) != 2 or any(type(layer) is not int for layer in wanted):
-        raise BadInput(f"token_prepending {wanted!r}: choose auto, on, off or a layer range such as 1-7")
+        raise BadInput(f"{option('token_prepending', wanted)}: choose auto, on, off or layers such as (1, 7)")
     first, last = wanted
     if not 0 <= first <= last < checkpoint.layers:
         raise BadInput(
-            f"--tp_layers {first}-{last}: the model has layers 0 to {checkpoint.layers - 1} (both ends included)"
+            f"{option('token_prepending', wanted)}: the model has layers 0 to {checkpoint.layers - 1} "
+            "(both ends included)"
         )
     return first, last
 
 
-def _count(flag: str, asked: int | None, default: int) -> int:
+def layers_text(layers: tuple[int, int] | None) -> str:
+    """What a range of layers is called, as it is given; None is off."""
+    return f"{layers[0]}-{layers[1]}" if layers else "off"
+
+
+def _count(name: str, asked: int | None, default: int) -> int:
     """A number of tokens, at least 1."""
     if asked is None:
         return default
@@ -185,7 +200,7 @@ def _count(flag: str, asked: int | None, default: int) -> int:
     except TypeError:
         number = 0
     if isinstance(asked, bool) or number < 1:
-        raise BadInput(f"{flag} {asked}: must be a whole number of at least 1")
+        raise BadInput(f"{option(name, asked)}: must be a whole number of at least 1")
     return number
 
 
@@ -200,5 +215,7 @@ def _say_what_is_left_out(checkpoint: Checkpoint, layers: tuple[int, int] | None
         checkpoint.name,
         ", ".join(checkpoint.left_out),
         ours,
-        "To run the decoder's, read it, then give --trust_remote_code" if can_run else "Only a decoder's code can run",
+        f"To run the decoder's, read it, then give {option('trust_remote_code', True)}"
+        if can_run
+        else "Only a decoder's code can run",
     )

@@ -31,10 +31,11 @@ class Speed:
     source: str
 
 
-def assumed(gpu: str) -> Speed:
-    """What the data sheet of one of :data:`PEAKS` lets expect."""
+def assumed(gpu: str, devices: int = 1) -> Speed:
+    """What the data sheet of one of :data:`PEAKS` lets expect, of several that share the prompts evenly."""
     source = f"{EFFICIENCY:.0%} of the data sheet's {PEAKS[gpu] / 1e12:.0f} TFLOP/s (bfloat16)"
-    return Speed(EFFICIENCY * PEAKS[gpu], f"arithmetic, not a measurement: one {gpu.upper()} at {source}")
+    named = f"one {gpu.upper()}" if devices == 1 else f"{devices} {gpu.upper()}, each"
+    return Speed(devices * EFFICIENCY * PEAKS[gpu], f"arithmetic, not a measurement: {named} at {source}")
 
 
 def is_here(name: str, device: str = "cuda") -> bool:
@@ -44,7 +45,9 @@ def is_here(name: str, device: str = "cuda") -> bool:
     return torch.cuda.is_available() and name in torch.cuda.get_device_name(device).lower()
 
 
-def measured(encoder, tokenized: list[Tokenized], cost: Cost, *, seconds: float = PROBE_SECONDS) -> Speed:
+def measured(
+    encoder, tokenized: list[Tokenized], cost: Cost, *, seconds: float = PROBE_SECONDS, devices: int = 1
+) -> Speed:
     """Send prompts through a loaded model for about ``seconds`` and drop the vectors.
 
     The prompts are drawn at random, again and again if they are few, and go in parts that grow until one takes a
@@ -53,6 +56,7 @@ def measured(encoder, tokenized: list[Tokenized], cost: Cost, *, seconds: float 
     Args:
         encoder: an :class:`~qzhou_eval.model.embedder.Embedder`.
         tokenized: at least one prompt with a token.
+        devices: how many GPUs like this one share the prompts; workers on a CPU share the same cores.
     """
     drawn = [prompt for prompt in tokenized if prompt.ids]
     random.Random(0).shuffle(drawn)
@@ -69,7 +73,9 @@ def measured(encoder, tokenized: list[Tokenized], cost: Cost, *, seconds: float 
         effort += cost.effort([len(prompt.ids) for prompt in part])
         tokens += sum(len(prompt.ids) for prompt in part)
     source = f"calibrated: {tokens / timed:,.0f} tokens/s on {_name(encoder)}, a probe of {timed:.0f} s"
-    return Speed(effort / timed, source)
+    if devices == 1 or encoder.settings.device == "cpu":
+        return Speed(effort / timed, source)
+    return Speed(devices * effort / timed, f"{source}; {devices} times that, by arithmetic")
 
 
 def _seconds(encoder, part: list[Tokenized]) -> float:

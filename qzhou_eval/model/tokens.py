@@ -9,6 +9,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint
 from qzhou_eval.model.special_tokens import special_tokens
 from qzhou_eval.model.tokenizer import check_vocabulary, open_tokenizer
+from qzhou_eval.options import option
 from qzhou_eval.profile import Profile
 
 CHUNK = 8192  # prompts tokenised at once: what the tokenizer keeps of each is large
@@ -43,7 +44,7 @@ class PromptTokenizer:
             raise BadInput(f"{checkpoint.decoder}: {self.decode(lost)} is sent with each text, but has no embedding")
         self._room = max_length - len(self._head) - len(self._tail)
         if self._room < 1:
-            raise BadInput(f"--max_length {max_length}: no room for a single token of text")
+            raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
         """Tokenise; ids are at most ``max_length`` long.
@@ -79,7 +80,9 @@ class PromptTokenizer:
         before = self._profile.prefix.split(self._profile.placeholder)[0]
         position = len(self._head) + len(self._ids([before])[0])
         if position >= len(self._head) + self._room:
-            raise BadInput("--max_length: shorter than the template's beginning, up to the placeholder token")
+            raise BadInput(
+                f"{option('max_length')}: shorter than the template's beginning, up to the placeholder token"
+            )
         return position, token
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
@@ -97,7 +100,7 @@ class PromptTokenizer:
         offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
         room = self._room - len(self._ids([suffix])[0])
         if room < 1:
-            raise BadInput("--truncate text: --max_length is too short for the template")
+            raise BadInput(f"{option('truncate', 'text')}: {option('max_length')} is too short for the template")
         end = offsets[min(room, len(offsets)) - 1][1]
         while len(ids := self._ids([body[:end] + suffix])[0]) > self._room:
             end -= 1

@@ -22,6 +22,7 @@ class Setting:
     revision: str | None
     experiment: tuple[tuple[str, str | int], ...]
     token_prepending: tuple[int, int] | None
+    given: str | None = field(default=None, compare=False)  # the model's label, where one was given
 
     @property
     def is_plain(self) -> bool:
@@ -33,7 +34,7 @@ class Setting:
         """The model's name and what differs from its profile's own protocol."""
         names = {"token_prepending": "TP"}
         extra = [f"{names.get(k, k)} {v}" for k, v in self.experiment if v != MINIATURE_PROFILE]
-        name = self.model.removeprefix("local/")
+        name = self.given or self.model.removeprefix("local/")
         return f"{name} ({', '.join(extra)})" if extra else name
 
     def without_token_prepending(self) -> "Setting":
@@ -71,7 +72,7 @@ def read_scores(output_dirs: list[Path], score_profile: str) -> list[Score]:
     for noted in read_together(output_dirs):
         variant = noted.variant
         experiment = tuple((k, v) for k, v in variant.experiment if k != "dim")
-        setting = Setting(variant.model, variant.revision, experiment, variant.token_prepending)
+        setting = Setting(variant.model, variant.revision, experiment, variant.token_prepending, noted.label)
         for task in noted.tasks:
             score = task_score(task, noted.scores[task], score_profile)
             points = None if score is None else 100 * score

@@ -28,6 +28,7 @@ def tables(rows: list[Scored], benchmark: str) -> list[Table]:
         leaderboard(rows, benchmark),
         *token_prepending(rows, benchmark),
         *matryoshka(rows, benchmark),
+        *token_prepending_by_dimension(rows, benchmark),
         *per_task(rows, benchmark),
         *token_prepending_by_task(rows, benchmark),
     ]
@@ -150,6 +151,30 @@ def token_prepending_by_task(rows: list[Scored], benchmark: str) -> list[Table]:
                     on_screen=False,
                 )
             )
+    return found
+
+
+def token_prepending_by_dimension(rows: list[Scored], benchmark: str) -> list[Table]:
+    """What token prepending adds at each dimension, for settings that have another one than the full width."""
+    settings: dict[Setting, list[Scored]] = {}
+    for row in sorted(rows, key=lambda row: row.dim):
+        settings.setdefault(row.setting.without_token_prepending(), []).append(row)
+    names, found = labels(settings), []
+    for setting, sides in settings.items():
+        without = {row.dim: row.row(benchmark) for row in sides if row.setting.token_prepending is None}
+        ranges: dict[tuple[int, int], list[Scored]] = {}
+        for row in sides:
+            if row.setting.token_prepending and row.dim in without:
+                ranges.setdefault(row.setting.token_prepending, []).append(row)
+        for layers, several in ranges.items():
+            if all(row.dim == row.width for row in several):
+                continue  # table 2 says it
+            gains = [(row.dim, {c: row.row(benchmark)[c] - without[row.dim][c] for c in COLUMNS}) for row in several]
+            lines = tuple(Row(str(dim), tuple(difference(gain[c]) for c in COLUMNS)) for dim, gain in gains)
+            title = names[setting] if len(ranges) == 1 else f"{names[setting]}, {layers}"
+            shown = any(not line.is_empty for line in lines)
+            what = (benchmark, "token_prepending_dims", "dim", COLUMNS, lines, title)
+            found.append(Table(*what, notes=_of_differences(lines), on_screen=shown))
     return found
 
 

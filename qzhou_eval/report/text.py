@@ -27,6 +27,11 @@ def on_screen(contents: Contents, words: Words) -> Iterator[str]:
         yield from (f"{words(f'question.{one.key}')}  {_sentence(one, words)}" for one in part.findings)
 
 
+def scores_alone(contents: Contents, words: Words) -> Iterator[str]:
+    """The first table of each benchmark, which has every model's means."""
+    yield from (_screen_table(part.tables[0], words) for part in contents.parts)
+
+
 def markdown(contents: Contents, words: Words) -> str:
     """Everything but the figures."""
     profile = words(f"profile.{contents.score_profile}")

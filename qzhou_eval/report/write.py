@@ -8,12 +8,15 @@ from qzhou_eval.report.contents import contents
 from qzhou_eval.report.latex import latex
 from qzhou_eval.report.page import page
 from qzhou_eval.report.sheets import sheets
-from qzhou_eval.report.text import markdown, on_screen
+from qzhou_eval.report.text import markdown, on_screen, scores_alone
 from qzhou_eval.report.words import words
 
 
-def report(output_dirs: list[Path], score_profile: str, lang: str = "en") -> None:
+def report(output_dirs: list[Path], score_profile: str, lang: str = "en", *, quiet: bool = False) -> None:
     """Print the short tables and write everything to ``report/`` in the first output folder.
+
+    Args:
+        quiet: print the table of scores alone.
 
     Raises:
         BadInput: no results, damaged ones, or a folder that cannot be written.
@@ -29,6 +32,9 @@ def report(output_dirs: list[Path], score_profile: str, lang: str = "en") -> Non
             write_text(folder / name, text)
     except OSError as error:
         raise BadInput(f"{folder}: the report cannot be written there ({error.strerror})") from None
+    if quiet:
+        print("\n\n".join(scores_alone(found, said)))
+        return
     for line in on_screen(found, said):
         print(line)
     print("\nwritten: " + "\n         ".join(str(folder / name) for name in files))

@@ -16,6 +16,7 @@ from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.kept import wanted
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.profile import load_profile
+from qzhou_eval.readings import Reading
 from qzhou_eval.results import Variant
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.workers import worker_pool
@@ -26,9 +27,9 @@ OUTPUT = Path("results") / "miniature"
 log = logging.getLogger("qzhou_eval.smoke")
 
 
-def runs(output_dir: Path) -> dict[str, Run]:
-    """The three runs of the miniature: the checkpoint with and without TP, and the n-gram baseline."""
-    config = RunConfig(
+def config(output_dir: Path) -> RunConfig:
+    """All tasks at all dimensions, by the packaged checkpoint as its profile says."""
+    return RunConfig(
         model_name_or_path=str(CHECKPOINT),
         output_dir=output_dir,
         profile="qzhou-zh-mini",
@@ -36,9 +37,12 @@ def runs(output_dir: Path) -> dict[str, Run]:
         dim=["all"],
         encoder=EncoderOptions(device="cpu", dtype="float32"),
     )
-    on = prepare(config)
-    off = prepare(replace(config, encoder=replace(config.encoder, token_prepending="off")))
-    return {"TP on": on, "TP off": off, "character n-grams": ngram_run(on)}
+
+
+def runs(output_dir: Path) -> dict[str, Run]:
+    """The two runs of the miniature: the checkpoint, with and without TP, and the n-gram baseline."""
+    run = prepare(replace(config(output_dir), also_token_prepending=("off",)))
+    return {"TP on and off": run, "character n-grams": ngram_run(run)}
 
 
 def ngram_run(like: Run) -> Run:
@@ -67,9 +71,8 @@ def ngram_run(like: Run) -> Run:
         like,
         profile=profile,
         use_instruction=False,
-        variants=[variant],
-        identity=identity,
-        provenance={"model": identity},
+        readings=(Reading(None, [variant], identity, {"model": identity}),),
+        sent=("sent: the text alone",),
         asked=EncoderOptions(),
         open_tokenizer=CharNgram,
         open_encoder=CharNgram,
@@ -81,16 +84,17 @@ def main() -> int:
     """Run the miniature and print its tables."""
     parser = argparse.ArgumentParser(prog="python -m qzhou_eval.smoke", description="Run the packaged miniature.")
     parser.add_argument("--output_dir", type=Path, default=OUTPUT, help="default: %(default)s")
+    parser.add_argument("--quiet", action="store_true", help="only warnings, and at the end the table of scores")
     args = parser.parse_args()
-    set_up_logging()
-    return guarded(lambda: _run(args.output_dir))
+    set_up_logging(quiet=args.quiet)
+    return guarded(lambda: _run(args.output_dir, quiet=args.quiet))
 
 
-def _run(output_dir: Path) -> int:
+def _run(output_dir: Path, *, quiet: bool) -> int:
     failed = _execute(output_dir)
     from qzhou_eval.report.write import report
 
-    report([output_dir], "card")
+    report([output_dir], "card", quiet=quiet)
     return EXIT_FAILED_TASKS if failed else 0
 
 
@@ -105,7 +109,7 @@ def _execute(output_dir: Path) -> bool:
     failed = False
     with worker_pool() as pool:
         for name in [name for name in prepared if todo[name]]:
-            log.info("\n%s", name)
+            log.info("\n%s\n%s", name, "\n".join(prepared[name].sent))
             failed |= bool(execute(prepared[name], todo[name], pool).failed)
     return failed
 

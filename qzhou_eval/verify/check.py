@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from qzhou_eval.config import check_writable
+from qzhou_eval.checks import check_writable
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.modules import read_modules
 from qzhou_eval.model.own_code import check_beside_the_decoders, how_to_bring
-from qzhou_eval.profile import load_profile
+from qzhou_eval.model.sent import profile_for
 from qzhou_eval.verify.ours import Input, prepare, state
 from qzhou_eval.verify.peer import Reply, ask
 from qzhou_eval.verify.probe import TEXTS
@@ -27,7 +27,13 @@ ORIGINS = {
 
 
 def verify(
-    model_name_or_path: str, *, revision: str | None, profile: str, against: str | None, save: Path | None, device: str
+    model_name_or_path: str,
+    *,
+    revision: str | None,
+    profile: str | None,
+    against: str | None,
+    save: Path | None,
+    device: str,
 ) -> int:
     """Print what our side is, how it compares with the other one, and a verdict; return the exit code.
 
@@ -39,8 +45,8 @@ def verify(
     Raises:
         BadInput: something given cannot be read or written, or does not fit model, profile or machine.
     """
-    rules = load_profile(profile)
     checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=against == REMOTE)
+    rules = profile_for(profile, checkpoint)
     other = None
     if against is not None and against not in ORIGINS:
         other = read_file(Path(against), prompts=len(TEXTS), width=checkpoint.width)

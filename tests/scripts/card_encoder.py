@@ -20,7 +20,7 @@ quiet()
 mteb_encoder.Embedder = None
 found = []
 for dim in (64, 96):
-    encoder = MTEBEncoder.from_pretrained(model, dim=dim, store_dir=store, device="cpu")
+    encoder = MTEBEncoder.from_pretrained(model, profile="qzhou-zh", dim=dim, store_dir=store, device="cpu")
     for task in (all_tasks()[name] for name in names):
         mteb_task = card.load(task, locate(task, Path(data)))  # which seeds
         (result,) = mteb.MTEB(tasks=[mteb_task]).run(encoder, output_folder=output, verbosity=0)

@@ -1,0 +1,36 @@
+"""What an option is called in messages: a flag on the command line, an argument in Python. One place decides."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+DEFAULT_PROFILE = "qzhou-zh"
+
+_called = SimpleNamespace(flags=False)
+
+
+def option(name: str, value: object = None) -> str:
+    """``--max_length 5`` on the command line, ``max_length=5`` in Python; a switch that is on is the flag alone.
+
+    Args:
+        value: None for the name alone.
+    """
+    if _called.flags:
+        said = "-".join(map(str, value)) if isinstance(value, tuple) else value
+        return f"--{name}" if value is None or value is True else f"--{name} {said}"
+    return name if value is None else f"{name}={value!r}"
+
+
+def call_options_flags() -> None:
+    """From here on, in a process that belongs to a command."""
+    _called.flags = True
+
+
+@contextmanager
+def options_called_flags() -> Iterator[None]:
+    """The same within a block, all threads included."""
+    before, _called.flags = _called.flags, True
+    try:
+        yield
+    finally:
+        _called.flags = before
