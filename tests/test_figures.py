@@ -46,7 +46,7 @@ def test_ticks_are_few_round_and_evenly_spaced(most):
 
 def test_curves_show_the_tables_scores_at_their_dimensions(part):
     tables, costs = part.of("mrl")[:2], {table.model: table for table in part.of("mrl_cost")}
-    drawn = curves(tables, [costs[table.model] for table in tables])
+    drawn = curves(tables, [costs[table.model] for table in tables], words("en"))
     assert list(drawn) == list(tables[0].columns)
     for at, column in enumerate(tables[0].columns):
         dots = read(drawn[column], "circle")
@@ -71,7 +71,7 @@ def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
     cells = {"a": Cell(1.5, 0.5, 2.5), '<b> & "c"\'': Cell(-3.0, -4.0, -2.0), "d": Cell(0.1, -1.0, 1.2, unsure=True)}
     rows = tuple(Row(name, (Cell(0.0), Cell(0.0), cell), "STS") for name, cell in cells.items())
     table = Table("mini", "token_prepending_tasks", "task", ("TP off", "TP on", "difference"), rows)
-    drawn = forest(table, {"STS": Cell(None)}, words("en"))
+    drawn = forest(table, [("STS", Cell(-0.47))], words("en"))
     assert list(drawn) == ["STS"]
     texts = read(drawn["STS"], "text")
     labels = [text.text for text in texts if text.get("x") == "134.00"]

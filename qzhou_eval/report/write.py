@@ -31,4 +31,4 @@ def report(output_dirs: list[Path], score_profile: str, lang: str = "en") -> Non
         raise BadInput(f"{folder}: the report cannot be written there ({error.strerror})") from None
     for line in on_screen(found, said):
         print(line)
-    print("\nwritten: " + "\n         ".join(str(folder / name) for name in files))
+    print("\n" + said("written") + "\n         ".join(str(folder / name) for name in files))
