@@ -74,7 +74,7 @@ def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
     drawn = forest(table, [("STS", Cell(-0.47))], words("en"))
     assert list(drawn) == ["STS"]
     texts = read(drawn["STS"], "text")
-    labels = [text.text for text in texts if text.get("x") == "134.00"]
+    *labels, mean = [text.text for text in texts if text.get("x") == "134.00"]
     assert labels == sorted(cells, key=lambda name: -cells[name].value)
     ticks = [text for text in texts if "middle" in text.get("style")]
     dots = {name: float(dot.get("cx")) for name, dot in zip(labels, read(drawn["STS"], "circle"), strict=True)}
@@ -82,4 +82,8 @@ def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
         [*(cells[name].value for name in dots), *(number(tick.text) for tick in ticks)],
         [*dots.values(), *(float(tick.get("x")) for tick in ticks)],
     )
-    assert [text.text for text in texts if text.get("x") == "340.00"] == ["+1.50", "≈ +0.10", "\N{MINUS SIGN}3.00"]
+    assert [text.text for text in texts if text.get("x") == "340.00"] == [
+        *("+1.50", "≈ +0.10", "\N{MINUS SIGN}3.00"),
+        "\N{MINUS SIGN}0.47",
+    ]
+    assert mean == "mean"

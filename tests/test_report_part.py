@@ -70,7 +70,7 @@ def test_what_dimensions_cost_and_prepending_gains_is_said_of_two_tasks_with_int
     assert said["dimensions"].startswith("-5.00 | points at 4 of 24 dimensions (mean of 2 tasks), -5.00 to -5.00 | ")
     assert "does not differ significantly from 24: 8 (" in said["dimensions"]
     assert said["token_prepending"] == (
-        "+2.00 | points of mean of 2 tasks, +2.00 to +2.00 | Yes, overall. | "
+        "+2.00 | points (mean of 2 tasks), +2.00 to +2.00 | Yes, overall. | "
         "Significantly better on 2 tasks, worse on 0; not significant on 0."
     )
     (mrl, _), (cost, _) = (part_of(two).of(key) for key in ("mrl", "mrl_cost"))
@@ -86,7 +86,7 @@ def test_of_one_task_as_much_is_said(tmp_path):
         r"5\d\.\d\d \| STSB, [\d.]+ to [\d.]+ \| 1 of 31 tasks run\. \| The CMTEB mean needs all 31\.", said["quality"]
     )
     assert said["dimensions"].startswith("-5.00 | points at 4 of 24 dimensions (STSB), -5.00 to -5.00")
-    assert said["token_prepending"] == "+2.00 | points of STSB, +2.00 to +2.00 | Yes, overall."
+    assert said["token_prepending"] == "+2.00 | points (STSB), +2.00 to +2.00 | Yes, overall."
 
 
 def test_a_type_without_all_its_tasks_is_called_so(tmp_path):

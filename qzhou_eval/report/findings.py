@@ -105,11 +105,12 @@ def gain_of_token_prepending(main: Scored, rows: list[Scored], benchmark: str) -
         return None
     off, on = scope.rows[0], main if main.setting.token_prepending else scope.rows[-1]
     gain = scope.overall(on) - scope.overall(off)
+    points = Said("points.of_whole" if scope.is_whole else "points.of_part", {"mean": scope.mean_name})
     if gain.draws is None:
-        under = Said("finding.tp_gain", {"mean": scope.mean_name})
+        under = Said("finding.tp_gain", {"points": points})
         return Finding("token_prepending", _change(gain), under, (Said("note.no_items"),))
     verdict = "finding.tp_open" if not gain.sure else "finding.tp_helps" if gain.value > 0 else "finding.tp_hurts"
-    under = Said("finding.tp_gain_range", {"mean": scope.mean_name, "range": _range(gain, signed=True)})
+    under = Said("finding.tp_gain_range", {"points": points, "range": _range(gain, signed=True)})
     by_task = [] if len(scope.tasks) == 1 else [on.of(task) - off.of(task) for task in scope.tasks]
     counts = {
         "better": sum(bool(one.sure) and one.value > 0 for one in by_task),

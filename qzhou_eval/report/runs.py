@@ -1,7 +1,7 @@
 """What a setting's results were made with, from the manifest: facts, counts by task, and prompts as they were sent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qzhou_eval.noted import Noted
 from qzhou_eval.report.read import Score, Setting, labels
@@ -126,10 +126,12 @@ def _tasks(label: str | Said, made: dict[str, dict]) -> Table:
     for task, one in made.items():
         record = one["record"]
         counts = [Cell(_number(one.get(name))) for name in COUNTS]
-        metric, data = (Cell(str(record[name] or "")) for name in ("metric", "data"))
+        metric, data = (Cell(str(record[name]) if record[name] else None) for name in ("metric", "data"))
         rows.append(Row(task, (metric, *counts, data), str(record["type"])))
     columns = ("metric", *COUNTS, "data")
-    return Table("", "run", "task", columns, tuple(rows), label, on_screen=False)
+    known = [at for at in range(len(columns)) if any(row.cells[at].value is not None for row in rows)]
+    rows = [replace(row, cells=tuple(row.cells[at] for at in known)) for row in rows]
+    return Table("", "run", "task", tuple(columns[at] for at in known), tuple(rows), label, on_screen=False)
 
 
 def _number(value: object) -> float | int | None:
