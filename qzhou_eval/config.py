@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint, state_hidden_size
 from qzhou_eval.model.settings import ENCODING_VERSION, EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.profile import Profile, load_profile
 from qzhou_eval.results import DEFAULT_PROFILE, SHARED, Variant
@@ -113,6 +113,8 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
     )
     encoder = _device_of_workers(config)
     settings = resolve_settings(checkpoint, profile, encoder, here=config.ray is None)
+    dims = dimensions(config.dim, profile, checkpoint.width)
+    state_hidden_size(checkpoint, tuple(dims))
     output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
     store_dir = config.store_dir or output_dir / "store"
     check_writable("--output_dir", output_dir)
@@ -124,10 +126,7 @@ def prepare(config: RunConfig, *, encodes: bool = True) -> Run:
         sources=sources,
         profile=profile,
         use_instruction=config.use_instruction,
-        variants=[
-            variant_of(checkpoint, profile, settings, dim=dim, **how)
-            for dim in dimensions(config.dim, profile, checkpoint.width)
-        ],
+        variants=[variant_of(checkpoint, profile, settings, dim=dim, **how) for dim in dims],
         identity=settings.identity(checkpoint, profile),
         provenance=_provenance(checkpoint, profile, settings),
         code=code_revision(),
@@ -203,6 +202,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "revision": checkpoint.revision,
             "weights_sha256": checkpoint.weights_digest,
             "tokenizer_sha256": checkpoint.tokenizer_digest,
+            "hidden_size": checkpoint.architecture.hidden,
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },

@@ -31,7 +31,7 @@ LAYERS = [
     {"together"},
     {"adapter"},
     {"plan", "encode", "workers", "kept", "backlog"},
-    {"evaluate", "outcome", "mteb_encoder"},
+    {"evaluate", "outcome", "mteb_encoder", "baselines"},
     {"score_jobs"},
     {"pipeline", "dry_run", "show", "verify"},
     {"compare", "export"},

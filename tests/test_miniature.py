@@ -9,11 +9,11 @@ import torch
 from scipy.stats import spearmanr
 
 from qzhou_eval import Embedder
+from qzhou_eval.baselines.ngram import vector
 from qzhou_eval.model.token_prepending import decoder_layers
 from qzhou_eval.profile import load_profile
 from qzhou_eval.smoke import build_data, grammar, lessons, train
 from qzhou_eval.smoke.__main__ import CHECKPOINT
-from qzhou_eval.smoke.ngram import vector
 from qzhou_eval.tasks import MINIATURE_DATA
 
 PROFILE = load_profile("qzhou-zh-mini")

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from reporting import DIMS, ITEMS, MINI, Page, values_of, write_results
+from reporting import DIMS, ITEMS, MINI, PROVENANCE, Page, values_of, write_results
 from test_mteb import WIDTH
 
 from qzhou_eval import cli
@@ -226,3 +226,11 @@ def test_two_models_of_one_name_are_told_apart_by_the_start_of_their_revisions(t
 def test_max_accuracy_is_explained_where_it_is_the_score(tmp_path, tasks, said):
     (table,) = part_of(write_results(tmp_path, tasks=tasks)).of("leaderboard")
     assert ("note.max_accuracy" in {note.key for note in table.notes}) == said
+
+
+def test_dimensions_above_the_hidden_size_are_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROVENANCE["model"], "hidden_size", 8)
+    part = part_of(write_results(tmp_path, tps=[True]))
+    (mrl,) = part.of("mrl")
+    said = "The decoder's hidden size is 8: dimensions above it (24) carry no more information."
+    assert said in [words("en").say(note) for note in mrl.notes]

@@ -39,7 +39,7 @@ def of_scores(lines: Sequence[Line]) -> Iterable[Said]:
     found = [one for _, row, _ in lines for one in row.values()]
     without = any(one.value is not None and one.draws is None and not one.published for one in found)
     if any(one.draws is not None for one in found):
-        yield BEST
+        yield from [BEST] * (len(lines) > 1)
         yield from [NO_INTERVAL] * without
     elif without:
         yield NO_ITEMS

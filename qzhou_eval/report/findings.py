@@ -38,7 +38,8 @@ def quality(main: Scored, benchmark: str) -> Finding:
     """The overall means; of a part of the tasks their mean, called so, and each one's score where they are few."""
     scope = own(main, benchmark)
     mean = scope.overall(main)
-    under = Said("finding.mean", {"mean": scope.mean_name, "range": _range(mean)})
+    key = "finding.mean" if scope.is_whole else "finding.mean_part"
+    under = Said(key, {"mean": scope.mean_name, "range": _range(mean)})
     if scope.is_whole:
         by_type = scope.row(main)[MEAN_TYPE]
         text = (Said("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)

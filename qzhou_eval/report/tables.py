@@ -5,7 +5,7 @@ words.
 from collections.abc import Iterable
 
 from qzhou_eval.published import card_tables, named, read_published
-from qzhou_eval.report.cells import BEST, Line, difference, of_differences, of_scores, with_best
+from qzhou_eval.report.cells import Line, difference, of_differences, of_scores, with_best
 from qzhou_eval.report.read import Setting, labels
 from qzhou_eval.report.scope import Scope, largest, scopes
 from qzhou_eval.report.uncertainty import Scored, published
@@ -42,7 +42,7 @@ def _leaderboard(scope: Scope, names: dict[Scored, str | Said]) -> Table:
     lines += _published_lines() if beside else []
     lines.sort(key=lambda line: -line[1][scope.overall_name].value)
     notes = [*_first_notes(scope, names), *[PUBLISHED] * beside, *of_scores(lines)]
-    notes += [INTERVALS] if BEST in notes else []
+    notes += [INTERVALS] * any(one.draws is not None for _, row, _ in lines for one in row.values())
     return Table(
         *(scope.benchmark, "leaderboard", "model", scope.headings, with_best(lines, scope.names)),
         notes=tuple(notes),
@@ -106,12 +106,19 @@ def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
         missing = (Said("note.dims_left_out", {"dims": left_out}),) if left_out else ()
         cost = tuple(Row(dim, tuple(difference(row[c] - full[c]) for c in scope.names)) for dim, row, _ in lines[:-1])
         for key, shown, notes in (
-            ("mrl", with_best(lines, scope.names), of_scores(lines)),
+            ("mrl", with_best(lines, scope.names), (*_above_hidden(scope), *of_scores(lines))),
             ("mrl_cost", cost, of_differences(cost)),
         ):
             of = (benchmark, key, "dim", scope.headings, shown, name, (*missing, *notes))
             found.append(Table(*of, on_screen=key == "mrl", over=scope.over, tasks=scope.tasks))
     return found
+
+
+def _above_hidden(scope: Scope) -> tuple[Said, ...]:
+    """Which dimensions are above the decoder's hidden size: what follows them is made of what stands before."""
+    hidden = scope.rows[-1].hidden
+    above = tuple(str(row.dim) for row in scope.rows if hidden and row.dim > hidden)
+    return (Said("note.hidden_size", {"hidden": hidden, "dims": above}),) if above else ()
 
 
 def token_prepending_pairs(rows: list[Scored], benchmark: str) -> dict[str | Said, Scope]:

@@ -55,7 +55,8 @@ def _run(run: Run, words: Words) -> Iterator[str]:
 def _sentence(one: Finding, words: Words) -> str:
     """A finding on one line."""
     headline = " ".join(words.say(part) for part in (one.figure, one.under) if part is not None)
-    return " ".join([words("sentence", text=headline) if headline else "", *map(words.say, one.text)]).strip()
+    first = [words("sentence", text=headline)] if headline else []
+    return words("gap").join([*first, *map(words.say, one.text)])
 
 
 def _screen_table(table: Table, words: Words) -> str:

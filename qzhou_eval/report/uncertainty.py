@@ -48,13 +48,17 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One setting at one dimension: an estimate for each of its tasks, and the metric it is in."""
+    """One setting at one dimension: an estimate for each of its tasks, and the metric it is in.
+
+    ``hidden`` is the size of the decoder's hidden states, of which vectors are made, where that was noted.
+    """
 
     setting: Setting
     dim: int
     width: int
     tasks: dict[str, Estimate] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    hidden: int | None = None
 
     def of(self, task: str) -> Estimate:
         """A task's estimate, empty if there is none."""
@@ -98,7 +102,8 @@ def scored(scores: Iterable[Score], score_profile: str, resamples: int = RESAMPL
     rows: dict[tuple, Scored] = {}
     by_task: dict[str, list[Score]] = {}
     for score in scores:
-        rows.setdefault((score.setting, score.dim), Scored(score.setting, score.dim, score.width))
+        one = Scored(score.setting, score.dim, score.width, hidden=_hidden(score))
+        rows.setdefault((score.setting, score.dim), one)
         by_task.setdefault(score.task, []).append(score)
     for task, several in by_task.items():
         resampled = _draws(task, several, score_profile, resamples)
@@ -107,6 +112,12 @@ def scored(scores: Iterable[Score], score_profile: str, resamples: int = RESAMPL
             row.tasks[task] = Estimate(score.score, one)
             row.metrics[task] = str(score.noted.tasks[task]["record"]["metric"])
     return list(rows.values())
+
+
+def _hidden(score: Score) -> int | None:
+    model = (score.noted.entry.get("provenance") or {}).get("model") or {}
+    size = model.get("hidden_size")
+    return size if isinstance(size, int) else None
 
 
 def _draws(task: str, several: list[Score], score_profile: str, resamples: int) -> list[np.ndarray | None]:

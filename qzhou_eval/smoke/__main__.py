@@ -43,7 +43,7 @@ def runs(output_dir: Path) -> dict[str, Run]:
 
 def ngram_run(like: Run) -> Run:
     """The character n-gram baseline over the same tasks: plain texts, 256 components."""
-    from qzhou_eval.smoke.ngram import WIDTH, CharNgram
+    from qzhou_eval.baselines.ngram import WIDTH, CharNgram
 
     profile = load_profile("plain")
     identity = {"encoder": "character n-grams", "width": WIDTH}
