@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from qzhou_eval.again import scores_line
+from qzhou_eval.baselines.kept import place
+from qzhou_eval.baselines.measure import BaselineJob, measure
 from qzhou_eval.config import Run
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.evaluate import Evaluated, EvaluateJob, evaluate
+from qzhou_eval.generation import generation
 from qzhou_eval.outcome import Outcome
 from qzhou_eval.progress import Progress, Score
 from qzhou_eval.results import Manifest, Variant, record_for
@@ -70,6 +73,18 @@ class Scoring:
             part = _Part(task, some, counts, before, scores, len(variants))
             done = self._pool.submit(evaluate, self._job(task, some), kind=SCORE, memory=memory)
             self._recorded.append(_then(done, partial(self._record, part)))
+        self._submit_baseline(task, memory)
+
+    def _submit_baseline(self, task: Task, memory: int) -> None:
+        """Have chance and character n-grams scored on the task's data, unless that was kept from before."""
+        if generation() != "current":
+            return
+        source = self._run.sources[task.name]
+        record = record_for(task, source.revision)
+        if not place(self._run.output_dir, task.name, record.data, record.mteb).exists():
+            job = BaselineJob(task, source, self._run.output_dir.resolve())
+            done = self._pool.submit(measure, job, kind=SCORE, memory=memory)
+            self._recorded.append(_then(done, partial(_say_without, task)))
 
     def wait(self) -> None:
         """Until all that was submitted is recorded.
@@ -138,6 +153,11 @@ class Scoring:
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return found
+
+
+def _say_without(task: Task, done: Future) -> None:
+    if not done.cancelled() and (error := done.exception()):
+        log.warning("%s: chance and character n-grams are not scored on its data: %s", task.name, error)
 
 
 def _then(future: Future, act) -> Future:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report import findings
+from qzhou_eval.report.floors import add_floors
 from qzhou_eval.report.read import Score, Setting, labels, read_scores
 from qzhou_eval.report.runs import Run, runs
 from qzhou_eval.report.scope import own
@@ -53,6 +54,7 @@ def contents(output_dirs: list[Path], score_profile: str) -> Contents:
     rows = scored(scores, score_profile)
     if not benchmarks(rows):
         raise BadInput(f"{output_dirs[0]}: no score on the splits that --score_profile {score_profile} counts")
+    add_floors(rows, scores, [path for path in output_dirs if path.is_dir()], score_profile)
     parts = [_part(of_benchmark(rows, name), name, scores, score_profile) for name in benchmarks(rows)]
     made = runs(scores)
     order = dict.fromkeys([*(part.setting for part in parts), *made])

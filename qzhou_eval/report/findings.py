@@ -2,6 +2,7 @@
 
 from qzhou_eval.averages import MEAN_TYPE
 from qzhou_eval.compare.judge import Comparison
+from qzhou_eval.report.floors import not_above
 from qzhou_eval.report.scope import own, shared
 from qzhou_eval.report.tables import dimensions, layers_of, token_prepending_pairs, widest
 from qzhou_eval.report.uncertainty import Estimate, Scored
@@ -49,7 +50,7 @@ def quality(main: Scored, benchmark: str) -> Finding:
         scores = tuple(_score(task, main.of(task)) for task in scope.tasks) if each else ()
         run = Said("finding.part_scores" if each else "finding.part", have | {"scores": scores})
         text = (run, Said("finding.needs_all", have))
-    return Finding("quality", _points(mean.value), under, text)
+    return Finding("quality", _points(mean.value), under, (*text, *not_above(main, scope.tasks)))
 
 
 def _score(task: str, one: Estimate) -> Said:

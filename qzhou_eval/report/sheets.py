@@ -33,8 +33,7 @@ def _scores(rows: Iterable[Scored], contents: Contents) -> Iterable[list]:
 
 def _lines(tables: list[Table], english: Words) -> Iterable[list]:
     columns = list(dict.fromkeys(english.say(column) for table in tables for column in table.columns))
-    if all(column.isdigit() for column in columns):
-        columns.sort(key=int)
+    columns.sort(key=lambda column: (0, int(column)) if column.isdigit() else (1, 0))
     bounded = any(table.has_intervals for table in tables)
     of_model, grouped = any(table.model for table in tables), any(row.group for t in tables for row in t.rows)
     head = [name for name, there in (("model", of_model), (tables[0].index, True), ("type", grouped)) if there]

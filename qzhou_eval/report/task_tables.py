@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from qzhou_eval.averages import tasks_of
 from qzhou_eval.report.cells import difference, of_differences, of_holes, plain
+from qzhou_eval.report.floors import COLUMNS, not_above
 from qzhou_eval.report.scope import own
 from qzhou_eval.report.tables import by_setting, layers_of, token_prepending_pairs
 from qzhou_eval.report.uncertainty import Scored
@@ -21,13 +22,17 @@ def per_task(rows: list[Scored], benchmark: str) -> list[Table]:
     found = []
     for name, several in by_setting(rows).items():
         here = [task for task in tasks_of(benchmark) if any(one.of(task).value is not None for one in several)]
-        lines = tuple(_row(task, [plain(one.of(task)) for one in several]) for task in here)
-        dims = tuple(str(one.dim or "full") for one in several)
+        floors = COLUMNS if all(task in several[-1].floors for task in here) else ()
+        lines = tuple(
+            _row(task, [plain(one.of(task)) for one in several] + [plain(several[-1].floors[task][c]) for c in floors])
+            for task in here
+        )
+        columns = (*(str(one.dim or "full") for one in several), *floors)
         missing = _missing(benchmark, here)
         scope = own(several[-1], benchmark)
         hidden = scope.is_whole or all(len(c.tasks) == 1 for c in scope.columns if c.name in TYPES)
-        notes = (*missing, *of_holes(lines))
-        found.append(Table(benchmark, "tasks", "task", dims, lines, name, notes, on_screen=not hidden))
+        notes = (*not_above(several[-1], here), *missing, *of_holes(lines))
+        found.append(Table(benchmark, "tasks", "task", columns, lines, name, notes, on_screen=not hidden))
         if cost := _cost(several, here):
             notes = (*of_differences(cost[1]), *missing, *of_holes(cost[1]))
             found.append(Table(benchmark, "task_cost", "task", *cost, name, notes, on_screen=False))

@@ -50,6 +50,7 @@ class Estimate:
 class Scored:
     """One setting at one dimension: an estimate for each of its tasks, and the metric it is in.
 
+    ``floors`` are estimates of baselines on the same data, by task and name, where they were kept.
     ``hidden`` is the size of the decoder's hidden states, of which vectors are made, where that was noted.
     """
 
@@ -58,6 +59,7 @@ class Scored:
     width: int
     tasks: dict[str, Estimate] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    floors: dict[str, Mapping[str, Estimate]] = field(default_factory=dict)
     hidden: int | None = None
 
     def of(self, task: str) -> Estimate:
