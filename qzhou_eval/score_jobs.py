@@ -8,7 +8,6 @@ from functools import partial
 
 from qzhou_eval.again import scores_line
 from qzhou_eval.baselines.kept import place
-from qzhou_eval.baselines.measure import BaselineJob, measure
 from qzhou_eval.config import Run
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.evaluate import Evaluated, EvaluateJob, evaluate
@@ -68,23 +67,14 @@ class Scoring:
             memory: bytes that a process needs for it.
         """
         scores: dict[int, float] = {}
+        baseline = self._lacks_baseline(task)
         for some in parts(task, variants, worker_count(self._run.eval_workers)):
             before = self._scores(task, some) if task.name in self._run.reevaluate else {}
             part = _Part(task, some, counts, before, scores, len(variants))
-            done = self._pool.submit(evaluate, self._job(task, some), kind=SCORE, memory=memory)
+            job = self._job(task, some, baseline=baseline)
+            baseline = False  # one of them is enough
+            done = self._pool.submit(evaluate, job, kind=SCORE, memory=memory)
             self._recorded.append(_then(done, partial(self._record, part)))
-        self._submit_baseline(task, memory)
-
-    def _submit_baseline(self, task: Task, memory: int) -> None:
-        """Have chance and character n-grams scored on the task's data, unless that was kept from before."""
-        if generation() != "current":
-            return
-        source = self._run.sources[task.name]
-        record = record_for(task, source.revision)
-        if not place(self._run.output_dir, task.name, record.data, record.mteb).exists():
-            job = BaselineJob(task, source, self._run.output_dir.resolve())
-            done = self._pool.submit(measure, job, kind=SCORE, memory=memory)
-            self._recorded.append(_then(done, partial(_say_without, task)))
 
     def wait(self) -> None:
         """Until all that was submitted is recorded.
@@ -95,7 +85,12 @@ class Scoring:
         for recorded in self._recorded:
             recorded.result()
 
-    def _job(self, task: Task, variants: list[Variant]) -> EvaluateJob:
+    def _lacks_baseline(self, task: Task) -> bool:
+        record = record_for(task, self._run.sources[task.name].revision)
+        kept = place(self._run.output_dir, task.name, record.data, record.mteb)
+        return generation() == "current" and not kept.exists()
+
+    def _job(self, task: Task, variants: list[Variant], *, baseline: bool) -> EvaluateJob:
         return EvaluateJob(
             task=task,
             source=self._run.sources[task.name],
@@ -104,6 +99,7 @@ class Scoring:
             output_dir=self._run.output_dir.resolve(),
             variants=tuple(variants),
             evaluators=self._run.evaluators,
+            baseline=baseline,
         )
 
     def _record(self, part: _Part, done: Future) -> None:
@@ -153,11 +149,6 @@ class Scoring:
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return found
-
-
-def _say_without(task: Task, done: Future) -> None:
-    if not done.cancelled() and (error := done.exception()):
-        log.warning("%s: chance and character n-grams are not scored on its data: %s", task.name, error)
 
 
 def _then(future: Future, act) -> Future:

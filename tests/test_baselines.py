@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from qzhou_eval import cli
 from qzhou_eval.baselines.kept import Baseline, keep, place, read
-from qzhou_eval.baselines.measure import BaselineJob, measure
+from qzhou_eval.baselines.measure import measure
 from qzhou_eval.baselines.ngram import WIDTH, vectors
 from qzhou_eval.errors import BadInput
 from qzhou_eval.items import Items
@@ -91,7 +91,7 @@ def measured(tmp_path_factory):
     found = {}
     for name in ("MiniClassification", "MiniPairClassification", "MiniReranking", "MiniRetrieval", "MiniSTS"):
         source = locate(all_tasks()[name], None)
-        measure(BaselineJob(all_tasks()[name], source, folder))
+        measure(all_tasks()[name], source, folder)
         found[name] = read(folder, name, source.revision, MTEB)
     return found
 
