@@ -188,3 +188,12 @@ def test_what_is_kept_is_not_made_again(finished, tmp_path, tiny, official):
     before = {path: path.stat().st_mtime_ns for path in (output / "baselines").iterdir()}
     assert cli.main(run_command(tiny, official, output, "--reevaluate", "STSB")) == 0
     assert {path: path.stat().st_mtime_ns for path in (output / "baselines").iterdir()} == before
+
+
+def test_one_that_fails_costs_no_result(tiny, official, tmp_path, caplog):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "baselines").write_text("a file where the folder should be")
+    assert cli.main(run_command(tiny, official, output, "--tasks", "STSB", "--dim", "16")) == 0
+    assert list(output.glob("results/**/STSB.json"))
+    assert "STSB: chance and character n-grams are not scored on its data" in caplog.text
