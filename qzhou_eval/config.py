@@ -10,7 +10,7 @@ from qzhou_eval import openers
 from qzhou_eval.checks import check_instructions, check_writable, dimensions, named_tasks
 from qzhou_eval.environment import code_revision
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint, state_hidden_size
 from qzhou_eval.model.sent import profile_for, sent_lines
 from qzhou_eval.model.settings import (
     ENCODING_VERSION,
@@ -131,6 +131,7 @@ def prepare(config: RunConfig, *, encodes: bool = True, plans: bool = False) -> 
     if config.use_instruction:
         check_instructions(profile, tasks)
     settings = _settings(config, checkpoint, profile, plans=plans)
+    state_hidden_size(checkpoint, tuple(dimensions(config.dim, profile, checkpoint.width)))
     output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
     store_dir = config.store_dir or output_dir / "store"
     check_writable("--output_dir", output_dir)
@@ -230,6 +231,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "revision": checkpoint.revision,
             "weights_sha256": checkpoint.weights_digest,
             "tokenizer_sha256": checkpoint.tokenizer_digest,
+            "hidden_size": checkpoint.architecture.hidden,
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },

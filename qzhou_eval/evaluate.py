@@ -25,7 +25,10 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """One task at some dimensions, all from the same stored vectors."""
+    """One task at some dimensions, all from the same stored vectors.
+
+    ``baseline``: score chance and character n-grams on the task's data, too.
+    """
 
     task: Task
     source: DataSource
@@ -34,6 +37,7 @@ class EvaluateJob:
     output_dir: Path
     variants: tuple[Variant, ...]
     evaluators: str = SHARED
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     from qzhou_eval.adapter.vectors import TaskVectors
     from qzhou_eval.store import Store
 
+    if job.baseline:
+        _keep_baseline(job)  # before the results: once these are recorded, the job is not done again
     mteb = face()
     store = Store(job.store_dir, job.variants[0].fingerprint)
     store.refresh(verify=False)
@@ -86,6 +92,16 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
     scores = {dim: task_score(job.task.name, by_split, "mteb2") for dim, by_split in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with)
+
+
+def _keep_baseline(job: EvaluateJob) -> None:
+    """What fails here costs a comparison, and no result."""
+    from qzhou_eval.baselines.measure import measure
+
+    try:
+        measure(job.task, job.source, job.output_dir)
+    except Exception as error:
+        log.warning("%s: chance and character n-grams are not scored on its data: %s", job.task.name, error)
 
 
 def _check(task: Task, by_dim: dict[int, dict[str, float]], collapsed: list[int], texts: int) -> None:

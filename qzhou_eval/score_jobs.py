@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from qzhou_eval.again import scores_line
+from qzhou_eval.baselines.kept import place
 from qzhou_eval.config import Run
 from qzhou_eval.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.evaluate import Evaluated, EvaluateJob, evaluate
+from qzhou_eval.generation import generation
 from qzhou_eval.outcome import Outcome
 from qzhou_eval.progress import Progress, Score
 from qzhou_eval.readings import Reading
@@ -60,6 +62,7 @@ class Scoring:
     def __init__(self, run: Run, pool: WorkerPool, outcome: Outcome, progress: Progress) -> None:
         self._run, self._pool, self._outcome, self._progress = run, pool, outcome, progress
         self._recorded: list[Future] = []
+        self._with_baseline: set[str] = set()
 
     def submit(
         self, name: str, task: Task, reading: Reading, variants: list[Variant], *, counts: dict, memory: int
@@ -75,7 +78,8 @@ class Scoring:
         for some in parts(task, variants, worker_count(self._run.eval_workers)):
             before = self._scores(task, some) if task.name in self._run.reevaluate else {}
             part = _Part(name, task, reading, some, counts, before, scores, len(variants))
-            done = self._pool.submit(evaluate, self._job(task, some), kind=SCORE, memory=memory)
+            job = self._job(task, some, baseline=self._lacks_baseline(task))
+            done = self._pool.submit(evaluate, job, kind=SCORE, memory=memory)
             self._recorded.append(_then(done, partial(self._record, part)))
 
     def wait(self) -> None:
@@ -87,7 +91,16 @@ class Scoring:
         for recorded in self._recorded:
             recorded.result()
 
-    def _job(self, task: Task, variants: list[Variant]) -> EvaluateJob:
+    def _lacks_baseline(self, task: Task) -> bool:
+        """Whether no baseline of the task's data is kept; True once, for the job that is to make it."""
+        if task.name in self._with_baseline:
+            return False
+        self._with_baseline.add(task.name)
+        record = record_for(task, self._run.sources[task.name].revision)
+        kept = place(self._run.output_dir, task.name, record.data, record.mteb)
+        return generation() == "current" and not kept.exists()
+
+    def _job(self, task: Task, variants: list[Variant], *, baseline: bool) -> EvaluateJob:
         return EvaluateJob(
             task=task,
             source=self._run.sources[task.name],
@@ -96,6 +109,7 @@ class Scoring:
             output_dir=self._run.output_dir.resolve(),
             variants=tuple(variants),
             evaluators=self._run.evaluators,
+            baseline=baseline,
         )
 
     def _record(self, part: _Part, done: Future) -> None:

@@ -12,6 +12,7 @@ from qzhou_eval.paths import items_path
 from qzhou_eval.results import Manifest, record_for
 from qzhou_eval.tasks import all_tasks
 
+TASKS = list(all_tasks())
 MINI = [name for name, task in all_tasks().items() if task.benchmark == "mini"]
 ITEMS = 400
 DIMS = (4, 8, WIDTH)
@@ -25,16 +26,18 @@ def values_of(task: str, dim: int, *, tp: bool) -> np.ndarray:
 
     TP adds 0.02 to every item, but nothing to STS.
     """
-    values = BASE + 0.01 * MINI.index(task) - 0.05 * (dim == 4) + (SWAPS - 0.001) * (dim == 8)
+    values = BASE + 0.01 * ((TASKS.index(task) - 1) % 6) - 0.05 * (dim == 4) + (SWAPS - 0.001) * (dim == 8)
     return values + 0.02 * (tp and task != "MiniSTS")
 
 
-def write_results(folder, *, tasks=MINI, items=True, prompt="a prompt", **changed):
+def write_results(
+    folder, *, tasks=MINI, dims=DIMS, tps=(True, False), items=True, prompt="a prompt", apart=(), **changed
+):
     """Results of one model at three dimensions, with token prepending and without."""
-    for dim in DIMS:
-        for tp in (True, False):
+    for dim in dims:
+        for tp in tps:
             one = variant(dim)
-            experiment = (("dim", dim),) * (dim != WIDTH) + (("token_prepending", "off"),) * (not tp)
+            experiment = (("dim", dim),) * (dim != WIDTH) + (("token_prepending", "off"),) * (not tp) + apart
             layers = (1, 7) if tp else None
             put_items(
                 folder, replace(one, experiment=experiment, token_prepending=layers, **changed), tasks, items, prompt

@@ -31,7 +31,7 @@ LAYERS = [
     {"mteb_results"},
     {"together"},
     {"adapter"},
-    {"plan", "encode", "workers", "kept", "backlog"},
+    {"plan", "encode", "workers", "kept", "backlog", "baselines"},
     {"evaluate", "outcome", "mteb_encoder"},
     {"score_jobs"},
     {"pipeline", "dry_run", "show", "verify"},

@@ -46,7 +46,7 @@ def test_ticks_are_few_round_and_evenly_spaced(most):
 
 def test_curves_show_the_tables_scores_at_their_dimensions(part):
     tables, costs = part.of("mrl")[:2], {table.model: table for table in part.of("mrl_cost")}
-    drawn = curves(tables, [costs[table.model] for table in tables])
+    drawn = curves(tables, [costs[table.model] for table in tables], words("en"))
     assert list(drawn) == list(tables[0].columns)
     for at, column in enumerate(tables[0].columns):
         dots = read(drawn[column], "circle")
@@ -71,10 +71,10 @@ def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
     cells = {"a": Cell(1.5, 0.5, 2.5), '<b> & "c"\'': Cell(-3.0, -4.0, -2.0), "d": Cell(0.1, -1.0, 1.2, unsure=True)}
     rows = tuple(Row(name, (Cell(0.0), Cell(0.0), cell), "STS") for name, cell in cells.items())
     table = Table("mini", "token_prepending_tasks", "task", ("TP off", "TP on", "difference"), rows)
-    drawn = forest(table, {"STS": Cell(None)}, words("en"))
+    drawn = forest(table, [("STS", Cell(-0.47))], words("en"))
     assert list(drawn) == ["STS"]
     texts = read(drawn["STS"], "text")
-    labels = [text.text for text in texts if text.get("x") == "134.00"]
+    *labels, mean = [text.text for text in texts if text.get("x") == "134.00"]
     assert labels == sorted(cells, key=lambda name: -cells[name].value)
     ticks = [text for text in texts if "middle" in text.get("style")]
     dots = {name: float(dot.get("cx")) for name, dot in zip(labels, read(drawn["STS"], "circle"), strict=True)}
@@ -82,4 +82,8 @@ def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
         [*(cells[name].value for name in dots), *(number(tick.text) for tick in ticks)],
         [*dots.values(), *(float(tick.get("x")) for tick in ticks)],
     )
-    assert [text.text for text in texts if text.get("x") == "340.00"] == ["+1.50", "≈ +0.10", "\N{MINUS SIGN}3.00"]
+    assert [text.text for text in texts if text.get("x") == "340.00"] == [
+        *("+1.50", "≈ +0.10", "\N{MINUS SIGN}3.00"),
+        "\N{MINUS SIGN}0.47",
+    ]
+    assert mean == "mean"

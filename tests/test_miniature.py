@@ -9,11 +9,11 @@ import torch
 from scipy.stats import spearmanr
 
 from qzhou_eval import Embedder
+from qzhou_eval.baselines.ngram import vectors
 from qzhou_eval.model.token_prepending import decoder_layers
 from qzhou_eval.profile import load_profile
 from qzhou_eval.smoke import build_data, grammar, lessons, train
 from qzhou_eval.smoke.__main__ import CHECKPOINT
-from qzhou_eval.smoke.ngram import vector
 from qzhou_eval.tasks import MINIATURE_DATA
 
 PROFILE = load_profile("qzhou-zh-mini")
@@ -41,7 +41,7 @@ def model_spearman(folder, pairs, **options) -> float:
 @pytest.fixture(scope="module")
 def spelling(pairs):
     """Spearman of the character n-gram baseline."""
-    sides = [np.stack([vector(pair[side]) for pair in pairs]) for side in ("sentence1", "sentence2")]
+    sides = [vectors([pair[side] for pair in pairs]) for side in ("sentence1", "sentence2")]
     return spearman(*sides, pairs)
 
 

@@ -194,11 +194,11 @@ def test_chinese_labels_in_every_file_but_the_sheets(folder, capsys):
 def test_the_screen_ends_with_the_findings_in_words(folder, capsys):
     report(folder)
     out = capsys.readouterr().out
-    assert "How good is it?" in out and "Better on 5 tasks, worse on 0, 1 cannot be told." in out
+    assert "How good is it?" in out and "Significantly better on 5 tasks, worse on 0; not significant on 1." in out
 
 
 def test_a_result_without_items_has_a_dash_nowhere_and_a_note(tmp_path):
     found = report(write_results(tmp_path, items=False))
-    assert "No items were kept" in found["report.html"]
+    assert "No per-item data were kept" in found["report.html"]
     assert MISSING not in {cell for _, rows in Page(found["report.html"]).tables[:1] for row in rows for cell in row}
     assert "low" not in found["mini_leaderboard.csv"].splitlines()[0]

@@ -9,7 +9,7 @@ from qzhou_eval.averages import COLUMNS
 from qzhou_eval.report import findings
 from qzhou_eval.report.contents import contents
 from qzhou_eval.report.read import read_scores
-from qzhou_eval.report.tables import leaderboard, token_prepending_pairs
+from qzhou_eval.report.tables import leaderboards, token_prepending_pairs
 from qzhou_eval.report.uncertainty import Estimate, best_group, scored
 
 
@@ -91,14 +91,6 @@ def test_without_items_there_are_means_but_no_intervals_and_no_claims(tmp_path):
     assert not keys & {"finding.tp_tasks", "finding.enough", "finding.all_cost"}
 
 
-def test_a_missing_task_leaves_its_means_out(tmp_path):
-    (part,) = contents([write_results(tmp_path, tasks=MINI[:-1])], "card").parts
-    (table,) = part.of("leaderboard")
-    missing = {column for column, cell in by_row(table)["test/stored"].items() if cell.value is None}
-    assert missing == {"STS", "Mean(Task)", "Mean(TaskType)"}
-    assert part.findings[0].figure.values == {"have": 5, "of": 6}
-
-
 def test_settings_of_other_data_are_never_paired(tmp_path):
     """The same number of items of other data: their difference spreads as wide as two runs that share nothing."""
     write_results(tmp_path)
@@ -106,8 +98,8 @@ def test_settings_of_other_data_are_never_paired(tmp_path):
     for score in scores:
         if score.setting.token_prepending is None:
             score.noted.tasks[score.task]["record"]["data"] = "local-2"
-    pairs = token_prepending_pairs(scored(scores, "card"))
-    ((off, on),) = pairs.values()
+    (scope,) = token_prepending_pairs(scored(scores, "card"), "mini").values()
+    off, on = scope.rows
     difference = on.of("MiniRetrieval") - off.of("MiniRetrieval")
     assert difference.draws.std() == pytest.approx(np.sqrt(2) * on.of("MiniRetrieval").draws.std(), rel=0.1)
 
@@ -144,4 +136,5 @@ def test_the_headline_prefers_the_unchanged_setting_over_a_better_one(tmp_path):
     rows = scored(read_scores([write_results(tmp_path)], "card"), "card", resamples=100)
     main = findings.main_row(rows, "mini")
     assert (main.setting.token_prepending, main.dim) == ((1, 7), WIDTH)
-    assert leaderboard(rows, "mini").rows[0].name == "test/stored"
+    (table,) = leaderboards(rows, "mini")
+    assert table.rows[0].name == "test/stored"

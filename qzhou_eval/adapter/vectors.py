@@ -1,6 +1,7 @@
 """Stored vectors of one task's texts. A missing vector is an error, never a silent re-encode. Imports no mteb."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,11 +111,25 @@ class TaskVectors:
                 f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
             ) from None
         self.made_with += [made for made in self._store.made_with(keys) if made not in self.made_with]
+        self._add(texts, side, vectors)
+
+    def _add(self, texts: list[str], side: str | None, vectors: np.ndarray) -> None:
         start = len(self._row)
         self._blocks.append(vectors)
         self._starts.append(start)
         self._row |= {(side, text): start + i for i, text in enumerate(texts)}
         self._first.setdefault(side or "text", vectors[:PROBE].copy())
+
+
+class TextVectors(TaskVectors):
+    """Vectors that are made of the texts as they are by ``encode``, texts -> float32 (n, width), without a store."""
+
+    def __init__(self, encode: Callable[[list[str]], np.ndarray]) -> None:
+        super().__init__(None, None, None, use_instruction=False)
+        self._encode = encode
+
+    def _read(self, texts: list[str], side: str | None) -> None:
+        self._add(texts, side, self._encode(texts))
 
 
 class Recorded:

@@ -4,8 +4,9 @@ Two layouts of the hub are known: a sentence-transformers folder (Transformer, l
 optionally Dense and Normalize) and a bare decoder.
 """
 
+import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from qzhou_eval.digests import sha256_of_files
@@ -16,6 +17,8 @@ from qzhou_eval.model.location import locate
 from qzhou_eval.model.modules import read_modules, width_of_vectors
 from qzhou_eval.model.own_code import classes_left_out, decoder_class, how_to_bring
 from qzhou_eval.paths import stays_inside
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,18 @@ def find_checkpoint(
         own_code=own_code,
         left_out=classes_left_out(modules, config, own_code, runs=runs_own_code),
     )
+
+
+@cache  # the miniature prepares one checkpoint twice
+def state_hidden_size(checkpoint: Checkpoint, dims: tuple[int, ...]) -> None:
+    """Say which of several dimensions are above the decoder's hidden size, of which vectors are made."""
+    hidden = checkpoint.architecture.hidden
+    above = [dim for dim in dims if dim > hidden]
+    if above and len(dims) > 1:
+        log.info(
+            "%s: the decoder's hidden size is %d: dimensions above it (%s) carry no more information",
+            *(checkpoint.name, hidden, ", ".join(map(str, above))),
+        )
 
 
 def _refuse_adapter(folder: Path) -> None:

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from qzhou_eval.errors import BadInput
 from qzhou_eval.report import findings
+from qzhou_eval.report.floors import add_floors
 from qzhou_eval.report.read import Score, Setting, labels, read_scores
 from qzhou_eval.report.runs import Run, runs
-from qzhou_eval.report.tables import tables
+from qzhou_eval.report.scope import own
+from qzhou_eval.report.tables import leaderboards, matryoshka, token_prepending, token_prepending_by_dimension
+from qzhou_eval.report.task_tables import per_task, token_prepending_by_task
 from qzhou_eval.report.uncertainty import Scored, benchmarks, of_benchmark, scored
 from qzhou_eval.report.values import Finding, Said, Table
 from qzhou_eval.report.verdict import against_published, published_table
@@ -18,7 +22,7 @@ class Part:
 
     benchmark: str
     setting: Setting
-    model: str
+    model: str | Said
     headline: Said
     findings: tuple[Finding, ...]
     tables: tuple[Table, ...]
@@ -44,10 +48,13 @@ def contents(output_dirs: list[Path], score_profile: str) -> Contents:
     """Read results and compute the report.
 
     Raises:
-        BadInput: no results, or damaged ones.
+        BadInput: no results, damaged ones, or none on a split that counts.
     """
     scores = read_scores(output_dirs, score_profile)
     rows = scored(scores, score_profile)
+    if not benchmarks(rows):
+        raise BadInput(f"{output_dirs[0]}: no score on the splits that --score_profile {score_profile} counts")
+    add_floors(rows, scores, [path for path in output_dirs if path.is_dir()], score_profile)
     parts = [_part(of_benchmark(rows, name), name, scores, score_profile) for name in benchmarks(rows)]
     made = runs(scores)
     order = dict.fromkeys([*(part.setting for part in parts), *made])
@@ -59,7 +66,7 @@ def _part(rows: list[Scored], benchmark: str, scores: list[Score], score_profile
     model = labels(row.setting for row in rows)[main.setting]
     judged = against_published(main.setting, scores, score_profile) if benchmark == "cmteb" else None
     placed = None
-    if benchmark == "cmteb" and main.row(benchmark)["Mean(Task)"].value is not None:
+    if benchmark == "cmteb" and own(main, benchmark).is_whole:
         from qzhou_eval.report.standing import standing  # pandas: for whole runs alone
 
         placed = standing(main, model, score_profile)
@@ -67,11 +74,23 @@ def _part(rows: list[Scored], benchmark: str, scores: list[Score], score_profile
         findings.quality(main, benchmark),
         findings.as_published(judged, benchmark),
         placed[0] if placed else None,
-        findings.dimensions(main, rows, benchmark),
-        findings.token_prepending(main, rows, benchmark),
+        findings.cost_of_dimensions(main, rows, benchmark),
+        findings.gain_of_token_prepending(main, rows, benchmark),
     ]
     more = [placed[1]] if placed else []
     more += [published_table(one, model) for one in judged.comparisons if one.compares] if judged else []
     kept = tuple(one for one in found if one is not None)
-    every = (*tables(rows, benchmark), *more)
+    every = (*_tables(rows, benchmark), *more)
     return Part(benchmark, main.setting, model, findings.headline(main, benchmark), kept, every)
+
+
+def _tables(rows: list[Scored], benchmark: str) -> list[Table]:
+    """Every table of one benchmark that its results fill, in the report's order."""
+    return [
+        *leaderboards(rows, benchmark),
+        *token_prepending(rows, benchmark),
+        *matryoshka(rows, benchmark),
+        *token_prepending_by_dimension(rows, benchmark),
+        *per_task(rows, benchmark),
+        *token_prepending_by_task(rows, benchmark),
+    ]

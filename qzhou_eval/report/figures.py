@@ -4,23 +4,23 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from qzhou_eval.report.svg import BAD, GOOD, INK, LINE, MUTED, NORMAL, SERIES, Drawing, Scale
-from qzhou_eval.report.values import Cell, Row, Table
+from qzhou_eval.report.values import Cell, Row, Said, Table
 from qzhou_eval.report.words import Words
 
 WIDTH = 340  # units: a panel's pixels on a phone
 LEFT, RIGHT = 48, 330  # where curves begin and end
-TOP, BOTTOM = (8, 127), (143, 222)  # of the scores and of the differences below them
-CURVE_HEIGHT = 250
+TOP, BOTTOM = (20, 139), (168, 247)  # of the scores and of the differences below them
+CURVE_HEIGHT = 284
 ROW = 23
 FOREST = (139, 272)  # where a forest begins and ends, its labels to the left and its figures to the right
 OCTAVES_BETWEEN_LABELS = 0.55
 
 
-def curves(mrl: Sequence[Table], costs: Sequence[Table]) -> dict[str, str]:
+def curves(mrl: Sequence[Table], costs: Sequence[Table], words: Words) -> dict[str, str]:
     """By column, its score over the dimensions with its interval, and below it the difference to the widest.
 
     Args:
-        mrl: table 3 of up to four settings, which get the page's series colours in this order.
+        mrl: table 3 of up to four settings over the same tasks, which get the page's series colours in this order.
         costs: their differences to the widest dimension.
     """
     drawn = {}
@@ -35,11 +35,14 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table]) -> dict[str, str]:
         _grid(drawing, scores, _plain, most=5)
         _grid(drawing, lost, _signed, most=4)
         drawing.line([(LEFT, lost(0)), (RIGHT, lost(0))], MUTED)
+        for (top, _), key in ((TOP, "score"), (BOTTOM, "difference")):
+            drawing.text((LEFT, top - 9), words(f"axis.{key}"), anchor="start")
+        drawing.text(((LEFT + RIGHT) / 2, BOTTOM[1] + 27), words("axis.dimensions"))
         for color, table, cost in zip(SERIES, mrl, costs, strict=False):
             of_scores, of_lost = (_column(rows, at) for rows in (table.rows, [*cost.rows, _nothing_lost(table)]))
             _curve(drawing, (across, scores), of_scores, color)
             _curve(drawing, (across, lost), of_lost, color, hollow=True)
-        drawn[column] = str(drawing)
+        drawn[words.column(column)] = str(drawing)
     return drawn
 
 
@@ -94,27 +97,28 @@ def _nothing_lost(table: Table) -> Row:
     return Row(table.rows[-1].name, tuple(cells))
 
 
-def forest(table: Table, means: dict[str, Cell], words: Words) -> dict[str, str]:
+def forest(table: Table, means: Sequence[tuple[str | Said, Cell]], words: Words) -> dict[str, str]:
     """By type, each task's difference as a dot with its interval, the strongest first, and the type's mean below.
 
     Args:
-        table: tasks with the difference as last column.
-        means: by column of the card, the difference of the means; those that are no type make the last panel.
+        table: tasks with the difference as last column, type by type.
+        means: what the mean of each of these types is called, and its difference; then overall means, which make the
+            last panel.
     """
     groups: dict[str, list[Row]] = {}
     for row in table.rows:
         if row.cells[-1].value is not None:
             groups.setdefault(row.group, []).append(row)
     drawn = {}
-    for kind, rows in groups.items():
+    for (kind, rows), (_, mean) in zip(groups.items(), means, strict=False):
         ordered = sorted(rows, key=lambda row: -row.cells[-1].value)
         lines = [(words.say(row.name), row.cells[-1]) for row in ordered]
-        if len(rows) > 1 and means[kind].value is not None:
-            lines.append((words("figure.mean"), means[kind]))
-        drawn[kind] = _forest_panel(lines, mean=len(lines) > len(rows))
-    overall = [(words.column(c), means[c]) for c in means if c not in groups and means[c].value is not None]
+        if len(rows) > 1:
+            lines.append((words("figure.mean"), mean))
+        drawn[words.column(kind)] = _forest_panel(lines, mean=len(lines) > len(rows))
+    overall = [(words.column(name), cell) for name, cell in means[len(groups) :]]
     if overall:
-        drawn[""] = _forest_panel(overall, mean=False, diamonds=True)
+        drawn[words.column("overall")] = _forest_panel(overall, mean=False, diamonds=True)
     return drawn
 
 

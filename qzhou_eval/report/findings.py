@@ -1,51 +1,69 @@
 """The report in a minute: how good, as published, what fewer dimensions cost, whether TP helps. Values, no words."""
 
+from qzhou_eval.averages import MEAN_TYPE
 from qzhou_eval.compare.judge import Judged
-from qzhou_eval.report.tables import layers_of, tasks_of, token_prepending_pairs, widest
+from qzhou_eval.report.floors import not_above
+from qzhou_eval.report.scope import own, shared
+from qzhou_eval.report.tables import dimensions, layers_of, token_prepending_pairs, widest
 from qzhou_eval.report.uncertainty import Estimate, Scored
 from qzhou_eval.report.values import Finding, Said
 
+FEW = 6  # as many tasks are named with their scores
 TONES = {"OK": "good", "CLOSE": "open", "OFF": "bad"}
 
 
 def main_row(rows: list[Scored], benchmark: str) -> Scored:
     """What the headline is of: among settings at their widest, the one nearest to the profile's own protocol, then with
-    most tasks, then the best.
+    most tasks, then the best on the tasks that all have.
     """
+    every = list(widest(rows).values())
+    common = shared(every, benchmark)
 
     def merit(row: Scored) -> tuple[int, int, float]:
         changed = sum(key not in ("profile", "mteb") for key, _ in row.setting.experiment)
-        scored = sum(row.of(task).value is not None for task in tasks_of(benchmark))
-        return -changed, scored, row.row(benchmark)["Mean(Task)"].value or 0.0
+        return -changed, len(row.have(benchmark)), common.overall(row).value if common else 0.0
 
-    return max(widest(rows).values(), key=merit)
+    return max(every, key=merit)
 
 
 def headline(main: Scored, benchmark: str) -> Said:
     """Which results the findings are of."""
-    have = sum(main.of(task).value is not None for task in tasks_of(benchmark))
-    values = {"dim": main.dim, "tasks": have, "tp": layers_of(main)}
-    return Said("headline" if main.dim else "headline.full", values | {"benchmark": Said(f"benchmark.{benchmark}")})
+    scope = own(main, benchmark)
+    key = "headline" if main.dim else "headline.full"
+    name = Said(f"benchmark.{benchmark}")
+    values = {"dim": main.dim, "tasks": len(scope.tasks), "of": scope.of, "tp": layers_of(main), "benchmark": name}
+    return Said(key if scope.is_whole else f"{key}_part", values)
 
 
 def quality(main: Scored, benchmark: str) -> Finding:
-    """The overall means; without all tasks, how many there are."""
-    row, tasks = main.row(benchmark), tasks_of(benchmark)
-    mean, by_type = row["Mean(Task)"], row["Mean(TaskType)"]
-    if mean.value is None:
-        have = sum(main.of(task).value is not None for task in tasks)
-        part = Said("finding.part", {"have": have, "of": len(tasks)})
-        return Finding("quality", part, None, (Said("finding.no_mean"),))
-    text = (Said("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
-    return Finding("quality", _points(mean.value), Said("finding.mean_task", {"range": _range(mean)}), text)
+    """The overall means; of a part of the tasks their mean, called so, and each one's score where they are few."""
+    scope = own(main, benchmark)
+    mean = scope.overall(main)
+    key = "finding.mean" if scope.is_whole else "finding.mean_part"
+    under = Said(key, {"mean": scope.mean_name, "range": _range(mean)})
+    if scope.is_whole:
+        by_type = scope.row(main)[MEAN_TYPE]
+        text = (Said("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
+    else:
+        have = {"have": len(scope.tasks), "of": scope.of, "mean": Said(f"mean_of.{benchmark}")}
+        each = 1 < len(scope.tasks) <= FEW
+        scores = tuple(_score(task, main.of(task)) for task in scope.tasks) if each else ()
+        run = Said("finding.part_scores" if each else "finding.part", have | {"scores": scores})
+        text = (run, Said("finding.needs_all", have))
+    return Finding("quality", _points(mean.value), under, (*text, *not_above(main, scope.tasks)))
 
 
-def as_published(judged: Judged | None, benchmark: str) -> Finding:
-    """The verdict against the published scores, or why there is none."""
+def _score(task: str, one: Estimate) -> Said:
+    values = {"task": task, "value": one.value, "range": _range(one)}
+    return Said("finding.score" if one.draws is None else "finding.score_range", values)
+
+
+def as_published(judged: Judged | None, benchmark: str) -> Finding | None:
+    """The verdict against the published scores, or why there is none; None for a model that has none."""
     if benchmark == "mini":
         return Finding("published", Said("finding.not_comparable"), None, (Said("note.generated"),), "open")
     if judged is None:
-        return Finding("published", Said("text", {"text": "–"}), None, (Said("finding.unpublished"),), "open")
+        return None
     (one,) = judged.comparisons
     counts = {name: judged.counts[name] for name in TONES}
     if not any(counts.values()):
@@ -61,15 +79,14 @@ def as_published(judged: Judged | None, benchmark: str) -> Finding:
     return Finding("published", Said("text", {"text": worst}), None, tuple(text), TONES[worst])
 
 
-def dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | None:
-    """What the narrowest dimension costs, and the narrowest that the items cannot tell from full width."""
-    several = sorted((row for row in rows if row.setting == main.setting), key=lambda row: row.dim)
-    full = several[-1].row(benchmark)["Mean(Task)"]
-    costs = {row.dim: row.row(benchmark)["Mean(Task)"] - full for row in several[:-1]}
-    if not costs or any(cost.value is None for cost in costs.values()):
+def cost_of_dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | None:
+    """What the narrowest dimension costs, and the narrowest without a significant difference from full width."""
+    scope = dimensions([row for row in rows if row.setting == main.setting], benchmark)
+    if scope is None:
         return None
-    narrowest, least = min(costs), next(iter(costs.values()))
-    under = Said("finding.narrowest", {"dim": narrowest, "full": main.dim, "range": _range(least, signed=True)})
+    full = scope.overall(main)
+    costs = {row.dim: scope.overall(row) - full for row in scope.rows[:-1]}
+    narrowest, least = next(iter(costs.items()))
     same = [dim for dim, cost in costs.items() if cost.sure is False]
     if full.draws is None:
         text = Said("note.no_items")
@@ -80,30 +97,32 @@ def dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | No
     else:
         figure = {"dim": min(same), "full": main.dim, "cost": costs[min(same)].value}
         text = Said("finding.enough", figure | {"range": _range(costs[min(same)], signed=True)})
+    values = {"dim": narrowest, "full": main.dim, "range": _range(least, signed=True), "mean": scope.mean_name}
+    under = Said("finding.narrowest" if scope.is_whole else "finding.narrowest_part", values)
     return Finding("dimensions", _change(least), under, (text,))
 
 
-def token_prepending(main: Scored, rows: list[Scored], benchmark: str) -> Finding | None:
-    """What token prepending adds overall, and on how many tasks that is sure."""
-    pairs = token_prepending_pairs(rows).values()
-    pair = next((sides for sides in pairs if any(side.setting == main.setting for side in sides)), None)
-    if pair is None:
+def gain_of_token_prepending(main: Scored, rows: list[Scored], benchmark: str) -> Finding | None:
+    """What token prepending adds overall, and on how many tasks that is significant."""
+    pairs = token_prepending_pairs(rows, benchmark).values()
+    scope = next((one for one in pairs if any(side.setting == main.setting for side in one.rows)), None)
+    if scope is None:
         return None
-    off, on = pair[0], main if main.setting.token_prepending else pair[-1]
-    gain = on.row(benchmark)["Mean(Task)"] - off.row(benchmark)["Mean(Task)"]
-    by_task = [one for task in tasks_of(benchmark) if (one := on.of(task) - off.of(task)).value is not None]
-    if gain.value is None:
-        return None
+    off, on = scope.rows[0], main if main.setting.token_prepending else scope.rows[-1]
+    gain = scope.overall(on) - scope.overall(off)
+    points = Said("points.of_whole" if scope.is_whole else "points.of_part", {"mean": scope.mean_name})
     if gain.draws is None:
-        return Finding("token_prepending", _change(gain), Said("finding.tp_gain"), (Said("note.no_items"),))
+        under = Said("finding.tp_gain", {"points": points})
+        return Finding("token_prepending", _change(gain), under, (Said("note.no_items"),))
+    verdict = "finding.tp_open" if not gain.sure else "finding.tp_helps" if gain.value > 0 else "finding.tp_hurts"
+    under = Said("finding.tp_gain_range", {"points": points, "range": _range(gain, signed=True)})
+    by_task = [] if len(scope.tasks) == 1 else [on.of(task) - off.of(task) for task in scope.tasks]
     counts = {
-        "better": sum(one.sure and one.value > 0 for one in by_task),
-        "worse": sum(one.sure and one.value < 0 for one in by_task),
+        "better": sum(bool(one.sure) and one.value > 0 for one in by_task),
+        "worse": sum(bool(one.sure) and one.value < 0 for one in by_task),
         "open": sum(not one.sure for one in by_task),
     }
-    verdict = "finding.tp_open" if not gain.sure else "finding.tp_helps" if gain.value > 0 else "finding.tp_hurts"
-    text = (Said(verdict), Said("finding.tp_tasks", counts))
-    under = Said("finding.tp_gain_range", {"range": _range(gain, signed=True)})
+    text = (Said(verdict), *[Said("finding.tp_tasks", counts)] * bool(by_task))
     return Finding("token_prepending", _change(gain), under, text)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from qzhou_eval.report.contents import Contents, Part
 from qzhou_eval.report.figures import curves, forest
 from qzhou_eval.report.svg import SERIES
-from qzhou_eval.report.values import Cell, Table
+from qzhou_eval.report.values import Cell, Said, Table
 from qzhou_eval.report.words import UNSURE, Words
 
 FOLDER = Path(__file__).parent
@@ -42,24 +42,35 @@ def _version() -> str:
         return ""
 
 
-def _drawings(part: Part, words: Words) -> dict[str, dict[str, str]]:
-    """The part's SVG elements by figure and column or type."""
-    found = {"curves": {}, "forest": {}}
-    mrl = [table for table in part.of("mrl") if table.on_screen][: len(SERIES)]
+@dataclass(frozen=True)
+class Drawings:
+    """A benchmark's SVG elements by column or type; ``series`` are the curves' models in their colours' order."""
+
+    series: tuple[str | Said, ...]
+    curves: dict[str, str]
+    forest: dict[str, str]
+
+
+def _drawings(part: Part, words: Words) -> Drawings:
+    mrl, drawn, trees = part.of("mrl"), {}, {}
+    mrl = [table for table in mrl if table.tasks == mrl[0].tasks][: len(SERIES)]
     if mrl:
         costs = {table.model: table for table in part.of("mrl_cost")}
-        found["curves"] = curves(mrl, [costs[table.model] for table in mrl])
+        drawn = curves(mrl, [costs[table.model] for table in mrl], words)
     for by_task, table in zip(part.of("token_prepending_tasks")[:1], part.of("token_prepending"), strict=False):
-        means = dict(zip(table.columns, table.rows[-1].cells, strict=True))
-        found["forest"] = forest(by_task, means, words)
-    return found
+        gain = next(row for row in table.rows if row.cells[0].difference)
+        trees = forest(by_task, list(zip(table.columns, gain.cells, strict=True)), words)
+    return Drawings(tuple(table.model for table in mrl), drawn, trees)
 
 
 @dataclass(frozen=True)
 class Heat:
-    """The colour scale of a table of differences: ``end`` points have the strongest colour."""
+    """The colour scale of a table of differences: ``end`` points have the strongest colour, and more, if any has more
+    (``cut``).
+    """
 
     end: float
+    cut: bool
 
     def of(self, cell: Cell) -> str:
         """How much colour a cell gets; empty for what is no difference, or cannot be told from none."""
@@ -71,7 +82,10 @@ class Heat:
 def heat(table: Table) -> Heat | None:
     """A scale that ends where 95 % of the differences do, so that a single one does not bleach the others."""
     sizes = sorted(abs(cell.value) for row in table.rows for cell in row.cells if _counts(cell))
-    return Heat(sizes[math.ceil(0.95 * len(sizes)) - 1]) if sizes else None
+    if not sizes:
+        return None
+    end = sizes[math.ceil(0.95 * len(sizes)) - 1]
+    return Heat(end, cut=end < sizes[-1])
 
 
 def _counts(cell: Cell) -> bool:

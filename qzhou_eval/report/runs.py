@@ -1,12 +1,13 @@
 """What a setting's results were made with, from the manifest: facts, counts by task, and prompts as they were sent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qzhou_eval.noted import Noted
 from qzhou_eval.report.read import Score, Setting, labels
 from qzhou_eval.report.values import Cell, Row, Said, Table
 
+_VALUES = {"truncate": ("whole", "text"), "attention": ("packed", "padded", "one length", "runs", "compiled")}
 COUNTS = ("texts", "prompts", "tokens", "cut", "seconds")
 
 
@@ -20,8 +21,8 @@ class Run:
         tasks: metric, data revision and counts of each task.
     """
 
-    label: str
-    facts: tuple[tuple[str, str | Said], ...]
+    label: str | Said
+    facts: tuple[tuple[str, str | Said | tuple], ...]
     prompts: tuple[tuple[Said, str], ...]
     tasks: Table
 
@@ -35,7 +36,7 @@ def runs(scores: list[Score]) -> dict[Setting, Run]:
     return {setting: _run(names[setting], several) for setting, several in found.items()}
 
 
-def _run(label: str, scores: list[Score]) -> Run:
+def _run(label: str | Said, scores: list[Score]) -> Run:
     widest = max(score.dim for score in scores)
     noted = {score.task: score.noted for score in scores if score.dim == widest}
     made = {task: one.tasks[task] for task, one in noted.items()}
@@ -43,7 +44,7 @@ def _run(label: str, scores: list[Score]) -> Run:
     return Run(label, tuple(facts), tuple(_prompts(made)), _tasks(label, made))
 
 
-def _facts(noted: Noted, made: dict[str, dict], scores: list[Score]) -> Iterable[tuple[str, str | Said]]:
+def _facts(noted: Noted, made: dict[str, dict], scores: list[Score]) -> Iterable[tuple[str, str | Said | tuple]]:
     variant, provenance = noted.entry["variant"], noted.entry.get("provenance") or {}
     model = provenance.get("model") or {}
     layers = variant["token_prepending"]
@@ -62,36 +63,47 @@ def _facts(noted: Noted, made: dict[str, dict], scores: list[Score]) -> Iterable
     yield "token_prepending", on or Said("value.off")
     yield "dtype", str(variant["dtype"])
     yield "max_length", Said("value.tokens", {"count": variant["max_length"]})
-    yield "truncate", str(variant["truncate"])
+    yield "truncate", _known("truncate", str(variant["truncate"]))
     for key in ("normalize", "use_instruction"):
         yield key, Said("value.yes" if variant[key] else "value.no")
-    yield "dims", ", ".join(map(str, sorted({score.dim for score in scores})))
+    yield "dims", tuple(map(str, sorted({score.dim for score in scores})))
     yield "width", str(variant["width"])
     for key in ("mteb", "scikit_learn"):
         yield key, _several(task["record"].get(key) for task in made.values())
     yield "versions", _versions([*(one.get("versions") or {} for one in encoded), *scored])
     hardware = [one.get("hardware") or {} for one in encoded]
     yield "hardware", _several(_machine(one) for one in hardware)
-    yield "attention", _several(one.get("attention") for one in encoded)
+    yield "attention", _several(tuple(_known("attention", part) for part in _parts(one)) for one in encoded)
     yield "code", _several(_code(task.get("code") or {}) for task in made.values())
     yield "tokens", f"{sum(task.get('encoded_tokens') or 0 for task in made.values()):,}"
     yield "seconds", f"{sum(task.get('seconds') or 0 for task in made.values()):,.1f}"
 
 
-def _several(values: Iterable[object]) -> str:
+def _several(values: Iterable[object]) -> tuple:
     """What the tasks say, each once."""
-    return ", ".join(dict.fromkeys(str(value) for value in values if value))
+    return tuple(dict.fromkeys(value if isinstance(value, (Said, tuple)) else str(value) for value in values if value))
 
 
-def _versions(found: list[dict]) -> str:
+def _parts(encoded: dict) -> list[str]:
+    """Of "packed, runs", both."""
+    return [part for part in str(encoded.get("attention") or "").split(", ") if part]
+
+
+def _known(fact: str, value: str) -> str | Said:
+    """A value's words, where each language has some; else as it was noted."""
+    return Said(f"value.{value}") if value in _VALUES[fact] else value
+
+
+def _versions(found: list[dict]) -> tuple[str, ...]:
     every = {name: one[name] for one in reversed(found) for name in one if name not in ("mteb", "scikit-learn")}
-    return ", ".join(f"{name} {version}" for name, version in sorted(every.items()))
+    return tuple(f"{name} {version}" for name, version in sorted(every.items()))
 
 
-def _machine(hardware: dict) -> str:
+def _machine(hardware: dict) -> str | Said:
     parts = (hardware.get("gpu"), hardware.get("cpu"), hardware.get("machine"))
-    cores = f" ({hardware['cores']} cores)" if hardware.get("cores") else ""
-    return " / ".join(str(part) for part in parts if part) + cores if any(parts) else ""
+    named = " / ".join(str(part) for part in parts if part)
+    cores = hardware.get("cores")
+    return Said("value.cores", {"machine": named, "count": cores}) if named and cores else named
 
 
 def _code(code: dict) -> str:
@@ -109,15 +121,17 @@ def _prompts(made: dict[str, dict]) -> Iterable[tuple[Said, str]]:
             yield Said("run.prompt", {"task": found[0], "side": known}), str(prompt)
 
 
-def _tasks(label: str, made: dict[str, dict]) -> Table:
+def _tasks(label: str | Said, made: dict[str, dict]) -> Table:
     rows = []
     for task, one in made.items():
         record = one["record"]
         counts = [Cell(_number(one.get(name))) for name in COUNTS]
-        metric, data = (Cell(str(record[name] or "")) for name in ("metric", "data"))
+        metric, data = (Cell(str(record[name]) if record[name] else None) for name in ("metric", "data"))
         rows.append(Row(task, (metric, *counts, data), str(record["type"])))
     columns = ("metric", *COUNTS, "data")
-    return Table("", "run", "task", columns, tuple(rows), label, on_screen=False)
+    known = [at for at in range(len(columns)) if any(row.cells[at].value is not None for row in rows)]
+    rows = [replace(row, cells=tuple(row.cells[at] for at in known)) for row in rows]
+    return Table("", "run", "task", tuple(columns[at] for at in known), tuple(rows), label, on_screen=False)
 
 
 def _number(value: object) -> float | int | None:

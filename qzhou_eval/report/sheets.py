@@ -32,9 +32,8 @@ def _scores(rows: Iterable[Scored], contents: Contents) -> Iterable[list]:
 
 
 def _lines(tables: list[Table], english: Words) -> Iterable[list]:
-    columns = list(dict.fromkeys(column for table in tables for column in table.columns))
-    if all(column.isdigit() for column in columns):
-        columns.sort(key=int)
+    columns = list(dict.fromkeys(english.say(column) for table in tables for column in table.columns))
+    columns.sort(key=lambda column: (0, int(column)) if column.isdigit() else (1, 0))
     bounded = any(table.has_intervals for table in tables)
     of_model, grouped = any(table.model for table in tables), any(row.group for t in tables for row in t.rows)
     head = [name for name, there in (("model", of_model), (tables[0].index, True), ("type", grouped)) if there]
@@ -42,8 +41,9 @@ def _lines(tables: list[Table], english: Words) -> Iterable[list]:
     yield [*head, *(f"{column}{suffix}" for column in columns for suffix in suffixes)]
     for table in tables:
         for row in table.rows:
-            cells = dict(zip(table.columns, row.cells, strict=True))
-            names = [*([table.model] if of_model else []), english.say(row.name), *([row.group] if grouped else [])]
+            cells = dict(zip(map(english.say, table.columns), row.cells, strict=True))
+            model, group = [english.say(table.model)] * of_model, [row.group] * grouped
+            names = [*model, english.say(row.name), *group]
             numbers = (_cell(cells.get(column, Cell(None)), english)[: len(suffixes)] for column in columns)
             yield [*names, *(value for three in numbers for value in three)]
 

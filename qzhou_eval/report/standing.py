@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from qzhou_eval.averages import COLUMNS
+from qzhou_eval.report.cells import BEST, with_best
 from qzhou_eval.report.placement import MEANS, PictureOrder, Placement, picture_order, place
-from qzhou_eval.report.tables import BEST, PUBLISHED, with_best
+from qzhou_eval.report.scope import own
+from qzhou_eval.report.tables import PUBLISHED
 from qzhou_eval.report.uncertainty import Scored, published
 from qzhou_eval.report.values import Cell, Finding, Row, Said, Table
 from qzhou_eval.tasks import TYPES
@@ -13,11 +15,11 @@ FIRST, AROUND = 10, 6  # rows that are shown at once: the first, and so many bef
 SHOWN = (*MEANS, *TYPES)
 
 
-def standing(main: Scored, label: str, score_profile: str) -> tuple[Finding, Table] | None:
+def standing(main: Scored, label: str | Said, score_profile: str) -> tuple[Finding, Table] | None:
     """The run among the published models of CMTEB; None with a missing task."""
     scores = {task: one.value for task, one in main.tasks.items()}
     draws = {task: one.draws for task, one in main.tasks.items()}
-    placed = place(label, main.setting.model, scores, score_profile, draws=draws)
+    placed = place(main.setting.label, main.setting.model, scores, score_profile, draws=draws)
     if placed.borda_rank is None:
         return None
     return _finding(placed), _table(placed, main, label)
@@ -34,11 +36,11 @@ def _finding(placed: Placement) -> Finding:
     return Finding("placement", figure, Said("finding.borda"), (text,))
 
 
-def _table(placed: Placement, main: Scored, label: str) -> Table:
+def _table(placed: Placement, main: Scored, label: str | Said) -> Table:
     lines = []
     for name, row in placed.table.iterrows():
         if name == placed.run:
-            lines.append((Said("row.this_run", {"model": label}), main.row("cmteb"), True))
+            lines.append((Said("row.this_run", {"model": label}), own(main, "cmteb").row(main), True))
         else:
             lines.append((name, published(row[list(COLUMNS)]), False))
     at = list(placed.table.index).index(placed.run)
@@ -56,7 +58,7 @@ def _notes(placed: Placement) -> Iterable[Said]:
     if placed.replaces:
         yield Said("note.replaces", {"model": placed.replaces})
     if placed.left_out:
-        yield Said("note.left_out", {"models": ", ".join(placed.left_out)})
+        yield Said("note.left_out", {"models": placed.left_out})
 
 
 def _of_the_picture(order: PictureOrder) -> Iterable[Said]:
@@ -67,6 +69,6 @@ def _of_the_picture(order: PictureOrder) -> Iterable[Said]:
     if swapped and not order.swapped_in_earlier:
         yield Said("note.picture_earlier", {"models": order.earlier})
     if order.absent:
-        yield Said("note.picture_absent", {"models": ", ".join(order.absent)})
+        yield Said("note.picture_absent", {"models": order.absent})
     if order.since:
-        yield Said("note.picture_since", {"models": ", ".join(order.since)})
+        yield Said("note.picture_since", {"models": order.since})

@@ -1,7 +1,7 @@
 """The report as text: on the screen and in Markdown."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import tabulate
@@ -9,7 +9,7 @@ import tabulate
 from qzhou_eval.markdown import escaped, fenced
 from qzhou_eval.report.contents import Contents
 from qzhou_eval.report.runs import Run
-from qzhou_eval.report.values import Cell, Finding, Row, Table
+from qzhou_eval.report.values import Cell, Finding, Row, Said, Table
 from qzhou_eval.report.words import UNSURE, Words
 
 WIDTH = 120  # of a terminal
@@ -23,7 +23,7 @@ def on_screen(contents: Contents, words: Words) -> Iterator[str]:
                 yield f"\n{words.say(table.title)}\n\n{_screen_table(table, words)}"
                 shown = [note for note in table.notes if note.key != "note.best"]  # nothing is bold here
                 yield from (textwrap.fill(words.say(note), WIDTH) for note in shown)
-        yield f"\n{words('in_short')}: {part.model}\n"
+        yield f"\n{words('of', name=words('in_short'), what=part.model)}\n"
         yield from (f"{words(f'question.{one.key}')}  {_sentence(one, words)}" for one in part.findings)
 
 
@@ -37,7 +37,8 @@ def markdown(contents: Contents, words: Words) -> str:
     profile = words(f"profile.{contents.score_profile}")
     parts = [f"# {words('title')}", escaped(words("subtitle", profile=profile))]
     for part in contents.parts:
-        parts.append(f"## {escaped(part.model)}: {words(f'benchmark.{part.benchmark}')}")
+        name = Said(f"benchmark.{part.benchmark}")
+        parts.append(f"## {escaped(words('of', name=part.model, what=name))}")
         lines = [f"- **{words(f'question.{one.key}')}** {escaped(_sentence(one, words))}" for one in part.findings]
         parts.append("\n".join(lines))
         for table in part.tables:
@@ -49,28 +50,30 @@ def markdown(contents: Contents, words: Words) -> str:
 
 def _run(run: Run, words: Words) -> Iterator[str]:
     yield f"## {escaped(words.say(run.tasks.title))}"
-    yield "\n".join(f"- {words(f'run.{key}')}: {escaped(words.say(value))}" for key, value in run.facts)
+    facts = (words("of", name=words(f"run.{key}"), what=value) for key, value in run.facts)
+    yield "\n".join(f"- {escaped(fact)}" for fact in facts)
     for title, prompt in run.prompts:
-        yield f"{escaped(words.say(title))}:\n\n{fenced(prompt)}"
+        yield f"{escaped(words('of', name=title, what='').rstrip())}\n\n{fenced(prompt)}"
     yield _markdown_table(run.tasks, words)
 
 
 def _sentence(one: Finding, words: Words) -> str:
     """A finding on one line."""
     headline = " ".join(words.say(part) for part in (one.figure, one.under) if part is not None)
-    return " ".join([words("sentence", text=headline) if headline else "", *map(words.say, one.text)]).strip()
+    first = [words("sentence", text=headline)] if headline else []
+    return words("gap").join([*first, *map(words.say, one.text)])
 
 
 def _screen_table(table: Table, words: Words) -> str:
     """Without intervals, which would not fit."""
-    return _table(table, [row for row in table.shown if not row.folded], words, "simple", _marked)
+    return _table(table, [row for row in table.rows if not row.folded], words, "simple", _marked)
 
 
 def _markdown_table(table: Table, words: Words) -> str:
-    return _table(table, list(table.rows), words, "github", _markdown_cell)
+    return _table(table, table.rows, words, "github", _markdown_cell)
 
 
-def _table(table: Table, rows: list[Row], words: Words, style: str, cell_text) -> str:
+def _table(table: Table, rows: Sequence[Row], words: Words, style: str, cell_text) -> str:
     grouped = any(row.group for row in table.rows)
     lines = []
     for row in rows:

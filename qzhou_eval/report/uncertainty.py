@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qzhou_eval.averages import COLUMNS, counted_splits, table_row
+from qzhou_eval.averages import Column, counted_splits
 from qzhou_eval.items import Items
 from qzhou_eval.report.read import Score, Setting
 from qzhou_eval.statistics.bootstrap import RESAMPLES, draws
@@ -48,22 +48,35 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One setting at one dimension: an estimate for each of its tasks."""
+    """One setting at one dimension: an estimate for each of its tasks, and the metric it is in.
+
+    ``floors`` are estimates of baselines on the same data, by task and name, where they were kept.
+    ``hidden`` is the size of the decoder's hidden states, of which vectors are made, where that was noted.
+    """
 
     setting: Setting
     dim: int
     width: int
     tasks: dict[str, Estimate] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    floors: dict[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    hidden: int | None = None
 
     def of(self, task: str) -> Estimate:
         """A task's estimate, empty if there is none."""
         return self.tasks.get(task, Estimate(None))
 
-    def row(self, benchmark: str) -> dict[str, Estimate]:
-        """The card's eight columns; a mean over tasks of which one has no items has no interval."""
-        values = table_row({task: e.value for task, e in self.tasks.items()}, benchmark)
-        resampled = table_row({task: e.draws for task, e in self.tasks.items()}, benchmark)
-        return {column: Estimate(values[column], resampled[column]) for column in COLUMNS}
+    def have(self, benchmark: str) -> frozenset[str]:
+        """A benchmark's tasks that have a score."""
+        return frozenset(
+            task for task, e in self.tasks.items() if e.value is not None and all_tasks()[task].benchmark == benchmark
+        )
+
+    def row(self, columns: Iterable[Column]) -> dict[str, Estimate]:
+        """Means by the columns' names; a mean over tasks of which one has no items has no interval."""
+        values = {task: e.value for task, e in self.tasks.items()}
+        resampled = {task: e.draws for task, e in self.tasks.items()}
+        return {column.name: Estimate(column.mean(values), column.mean(resampled)) for column in columns}
 
 
 def published(values: Mapping[str, float]) -> dict[str, Estimate]:
@@ -78,7 +91,8 @@ def best_group(column: Iterable[Estimate]) -> list[bool]:
     if len(known) < 2:
         return [False] * len(column)
     best = max(known, key=lambda one: one.value)
-    return [one.value is not None and (one.value == best.value or (best - one).sure is False) for one in column]
+    shown = round(best.value, 2)  # what reads the same is marked the same
+    return [one.value is not None and (round(one.value, 2) == shown or (best - one).sure is False) for one in column]
 
 
 def scored(scores: Iterable[Score], score_profile: str, resamples: int = RESAMPLES) -> list[Scored]:
@@ -90,13 +104,22 @@ def scored(scores: Iterable[Score], score_profile: str, resamples: int = RESAMPL
     rows: dict[tuple, Scored] = {}
     by_task: dict[str, list[Score]] = {}
     for score in scores:
-        rows.setdefault((score.setting, score.dim), Scored(score.setting, score.dim, score.width))
+        one = Scored(score.setting, score.dim, score.width, hidden=_hidden(score))
+        rows.setdefault((score.setting, score.dim), one)
         by_task.setdefault(score.task, []).append(score)
     for task, several in by_task.items():
         resampled = _draws(task, several, score_profile, resamples)
         for score, one in zip(several, resampled, strict=True):
-            rows[score.setting, score.dim].tasks[task] = Estimate(score.score, one)
+            row = rows[score.setting, score.dim]
+            row.tasks[task] = Estimate(score.score, one)
+            row.metrics[task] = str(score.noted.tasks[task]["record"]["metric"])
     return list(rows.values())
+
+
+def _hidden(score: Score) -> int | None:
+    model = (score.noted.entry.get("provenance") or {}).get("model") or {}
+    size = model.get("hidden_size")
+    return size if isinstance(size, int) else None
 
 
 def _draws(task: str, several: list[Score], score_profile: str, resamples: int) -> list[np.ndarray | None]:
@@ -118,10 +141,11 @@ def _draws(task: str, several: list[Score], score_profile: str, resamples: int) 
 
 
 def benchmarks(rows: Iterable[Scored]) -> list[str]:
-    """The benchmarks that the tasks of the rows belong to."""
-    return list(dict.fromkeys(all_tasks()[task].benchmark for row in rows for task in row.tasks))
+    """The benchmarks that the rows have scores of."""
+    found = (all_tasks()[t].benchmark for row in rows for t, e in row.tasks.items() if e.value is not None)
+    return list(dict.fromkeys(found))
 
 
 def of_benchmark(rows: Iterable[Scored], benchmark: str) -> list[Scored]:
-    """The rows that have tasks of a benchmark."""
-    return [row for row in rows if any(all_tasks()[task].benchmark == benchmark for task in row.tasks)]
+    """The rows that have scores of a benchmark."""
+    return [row for row in rows if row.have(benchmark)]

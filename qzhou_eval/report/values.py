@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Said:
-    """Words by their key in ``words/*.yaml``, and what stands in them; a value may be Said itself."""
+    """Words by their key in ``words/*.yaml``, and what stands in them: a value may be Said itself, or a tuple of what
+    each language lists in its own way.
+    """
 
     key: str
     values: Mapping[str, object] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.key, tuple(self.values.items())))
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,6 @@ class Row:
     ours: bool = False
     folded: bool = False
 
-    @property
-    def is_empty(self) -> bool:
-        return all(cell.value is None for cell in self.cells)
-
 
 @dataclass(frozen=True)
 class Table:
@@ -62,26 +63,25 @@ class Table:
         model: whose it is, where each model has its own.
         index: the words over the rows' names.
         columns: words' keys, or what stands there as it is.
+        over: what its title says that it is over, where that is not the whole benchmark.
+        tasks: what its means are over, where another table may have others.
     """
 
     benchmark: str
     key: str
     index: str
-    columns: tuple[str, ...]
+    columns: tuple[str | Said, ...]
     rows: tuple[Row, ...]
-    model: str = ""
+    model: str | Said = ""
     notes: tuple[Said, ...] = ()
     on_screen: bool = True
+    over: Said | None = None
+    tasks: tuple[str, ...] = ()
 
     @property
     def title(self) -> Said:
         benchmark = Said(f"benchmark.{self.benchmark}") if self.benchmark else ""
-        return Said(f"table.{self.key}", {"benchmark": benchmark, "model": self.model})
-
-    @property
-    def shown(self) -> list[Row]:
-        """The rows but for tasks without any result, where there are others: those would hide them."""
-        return [row for row in self.rows if not (row.group and row.is_empty)] or list(self.rows)
+        return Said(f"table.{self.key}", {"benchmark": self.over or benchmark, "model": self.model})
 
     @property
     def has_intervals(self) -> bool:

@@ -20,20 +20,22 @@ class Words:
     lang: str
     texts: dict[str, str]
 
-    def say(self, what: str | Said) -> str:
-        """A sentence; text that is not :class:`Said` stays as it is."""
+    def say(self, what: str | Said | tuple) -> str:
+        """A sentence, or a list of what a tuple holds; text that is not :class:`Said` stays as it is."""
+        if isinstance(what, tuple):
+            return self.texts["and"].join(map(self.say, what))
         if not isinstance(what, Said):
             return str(what)
-        values = {name: self.say(v) if isinstance(v, Said) else v for name, v in what.values.items()}
+        values = {name: self.say(v) if isinstance(v, (Said, tuple)) else v for name, v in what.values.items()}
         return self.texts[what.key].format(**values)
 
     def __call__(self, key: str, **values: object) -> str:
         """Short for templates."""
         return self.say(Said(key, values))
 
-    def column(self, name: str) -> str:
+    def column(self, name: str | Said) -> str:
         """A column's heading; a dimension or a name that no language changes stays as it is."""
-        return self.texts.get(f"column.{name}", name)
+        return self.say(name) if isinstance(name, Said) else self.texts.get(f"column.{name}", name)
 
     def number(self, cell: Cell) -> str:
         """A cell's figure: two decimals, a sign if it is a difference."""

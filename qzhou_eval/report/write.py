@@ -37,4 +37,4 @@ def report(output_dirs: list[Path], score_profile: str, lang: str = "en", *, qui
         return
     for line in on_screen(found, said):
         print(line)
-    print("\nwritten: " + "\n         ".join(str(folder / name) for name in files))
+    print("\n" + said("written") + "\n         ".join(str(folder / name) for name in files))

@@ -12,12 +12,10 @@ from pathlib import Path
 
 from qzhou_eval.cli import EXIT_FAILED_TASKS, guarded, set_up_logging
 from qzhou_eval.config import Run, RunConfig, prepare
-from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.kept import wanted
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.profile import load_profile
 from qzhou_eval.readings import Reading
-from qzhou_eval.results import Variant
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.workers import worker_pool
 
@@ -47,31 +45,13 @@ def runs(output_dir: Path) -> dict[str, Run]:
 
 def ngram_run(like: Run) -> Run:
     """The character n-gram baseline over the same tasks: plain texts, 256 components."""
-    from qzhou_eval.smoke.ngram import WIDTH, CharNgram
+    from qzhou_eval.baselines.ngram import IDENTITY, CharNgram, variant
 
-    profile = load_profile("plain")
-    identity = {"encoder": "character n-grams", "width": WIDTH}
-    variant = Variant(
-        model="local/char-ngram",
-        revision="1",
-        dim=WIDTH,
-        width=WIDTH,
-        profile=profile.name,
-        profile_digest=profile.digest,
-        fingerprint=sha256_of_json(identity),
-        token_prepending=None,
-        normalize=True,
-        use_instruction=False,
-        max_length=profile.max_length,
-        truncate="whole",
-        dtype="float32",
-        experiment=(),
-    )
     return replace(
         like,
-        profile=profile,
+        profile=load_profile("plain"),
         use_instruction=False,
-        readings=(Reading(None, [variant], identity, {"model": identity}),),
+        readings=(Reading(None, [variant()], IDENTITY, {"model": IDENTITY}),),
         sent=("sent: the text alone",),
         asked=EncoderOptions(),
         open_tokenizer=CharNgram,

@@ -1,0 +1,98 @@
+"""The baseline that a trained model must beat: hashed character n-grams, no training at all.
+
+For every character n-gram (n = 1, 2, 3) of the text without white space, CRC-32 picks one of 256
+components and, by its bit 16, the sign.
+"""
+
+import zlib
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from qzhou_eval.digests import sha256_of_json
+from qzhou_eval.environment import versions
+from qzhou_eval.model.tokens import Tokenized
+from qzhou_eval.profile import load_profile
+from qzhou_eval.results import Variant
+
+if TYPE_CHECKING:
+    from qzhou_eval.model.forward import Encoded
+
+WIDTH = 256
+LONGEST = 3
+_BITS = 21  # of a Unicode character
+_TEXTS = 2048  # at once
+IDENTITY = {"encoder": "character n-grams", "width": WIDTH}
+
+
+def variant() -> Variant:
+    """What results of this encoder are filed as: plain texts."""
+    profile = load_profile("plain")
+    return Variant(
+        model="local/char-ngram",
+        revision="1",
+        dim=WIDTH,
+        width=WIDTH,
+        profile=profile.name,
+        profile_digest=profile.digest,
+        fingerprint=sha256_of_json(IDENTITY),
+        token_prepending=None,
+        normalize=True,
+        use_instruction=False,
+        max_length=profile.max_length,
+        truncate="whole",
+        dtype="float32",
+        experiment=(),
+    )
+
+
+def vectors(texts: list[str]) -> np.ndarray:
+    """float32 (n, 256), not normalised; the first unit vector for a text of which nothing is left."""
+    result = np.zeros((len(texts), WIDTH), np.float32)
+    for start in range(0, len(texts), _TEXTS):
+        result[start : start + _TEXTS] = _counted(["".join(text.split()) for text in texts[start : start + _TEXTS]])
+    result[~result.any(axis=1), 0] = 1.0
+    return result
+
+
+def _counted(texts: list[str]) -> np.ndarray:
+    """Every n-gram's sign, added to its component, (texts, 256): each distinct n-gram is hashed once."""
+    letters = np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32).astype(np.int64)
+    text_of = np.repeat(np.arange(len(texts)), list(map(len, texts)))
+    total = np.zeros(len(texts) * WIDTH)
+    grams = np.zeros(len(letters), np.int64)
+    for n in range(1, min(LONGEST, len(letters)) + 1):
+        grams = grams[: len(letters) - n + 1] << _BITS | letters[n - 1 :]
+        inside = text_of[: len(grams)] == text_of[n - 1 :]
+        distinct, which = np.unique(grams[inside], return_inverse=True)
+        codes = np.array([zlib.crc32(_letters(gram, n).encode()) for gram in distinct.tolist()], np.int64)
+        signs = np.where(codes >> 16 & 1, 1.0, -1.0)
+        at = text_of[: len(grams)][inside] * WIDTH + (codes % WIDTH)[which]
+        total += np.bincount(at, signs[which], len(total))
+    return total.reshape(len(texts), WIDTH)
+
+
+def _letters(gram: int, n: int) -> str:
+    return "".join(chr(gram >> _BITS * place & (1 << _BITS) - 1) for place in range(n - 1, -1, -1))
+
+
+class CharNgram:
+    """Tokenizer and encoder in one, as :class:`qzhou_eval.config.Run` wants them; a token is a character."""
+
+    made_with: ClassVar = {"versions": versions(("numpy", "torch"))}
+
+    def __call__(self, prompts: list[str]) -> list[Tokenized]:
+        return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
+
+    def stream(self, tokenized: list[Tokenized]) -> Iterator["Encoded"]:
+        import torch
+
+        from qzhou_eval.model.forward import Encoded
+
+        texts = ["".join(map(chr, t.ids)) for t in tokenized]
+        yield Encoded(list(range(len(texts))), torch.from_numpy(vectors(texts)), forwarded=sum(map(len, texts)))
+
+    def ideal_seconds(self, lengths: list[int]) -> None:
+        """No matrix products to measure."""

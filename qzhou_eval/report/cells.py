@@ -1,0 +1,56 @@
+"""Estimates -> cells and rows, and what must be said under a table of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from qzhou_eval.report.uncertainty import Estimate, best_group
+from qzhou_eval.report.values import Cell, Row, Said
+
+BEST = Said("note.best")
+MISSING = Said("note.missing")
+UNSURE = Said("note.unsure")
+NO_ITEMS = Said("note.no_items")
+NO_INTERVAL = Said("note.no_interval")
+
+Line = tuple[str | Said, Mapping[str, Estimate], bool]  # a row's name, its columns, whether it is the run's own
+
+
+def plain(one: Estimate, *, best: bool = False) -> Cell:
+    """A score's cell; an interval over few sets, widened, may reach beyond what a score can be."""
+    low, high = one.bounds
+    return Cell(one.value, low, None if high is None else min(high, 100.0), best=best)
+
+
+def difference(one: Estimate) -> Cell:
+    """A difference's cell, marked where it is not significant."""
+    return Cell(one.value, *one.bounds, difference=True, unsure=one.sure is False)
+
+
+def with_best(lines: Sequence[Line], columns: Sequence[str]) -> tuple[Row, ...]:
+    """Rows of scores, each column's best group marked."""
+    best = {column: best_group(row[column] for _, row, _ in lines) for column in columns}
+    return tuple(
+        Row(name, tuple(plain(row[c], best=best[c][at]) for c in columns), ours=ours)
+        for at, (name, row, ours) in enumerate(lines)
+    )
+
+
+def of_scores(lines: Sequence[Line]) -> Iterable[Said]:
+    """What must be said under rows of scores."""
+    found = [one for _, row, _ in lines for one in row.values()]
+    without = any(one.value is not None and one.draws is None and not one.published for one in found)
+    if any(one.draws is not None for one in found):
+        yield from [BEST] * (len(lines) > 1)
+        yield from [NO_INTERVAL] * without
+    elif without:
+        yield NO_ITEMS
+
+
+def of_differences(rows: Iterable[Row]) -> tuple[Said, ...]:
+    """What must be said under a table of differences."""
+    cells = [cell for row in rows for cell in row.cells if cell.difference and cell.value is not None]
+    return (UNSURE, *[NO_INTERVAL] * any(cell.low is None for cell in cells))
+
+
+def of_holes(rows: Iterable[Row]) -> tuple[Said, ...]:
+    """What must be said where a row has results in some of its columns only."""
+    return (MISSING,) if any(cell.value is None for row in rows for cell in row.cells) else ()

@@ -1,0 +1,58 @@
+"""What a score would be by chance: the expectation over random answers, exact where there is a formula."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+REPETITIONS = 10  # of random clusterings
+
+
+def majority(labels: Sequence[Hashable]) -> float:
+    """The share of the most frequent label: the accuracy of always giving it."""
+    return max(Counter(labels).values()) / len(labels)
+
+
+def random_v_measure(labels: Sequence[Hashable], *, seed: int = 0) -> float:
+    """The mean V-measure of clusterings that draw each text's cluster, of as many clusters as there are labels."""
+    from sklearn.metrics import v_measure_score
+
+    clusters = len(set(labels))
+    if clusters == 1:
+        return 1.0
+    drawn = np.random.default_rng(seed).integers(0, clusters, (REPETITIONS, len(labels)))
+    return float(np.mean([v_measure_score(labels, one) for one in drawn]))
+
+
+def random_ndcg(found: Sequence[float], every: Sequence[float], size: int, k: int) -> float:
+    """The expected nDCG@k of one query whose documents stand in random order.
+
+    Args:
+        found: grades, above 0, of the relevant documents among those that are ranked.
+        every: grades of all relevant documents, which the best order has.
+        size: how many documents are ranked.
+        k: the cut-off.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    best = np.sort(np.asarray(every, float))[::-1][:k]
+    ideal = float(best @ discounts[: len(best)])
+    return sum(found) / size * float(discounts[:size].sum()) / ideal if ideal and size else 0.0
+
+
+def random_average_precision(found: int, every: int, size: int, k: int) -> float:
+    """The expected average precision at k of one query whose documents stand in random order.
+
+    At place i stands a relevant document with probability found / size, and then each of the i - 1 before it is
+    relevant with (found - 1) / (size - 1).
+
+    Args:
+        found: how many of the documents that are ranked are relevant.
+        every: how many are relevant at all.
+        size: how many documents are ranked.
+        k: the cut-off.
+    """
+    if not found:
+        return 0.0
+    place = np.arange(1, min(size, k) + 1)
+    before = (place - 1) * (found - 1) / max(size - 1, 1)
+    return float(((1 + before) / place).sum()) * found / size / every
