@@ -68,22 +68,18 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     from qzhou_eval.adapter.vectors import TaskVectors
     from qzhou_eval.store import Store
 
-    if job.baseline:
-        _keep_baseline(job)  # before the results: once these are recorded, the job is not done again
     mteb = face()
     store = Store(job.store_dir, job.variants[0].fingerprint)
     store.refresh(verify=False)
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
-    mteb_task = mteb.load(job.task, job.source)
-    scored, texts = [], 0
-    for one in mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators):
-        scored.append(one)
-        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+    scored, texts = _score(mteb, job, vectors)
     by_dim = {
         variant.dim: {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         for variant, result, _ in scored
     }
     _check(job.task, by_dim, [dim for dim in by_dim if vectors.collapsed(dim)], texts)
+    if job.baseline:
+        _keep_baseline(job)  # before the results: once these are recorded, the job is not done again
     recorded = Manifest(job.output_dir)  # what a stopped run left unrecorded is written over
     for variant, result, items in scored:
         probed = items and replace(items, probe=vectors.probe(variant.dim))
@@ -92,6 +88,16 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
     scores = {dim: task_score(job.task.name, by_split, "mteb2") for dim, by_split in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with)
+
+
+def _score(mteb, job: EvaluateJob, vectors) -> tuple[list, int]:
+    """What the adapter gives for each variant, and how many texts were asked for; the data are let go of."""
+    mteb_task = mteb.load(job.task, job.source)
+    scored, texts = [], 0
+    for one in mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators):
+        scored.append(one)
+        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+    return scored, texts
 
 
 def _keep_baseline(job: EvaluateJob) -> None:
