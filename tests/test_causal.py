@@ -67,7 +67,8 @@ def test_a_decoder_with_attention_in_both_directions_is_refused(folder, fields, 
 
 def test_its_own_code_may_do_what_the_stock_class_cannot(folder):
     said = refusal(folder, is_causal=False, auto_map={"AutoModel": "modeling_own.Model"})
-    assert "its own code, modeling_own.Model, may do it: --trust_remote_code" in said
+    assert "its own code, modeling_own.Model, may do it: trust_remote_code=True" in said
+    (folder / "modeling_own.py").write_text("class Model: ...\n")
     assert find_checkpoint(str(folder), trust_remote_code=True).own_code == "modeling_own.Model"
 
 

@@ -49,6 +49,7 @@ def test_a_break_at_a_narrower_dimension_alone_is_seen(finished, tmp_path, capsy
 
 IGNORED = {  # what compare need not look at, because of the fact or name in brackets
     *("variant.model", "variant.revision", "provenance.model.name", "provenance.model.revision"),  # model (revision)
+    "provenance.model.hidden_size",  # weights
     *("variant.profile", "variant.profile_digest", "provenance.profile.digest"),  # the profile's fields, instruction
     *("provenance.profile.name", "provenance.profile.source", "provenance.profile.matryoshka_dims"),  # names
     *("provenance.profile.dtype", "provenance.profile.max_length", "provenance.profile.token_prepending"),  # variant

@@ -89,14 +89,14 @@ def test_its_results_are_filed_apart(tiny, official, tmp_path):
 
 
 def test_it_needs_bfloat16_and_a_device_that_has_it(tiny, monkeypatch):
-    with pytest.raises(BadInput, match="--fp8: made from bfloat16 weights, not float32"):
+    with pytest.raises(BadInput, match="fp8=True: made from bfloat16 weights, not float32"):
         Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", fp8=True)
 
     def without(*args, **kwargs):
         raise RuntimeError("torch._scaled_mm is only supported on other devices")
 
     monkeypatch.setattr(torch, "_scaled_mm", without)
-    with pytest.raises(BadInput, match="--fp8: no FP8 matrix product on this device"):
+    with pytest.raises(BadInput, match="fp8=True: no FP8 matrix product on this device"):
         Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16", fp8=True)
 
 
