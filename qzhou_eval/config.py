@@ -131,7 +131,8 @@ def prepare(config: RunConfig, *, encodes: bool = True, plans: bool = False) -> 
     if config.use_instruction:
         check_instructions(profile, tasks)
     settings = _settings(config, checkpoint, profile, plans=plans)
-    state_hidden_size(checkpoint, tuple(dimensions(config.dim, profile, checkpoint.width)))
+    dims = dimensions(config.dim, profile, checkpoint.width)
+    state_hidden_size(checkpoint, tuple(dims))
     output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
     store_dir = config.store_dir or output_dir / "store"
     check_writable("--output_dir", output_dir)
@@ -147,7 +148,7 @@ def prepare(config: RunConfig, *, encodes: bool = True, plans: bool = False) -> 
         data_dir=config.data_dir,
         profile=profile,
         use_instruction=config.use_instruction,
-        readings=tuple(_readings(config, checkpoint, profile, settings)),
+        readings=tuple(_readings(config, checkpoint, profile, settings, dims)),
         sent=tuple(sent_lines(checkpoint, profile, settings[0], asked=config.encoder, layers=layers, **chosen)),
         code=code_revision(),
         device=settings[0].device if config.ray is None else None,
@@ -208,10 +209,9 @@ def _settings(config: RunConfig, checkpoint: Checkpoint, profile: Profile, *, pl
 
 
 def _readings(
-    config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: list[EncoderSettings]
+    config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: list[EncoderSettings], dims: list[int]
 ) -> Iterator[Reading]:
     how = {"normalize": config.normalize, "use_instruction": config.use_instruction}
-    dims = dimensions(config.dim, profile, checkpoint.width)
     for one in settings:
         yield Reading(
             token_prepending=one.token_prepending,
