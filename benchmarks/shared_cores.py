@@ -1,9 +1,9 @@
 """Encoding beside other processes that want the same cores: what sharing costs.
 
 The real command encodes one task of the miniature into a new store: on two cores of its own, then with a busy loop
-pinned to each of them, so that four threads share two cores; both with OpenMP's threads asleep while they wait, as the
-command sets them, and spinning, as OpenMP would by itself. In turn, three times (a run that takes longer than --limit
-seconds is given up, and counts as 0). Linux.
+pinned to each of them, so that four threads share two cores; with OpenMP's threads spinning for a moment and then
+asleep while they wait, as the command sets them; asleep at once; and spinning as long as OpenMP would by itself. In
+turn, three times (a run that takes longer than --limit seconds is given up, and counts as 0). Linux.
 
     python benchmarks/shared_cores.py [--limit 300]
 """
@@ -24,7 +24,11 @@ from qzhou_eval.smoke.__main__ import CHECKPOINT
 CORES = (0, 1)
 REPEATS = 3
 RATE = re.compile(r"encoded [\d,]+ at ([\d,]+) tokens/s")
-POLICIES = {"asleep (the command's own)": {}, "spinning (OpenMP's own)": {"OMP_WAIT_POLICY": "active"}}
+POLICIES = {
+    "soon asleep (the command's own)": {},
+    "asleep at once": {"OMP_WAIT_POLICY": "passive"},
+    "spinning (OpenMP's own)": {"GOMP_SPINCOUNT": "300000"},
+}
 TASK = "MiniRetrieval"
 
 

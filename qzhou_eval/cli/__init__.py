@@ -105,9 +105,10 @@ def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
     """Messages go to stderr as plain lines; the tables alone go to stdout."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # OpenMP threads that wait sleep: where other processes share the cores, spinning ones starve those they wait for.
-    if "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # OpenMP threads that wait spin for a moment, then sleep: where other processes share the cores, threads that spin
+    # (by default thirty times as long) starve those they wait for; threads that sleep at once wake too late.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Stderr()])
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     logging.getLogger("qzhou_eval").setLevel(level)

@@ -142,9 +142,13 @@ class Embedder:
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
             "batch_plan": batch_plan(self._forward.limit(self.settings.batch_tokens)),
-            "hardware": hardware(self.settings.device),
-            "versions": versions(ENCODING_LIBRARIES),
+            **self._machine,
         } | ({"fp8_cosine": self.fp8_cosine} if self.settings.fp8 else {})
+
+    @cached_property
+    def _machine(self) -> dict:
+        """The part that stays the same: it is written beside every shard, and takes files to read."""
+        return {"hardware": hardware(self.settings.device), "versions": versions(ENCODING_LIBRARIES)}
 
     def ideal_seconds(self, lengths: list[int]) -> float | None:
         """What the arithmetic over prompts of these token counts takes in one large matrix product on this device."""
