@@ -75,6 +75,11 @@ def tasks_of(benchmark: str) -> list[str]:
     return [name for names in of_type.values() for name in names]
 
 
+def count_by_type(benchmark: str) -> Counter[str]:
+    """How many tasks of each type a benchmark has."""
+    return Counter(task.type for task in all_tasks().values() if task.benchmark == benchmark)
+
+
 def columns_of(benchmark: str, tasks: Collection[str]) -> tuple[Column, ...]:
     """The columns that some tasks of a benchmark fill: the card's eight if they are all of them.
 
@@ -82,7 +87,7 @@ def columns_of(benchmark: str, tasks: Collection[str]) -> tuple[Column, ...]:
     over types, in which one of eight tasks would weigh as much as all eight.
     """
     every = [task for task in all_tasks().values() if task.benchmark == benchmark]
-    of_type = Counter(task.type for task in every)
+    of_type = count_by_type(benchmark)
     here = [task for task in every if task.name in tasks]
     by_type = {kind: tuple(task.name for task in here if task.type == kind) for kind in TYPES}
     by_type = {kind: names for kind, names in by_type.items() if names}
@@ -105,7 +110,7 @@ def table_row(scores: Mapping[str, Value | None], benchmark: str) -> dict[str, V
 
 def mean_from_types(by_type: Mapping[str, float], benchmark: str) -> float:
     """Mean(Task) as it follows from type means, each weighted by how many tasks its type has."""
-    of_type = Counter(task.type for task in all_tasks().values() if task.benchmark == benchmark)
+    of_type = count_by_type(benchmark)
     return sum(count * by_type[kind] for kind, count in of_type.items()) / of_type.total()
 
 

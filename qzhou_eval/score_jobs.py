@@ -62,7 +62,7 @@ class Scoring:
     def __init__(self, run: Run, pool: WorkerPool, outcome: Outcome, progress: Progress) -> None:
         self._run, self._pool, self._outcome, self._progress = run, pool, outcome, progress
         self._recorded: list[Future] = []
-        self._with_baseline: set[str] = set()
+        self._claimed: set[str] = set()
 
     def submit(
         self, name: str, task: Task, reading: Reading, variants: list[Variant], *, counts: dict, memory: int
@@ -78,7 +78,7 @@ class Scoring:
         for some in parts(task, variants, worker_count(self._run.eval_workers)):
             before = self._scores(task, some) if task.name in self._run.reevaluate else {}
             part = _Part(name, task, reading, some, counts, before, scores, len(variants))
-            job = self._job(task, some, baseline=self._lacks_baseline(task))
+            job = self._job(task, some, baseline=self._claim_baseline(task))
             done = self._pool.submit(evaluate, job, kind=SCORE, memory=memory)
             self._recorded.append(_then(done, partial(self._record, part)))
 
@@ -91,11 +91,11 @@ class Scoring:
         for recorded in self._recorded:
             recorded.result()
 
-    def _lacks_baseline(self, task: Task) -> bool:
+    def _claim_baseline(self, task: Task) -> bool:
         """Whether no baseline of the task's data is kept; True once, for the job that is to make it."""
-        if task.name in self._with_baseline:
+        if task.name in self._claimed:
             return False
-        self._with_baseline.add(task.name)
+        self._claimed.add(task.name)
         record = record_for(task, self._run.sources[task.name].revision)
         kept = place(self._run.output_dir, task.name, record.data, record.mteb)
         return generation() == "current" and not kept.exists()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from layouts import write_header, write_rows
+from written import variant_by
 
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.memory import planning, scoring
@@ -51,22 +52,8 @@ def write_retrieval(root: Path) -> Path:
 
 
 def variant(dim: int) -> Variant:
-    return Variant(
-        model="local/memory",
-        revision="1",
-        dim=dim,
-        width=WIDTH,
-        profile=PLAIN.name,
-        profile_digest=PLAIN.digest,
-        fingerprint="e" * 64,
-        token_prepending=None,
-        normalize=True,
-        use_instruction=False,
-        max_length=PLAIN.max_length,
-        truncate="whole",
-        dtype="bfloat16",
-        experiment=(("dim", dim),),
-    )
+    same = {"revision": "1", "fingerprint": "e" * 64, "dtype": "bfloat16"}
+    return variant_by(PLAIN, model="local/memory", dim=dim, width=WIDTH, experiment=(("dim", dim),), **same)
 
 
 @pytest.mark.slow

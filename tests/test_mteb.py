@@ -10,6 +10,7 @@ import torch
 from mteb.cache import ResultCache
 from mteb.models import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+from written import variant_by
 
 from qzhou_eval.adapter import current
 from qzhou_eval.averages import task_score
@@ -63,22 +64,9 @@ def record(task, source):
 
 
 def variant(dim: int) -> Variant:
-    return Variant(
-        model="test/stored",
-        revision="abc",
-        dim=dim,
-        width=WIDTH,
-        profile=PROFILE.name,
-        profile_digest=PROFILE.digest,
-        fingerprint="12" * 32,
-        token_prepending=None,
-        normalize=True,
-        use_instruction=True,
-        max_length=8,
-        truncate="whole",
-        dtype="float32",
-        experiment=(("dim", dim), ("profile", PROFILE.name)) if dim != WIDTH else (),
-    )
+    same = {"revision": "abc", "fingerprint": "12" * 32, "dtype": "float32", "use_instruction": True, "max_length": 8}
+    experiment = (("dim", dim), ("profile", PROFILE.name)) if dim != WIDTH else ()
+    return variant_by(PROFILE, model="test/stored", dim=dim, width=WIDTH, experiment=experiment, **same)
 
 
 def fill_store(folder, task, source, profile=PROFILE) -> None:

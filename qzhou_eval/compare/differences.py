@@ -64,7 +64,7 @@ class Difference:
 def replicates(ours: Side, theirs: Side) -> bool:
     """Whether ours should have the scores of theirs: the same model, by the same protocol.
 
-    Results that are held against their own model's published scores claim to; two runs may differ on purpose.
+    Results that are compared with their own model's published scores claim to; two runs may differ on purpose.
     """
     if not same_model(ours, theirs):
         return False

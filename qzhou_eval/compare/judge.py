@@ -31,7 +31,7 @@ class Comparison:
 
     @property
     def left_out(self) -> dict[str, list[str]]:
-        """Tasks whose scores do not compare, each with the facts that stand against it."""
+        """Tasks whose scores do not compare, each with the facts that forbid it."""
         unlike = [d for d in self.differences if not d.comparable]
         found = {row.name: [d.fact for d in unlike if not d.tasks or row.name in d.tasks] for row in self.rows}
         return {task: facts for task, facts in found.items() if facts}
@@ -78,7 +78,7 @@ def judge(ours: Side, theirs: Side) -> Comparison:
 
 @dataclass(frozen=True)
 class CardRow:
-    """A result held against one row of the card's tables 1, 2 and 3.
+    """A result compared with one row of the card's tables 1, 2 and 3.
 
     Below full width the card's Mean(Task) does not follow from its own type means (docs/fidelity.md): ``means`` has
     what follows from them, ``printed`` what stands on the card. ``unlike`` as in :class:`Comparison`.

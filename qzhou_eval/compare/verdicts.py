@@ -1,10 +1,9 @@
 """Differences of scores against tolerances: OK, CLOSE or OFF. Pure arithmetic on scores x 100."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass, replace
 
-from qzhou_eval.averages import COLUMNS, table_row
+from qzhou_eval.averages import COLUMNS, count_by_type, table_row
 from qzhou_eval.compare.differences import common_tasks
 from qzhou_eval.compare.sides import Side
 from qzhou_eval.tasks import TYPES, all_tasks
@@ -77,7 +76,7 @@ def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
 def column_tolerance(column: str, benchmark: str) -> float:
     """The tolerance of a mean: its tasks' tolerances as independent errors, and a table's rounding."""
     tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
-    of_type = Counter(task.type for task in tasks)
+    of_type = count_by_type(benchmark)
 
     def weight(kind: str) -> float:
         if column in TYPES:

@@ -1,5 +1,7 @@
 """What both kinds of comparison print the same way."""
 
+from qzhou_eval.statistics.intervals import significant
+
 MARK = "*"
 MARK_NOTE = f"{MARK} shown on request (--allow-mismatch): what differs makes this row not comparable, it does not count"
 NONE = "≈"
@@ -7,12 +9,6 @@ SPREAD_NOTE = (
     f"interval: of the difference, by a paired bootstrap over the tasks' items; {NONE}: not significant (the interval "
     "contains 0)"
 )
-
-
-def significant(spread: tuple[float, float]) -> bool:
-    """Whether a difference's interval leaves 0 out."""
-    low, high = spread
-    return low > 0 or high < 0
 
 
 def interval_cell(spread: tuple[float, float] | None) -> str:

@@ -6,7 +6,8 @@ from qzhou_eval.compare.differences import QUESTION
 from qzhou_eval.compare.judge import Comparison
 from qzhou_eval.compare.spread import AT_HAND, Interval, intervals
 from qzhou_eval.compare.verdicts import Row
-from qzhou_eval.compare.words import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell, significant
+from qzhou_eval.compare.words import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
+from qzhou_eval.statistics.intervals import significant
 
 NO_ITEMS = "no items are kept of these scores, so there is no interval"
 ONE_SIDED = "published scores come without items: an interval is of our run's spread alone"

@@ -6,7 +6,7 @@ optionally Dense and Normalize) and a bare decoder.
 
 import logging
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 from qzhou_eval.digests import sha256_of_files
@@ -137,7 +137,6 @@ def find_checkpoint(
     )
 
 
-@cache  # the miniature prepares one checkpoint twice
 def state_hidden_size(checkpoint: Checkpoint, dims: tuple[int, ...]) -> None:
     """Say which of several dimensions are above the decoder's hidden size, of which vectors are made."""
     hidden = checkpoint.architecture.hidden

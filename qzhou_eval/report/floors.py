@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from qzhou_eval.averages import counted_splits
+from qzhou_eval.averages import counted_splits, task_score
 from qzhou_eval.baselines.kept import Baseline, read
 from qzhou_eval.items import Items
 from qzhou_eval.report.read import Score
@@ -34,18 +34,16 @@ def add_floors(rows: Iterable[Scored], scores: Iterable[Score], output_dirs: lis
 
 def _estimates(baseline: Baseline, items: Items | None, score_profile: str) -> Mapping[str, Estimate] | None:
     """Points by :data:`COLUMNS`; the n-grams' resamples are those of every other result on the data."""
-    splits = counted_splits(baseline.task, score_profile)
-    if any(split not in baseline.chance or split not in baseline.char_ngrams for split in splits):
+    chance = task_score(baseline.task, baseline.chance, score_profile)
+    ngrams = task_score(baseline.task, baseline.char_ngrams, score_profile)
+    if chance is None or ngrams is None:
         return None
-    chance, ngrams = (
-        100 * sum(by_split[split] for split in splits) / len(splits)
-        for by_split in (baseline.chance, baseline.char_ngrams)
-    )
+    splits = counted_splits(baseline.task, score_profile)
     drawn = None
     if items is not None and all(split in items.splits for split in splits):
         drawn = draws([items], splits, seed_for=f"{baseline.task} {baseline.data}", resamples=RESAMPLES)
-    of_ngrams = Estimate(ngrams, None if drawn is None else 100 * drawn[0])
-    return {"chance": Estimate(chance, published=True), "char_ngrams": of_ngrams}
+    of_ngrams = Estimate(100 * ngrams, None if drawn is None else 100 * drawn[0])
+    return {"chance": Estimate(100 * chance, published=True), "char_ngrams": of_ngrams}
 
 
 def not_above(row: Scored, tasks: Iterable[str]) -> tuple[Said, ...]:

@@ -14,7 +14,7 @@ from qzhou_eval.tasks import all_tasks
 from qzhou_eval.together import read_together
 
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")  # at the end of a changed profile's name
-_WORDS = (  # of an experiment's facts; others are shown as they are noted
+_WORDS = (  # of an experiment's facts; others are shown as they are recorded
     *("token_prepending", "token_prepending_off", "profile", "dtype", "max_length", "truncate"),
     *("normalize_off", "instruction_off", "remote_code"),
 )

@@ -14,5 +14,10 @@ def interval(draws: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, 
 
 def separable(differences: np.ndarray, confidence: float = CONFIDENCE) -> bool:
     """Whether resampled differences (resamples,) are on one side of 0: their interval leaves it out."""
-    low, high = interval(differences, confidence)
+    return significant(interval(differences, confidence))
+
+
+def significant(bounds: tuple[float, float]) -> bool:
+    """Whether the interval of a difference leaves 0 out."""
+    low, high = bounds
     return low > 0 or high < 0
