@@ -23,7 +23,7 @@ from qzhou_eval.model.settings import (
 from qzhou_eval.profile import Profile
 from qzhou_eval.readings import Reading
 from qzhou_eval.results import SHARED, Variant
-from qzhou_eval.tasks import DataSource, NoData, Task, locate, select
+from qzhou_eval.tasks import DataSource, NoData, Task, locate, no_data, select
 from qzhou_eval.variants import variant_of
 
 log = logging.getLogger(__name__)
@@ -172,18 +172,16 @@ def _sources(tasks: list[Task], data_dir: Path | None, *, partly: bool) -> dict[
     """Where each task's data is; ``partly``: without those that have none, as long as one has.
 
     Raises:
-        BadInput: a task's data is not there.
+        BadInput: tasks' data is not there; it names them all.
     """
     found, missing = {}, []
     for task in tasks:
         try:
             found[task.name] = locate(task, data_dir)
-        except NoData as error:
-            if not partly:
-                raise
-            missing.append(error)
-    if not found:
-        raise missing[0]
+        except NoData:
+            missing.append(task)
+    if missing and not (partly and found):
+        raise no_data(missing, data_dir)
     return found
 
 

@@ -110,12 +110,12 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
         data_dir = MINIATURE_DATA
     if data_dir is None:
         if is_offline():
-            raise NoData(f"{task.name}: --offline needs its data on disk; {how_to_fetch(task)}")
+            raise no_data([task], None)
         return DataSource(None, _pinned(task), size=3 * task.characters)  # Chinese in UTF-8
     folder = data_dir / task.path
     files = data_files(folder)
     if not files:
-        raise NoData(f"{task.name}: no data in {folder}; fetch it with: {fetch_command([task], data_dir)}")
+        raise no_data([task], data_dir)
     digests = digests_of_files(files, folder)
     content = f"local-{sha256_of_json(digests)[:16]}"
     entry = read_fetched(data_dir).get(task.path)
@@ -134,6 +134,17 @@ def fetch_command(tasks: Iterable[Task], root: Path | str) -> str:
     return f"qzhou-eval fetch --tasks {' '.join(task.name for task in tasks)} --to {shlex.quote(str(root))}"
 
 
-def how_to_fetch(task: Task) -> str:
+def no_data(tasks: list[Task], data_dir: Path | None) -> NoData:
+    """That one task's data, or several tasks', is not in a folder or, without one, not on disk; with what to do."""
+    names = ", ".join(task.name for task in tasks)
+    several = len(tasks) > 1
+    if data_dir is None:
+        return NoData(f"{names}: --offline needs {'their' if several else 'its'} data on disk; {how_to_fetch(tasks)}")
+    where = data_dir if several else data_dir / tasks[0].path
+    command = fetch_command(tasks, data_dir)
+    return NoData(f"{names}: no data in {where}; fetch {'them' if several else 'it'} with: {command}")
+
+
+def how_to_fetch(tasks: Iterable[Task]) -> str:
     """What to do where the hub cannot be asked."""
-    return f"where the hub can be reached, {fetch_command([task], 'ROOT')}, then give --data_dir ROOT"
+    return f"where the hub can be reached, {fetch_command(tasks, 'ROOT')}, then give --data_dir ROOT"

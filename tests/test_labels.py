@@ -10,7 +10,7 @@ from faults import scores
 from test_mteb import WIDTH, variant
 from test_results import STS, put
 
-from qzhou_eval import cli
+from qzhou_eval import cli, load_results
 from qzhou_eval.noted import read_noted
 from qzhou_eval.results import Manifest
 
@@ -75,6 +75,8 @@ def test_a_label_stays_until_another_is_given(tiny, official, finished, tmp_path
     assert {noted.label for noted in read_noted(output)} == {"one"}
     assert cli.main([*argv, "--dim", "32", "--model_label", "two"]) == 0
     assert {noted.label for noted in read_noted(output)} == {"two"}
+    assert set(load_results(output, resamples=0).label) == {"two"}
+    assert set(load_results(finished, resamples=0).label) == {"tiny"}
 
 
 def test_two_checkpoints_of_one_label_stay_apart_in_one_folder(tmp_path, capsys):
@@ -99,6 +101,15 @@ def test_two_checkpoints_pass_the_gate_by_their_label(finished, tmp_path, check)
     assert "note: weights is another, the baseline's " in out
     code, _, err = check(one, labelled(shutil.copytree(two, tmp_path / "three"), "yours"))
     assert code == 2 and err.strip().endswith("model is yours, the baseline has mine")
+
+
+def test_two_checkpoints_are_compared_under_their_labels(finished, tmp_path, capsys):
+    one = labelled(shutil.copytree(finished, tmp_path / "one"), "step 1000")
+    two = labelled(renamed(finished, tmp_path / "two", "checkpoint"), "step 2000")
+    assert cli.main(["compare", str(two), "--to", str(one)]) == 0
+    out = capsys.readouterr().out
+    (heading,) = [line for line in out.splitlines() if " against " in line]
+    assert heading.startswith("step 2000, dim 64 @ ") and "step 1000" in heading
 
 
 def test_a_folders_name_is_no_reason_to_refuse(finished, tmp_path, check):

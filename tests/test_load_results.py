@@ -27,6 +27,7 @@ from qzhou_eval.tasks import all_tasks
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/python.md"
 COLUMNS = ["model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high", "setting", "revision"]
+COLUMNS += ["label"]
 
 
 def put(output, one, name, scores):

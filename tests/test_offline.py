@@ -23,6 +23,11 @@ def hub():
     ("argv", "message"),
     [
         (["run", "--tasks", "STSB"], "error: STSB: --offline needs its data on disk; where the hub can be reached, "),
+        (
+            ["run", "--tasks", "STSB", "AFQMC"],
+            "error: AFQMC, STSB: --offline needs their data on disk; where the hub can be reached, "
+            "qzhou-eval fetch --tasks AFQMC STSB --to ROOT, then",
+        ),
         (["plan", "--tasks", "AFQMC"], "qzhou-eval fetch --tasks AFQMC --to ROOT, then give --data_dir ROOT"),
         (
             ["encode", "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"],

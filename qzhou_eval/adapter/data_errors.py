@@ -29,7 +29,7 @@ def readable_errors(task: Task, source: DataSource) -> Iterator[None]:
         if lack := next(filter(_of_the_machine, causes), None):
             raise lack from None
         if source.folder is None and isinstance(error, OSError):
-            raise BadInput(f"{task.name}: the hub cannot be reached; {how_to_fetch(task)}") from error
+            raise BadInput(f"{task.name}: the hub cannot be reached; {how_to_fetch([task])}") from error
         if source.folder is not None and (fault := fault_of(source.folder)):
             raise BadInput(f"{task.name}: {fault}") from error
         where = source.folder or f"the hub's {task.path} at {source.revision}"

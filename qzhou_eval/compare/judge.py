@@ -53,10 +53,15 @@ class Comparison:
         return any(row.difference is not None for row in self.compared)
 
     @property
+    def compared_means(self) -> list[Row]:
+        """The means that no task which does not compare is part of."""
+        without = {all_tasks()[task].type for task in self.left_out}
+        return [row for row in self.means if not without or (row.name in TYPES and row.name not in without)]
+
+    @property
     def verdicts(self) -> list[str]:
-        """What counts: of tasks that compare, and of means if all of them do."""
-        means = [] if self.left_out else self.means
-        return [row.verdict for row in [*self.compared, *means] if row.verdict]
+        """What counts: of the tasks and of the means that compare."""
+        return [row.verdict for row in [*self.compared, *self.compared_means] if row.verdict]
 
     @property
     def unmatched(self) -> dict[str, list[str]]:

@@ -68,6 +68,7 @@ class Side:
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
     mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``dim`` and
     ``width`` 0 where the model's full width is not known. ``published``: scores without results behind them.
+    ``model_label`` is what the model is called, if that was said; no fact is judged by it.
     """
 
     source: str
@@ -80,6 +81,7 @@ class Side:
     facts: dict[str, object]
     tasks: dict[str, TaskSide] = field(default_factory=dict)
     published: bool = False
+    model_label: str | None = None
 
     @property
     def name(self) -> str:
@@ -91,7 +93,8 @@ class Side:
         """Model, setting and dimension, for headings."""
         extra = [f"{key} {value}" for key, value in self.setting]
         extra += [f"mteb {CARD_MTEB}"] if self.generation == "card" else []
-        shown = f"{self.name} ({', '.join(extra)})" if extra else self.name
+        name = self.model_label or self.name
+        shown = f"{name} ({', '.join(extra)})" if extra else name
         return f"{shown}, dim {self.dim}" if self.dim else shown
 
 
@@ -127,6 +130,7 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
         width=variant.width,
         facts={} if noted.plain else _run_facts(noted),
         tasks=tasks,
+        model_label=noted.label,
     )
 
 

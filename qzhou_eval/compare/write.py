@@ -72,7 +72,8 @@ def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
 def _print_heading(one: Comparison) -> None:
     """Who against whom, and everything that differs or is not known."""
     ours, theirs = one.ours, one.theirs
-    print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}")
+    called = f" ({theirs.model_label})" if theirs.model_label else ""
+    print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}{called}")
     if not one.replication:
         print(write_question.heading(one))
     _print_differences(one.differences)

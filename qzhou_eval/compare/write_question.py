@@ -23,8 +23,7 @@ def print_scores(one: Comparison, rows: list[Row]) -> None:
     """Tasks and means with intervals, and how many differences are significant."""
     spread, left_out = intervals(one), one.left_out
     lines = [_line(row, row.name, spread, marked=row.name in left_out) for row in rows]
-    if not left_out:
-        lines += [_line(row, f"mean: {row.name}", spread, marked=False) for row in one.means]
+    lines += [_line(row, f"mean: {row.name}", spread, marked=False) for row in one.compared_means]
     if mean := _mean_at_hand(one):
         lines.append(_line(mean, f"mean of these {len(one.compared)} tasks", {mean.name: spread.get(AT_HAND)}))
     print()
@@ -61,7 +60,7 @@ def print_dimensions(narrower: list[Comparison]) -> None:
 def _mean_at_hand(one: Comparison, least: int = 2) -> Row | None:
     """The mean of the tasks that compare, where no mean of the benchmark says it already."""
     known = [row for row in one.compared if row.difference is not None]
-    if len(known) < least or any(row.name == "Mean(Task)" for row in one.means if not one.left_out):
+    if len(known) < least or any(row.name == "Mean(Task)" for row in one.compared_means):
         return None
     ours, theirs = (sum(scores) / len(known) for scores in ([r.ours for r in known], [r.theirs for r in known]))
     return Row(AT_HAND, ours, theirs, None)

@@ -12,11 +12,11 @@ SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
 
 def print_scores(one: Comparison, rows: list[Row]) -> None:
-    """Rows of tasks, those that do not compare marked, then the means unless a task is left out in silence."""
+    """Rows of tasks, then of means; what does not compare is marked, or left out as the tasks are."""
     spread, left_out = intervals(one), one.left_out
-    means = one.means if len(rows) == len(one.rows) else []
+    means = one.means if len(rows) == len(one.rows) else one.compared_means
     lines = [_line(row.name, row, spread.get(row.name), row.name in left_out) for row in rows]
-    lines += [_line(f"mean: {row.name}", row, spread.get(row.name), bool(left_out)) for row in means]
+    lines += [_line(f"mean: {row.name}", row, spread.get(row.name), row not in one.compared_means) for row in means]
     headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
     if not spread:
         lines, headers = ([*line[:4], *line[5:]] for line in lines), [*headers[:4], *headers[5:]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 from qzhou_eval.files import write_text
 from qzhou_eval.gate.baseline import Baseline, Result, read_baseline, write_baseline
-from qzhou_eval.gate.judge import judge
+from qzhou_eval.gate.judge import Row, judge
 from qzhou_eval.gate.like import Pair, beside, by_the_baselines_name, pairs, restated
 from qzhou_eval.gate.measure import Measured, measure
 from qzhou_eval.gate.renew import new_baseline, widened
@@ -51,7 +51,8 @@ def check(
         _check_known(tolerances, baseline)
         runs = by_the_baselines_name(baseline, measure(results, score_profile))
         found = pairs(baseline, runs, str(file))
-    checked = Checked(judge(found, tolerances, min_cosine), _notes(baseline, runs, found), strict)
+    rows = judge(found, tolerances, min_cosine)
+    checked = Checked(rows, _notes(baseline, runs, found) + _hints(found, rows), strict)
     _write(outputs.junit, junit(checked))
     _write(outputs.summary, markdown(checked))
     print(console(checked))
@@ -102,6 +103,14 @@ def _notes(baseline: Baseline, runs: list[Measured], found: list[Pair]) -> list[
     notes = [f"not in the baseline, not judged: {name}" for name in beside(baseline, runs)]
     notes += [f"{base.label} has no probe of vectors" for base in baseline.results if not _has_probe(base)]
     return list(dict.fromkeys([*notes, *(note for pair in found for note in restated(pair))]))
+
+
+def _hints(found: list[Pair], rows: list[Row]) -> list[str]:
+    """What to do about a check of another checkpoint's vectors, which never are the baseline's."""
+    other = any(pair.base.made_from.get("weights") != pair.run.made_from.get("weights") for pair in found)
+    return ["other weights turn every vector: if they are meant, --min_cosine -1 lets scores alone decide"] * (
+        other and any(row.turned for row in rows)
+    )
 
 
 def _has_probe(base: Result) -> bool:
