@@ -161,7 +161,7 @@ INVOCATIONS = [
     (["fetch", "--to", "empty-data", "--verify"], "empty-data: nothing was fetched there"),
     (["fetch", "--to", "damaged", "--verify"], "fetched.json: damaged"),
     ([*STSB, "--data_dir", "damaged"], "no data in"),
-    (["--tasks", "STSB", "AFQMC", "--data_dir", "damaged"], "AFQMC, STSB: no data in damaged; fetch them with: "),
+    ([*STSB, "AFQMC", "--data_dir", "damaged"], "AFQMC, STSB: no data in "),
     ([*FETCH, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
     ([*FETCH, "--tasks"], "nothing to fetch: --tasks names none"),
     ([*FETCH, "--tasks", "MiniSTS"], "--tasks MiniSTS: comes with the package"),

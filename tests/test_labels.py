@@ -109,7 +109,7 @@ def test_two_checkpoints_are_compared_under_their_labels(finished, tmp_path, cap
     assert cli.main(["compare", str(two), "--to", str(one)]) == 0
     out = capsys.readouterr().out
     (heading,) = [line for line in out.splitlines() if " against " in line]
-    assert heading.startswith("step 2000, dim 64 @ ") and "step 1000" in heading
+    assert heading.startswith("step 2000, dim 96 @ ") and heading.endswith("/one (step 1000)")
 
 
 def test_a_folders_name_is_no_reason_to_refuse(finished, tmp_path, check):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH = 256
 LONGEST = 3
-_TABLE = np.array([zlib.crc32(bytes([byte ^ 0xFF])) ^ 0xFF000000 for byte in range(256)], np.uint32)  # of the CRC's steps
+_STEPS = np.array([zlib.crc32(bytes([byte ^ 0xFF])) ^ 0xFF000000 for byte in range(256)], np.uint32)  # of CRC-32
 _TEXTS = 2048  # at once
 IDENTITY = {"encoder": "character n-grams", "width": WIDTH}
 
@@ -61,15 +61,15 @@ def _counted(texts: list[str]) -> np.ndarray:
     """Every n-gram's sign, added to its component, float64 (texts, 256)."""
     text_of = np.repeat(np.arange(len(texts)), list(map(len, texts)))
     total = np.zeros(len(texts) * WIDTH)
-    for n, codes in enumerate(_codes("".join(texts)), start=1):
-        inside = text_of[: len(codes)] == text_of[n - 1 :]
-        codes, of = codes[inside], text_of[: len(codes)][inside]
-        total += np.bincount(of * WIDTH + codes % WIDTH, np.where(codes >> 16 & 1, 1.0, -1.0), len(total))
+    for n, of_all in enumerate(_codes("".join(texts)), start=1):
+        inside = text_of[: len(of_all)] == text_of[n - 1 :]
+        codes, at = of_all[inside], text_of[: len(of_all)][inside] * WIDTH
+        total += np.bincount(at + codes % WIDTH, np.where(codes >> 16 & 1, 1.0, -1.0), len(total))
     return total.reshape(len(texts), WIDTH)
 
 
 def _codes(text: str) -> Iterator[np.ndarray]:
-    """For n = 1, 2, 3 the CRC-32 of the UTF-8 of each n-gram, uint32, in order: a shorter one's goes on from where it was."""
+    """For n = 1, 2, 3 the CRC-32 of each n-gram's UTF-8, uint32, in order; that of a shorter one is continued."""
     data = np.frombuffer(text.encode(), np.uint8)
     starts = np.flatnonzero(data & 0xC0 != 0x80)  # a character's other bytes begin with the bits 10
     sizes = np.diff(starts, append=len(data))
@@ -79,7 +79,7 @@ def _codes(text: str) -> Iterator[np.ndarray]:
         for place in range(sizes[n:].max()):
             more = sizes[n:] > place
             byte = data[starts[n:][more] + place]
-            state[more] = _TABLE[state[more] & 0xFF ^ byte] ^ state[more] >> 8
+            state[more] = _STEPS[state[more] & 0xFF ^ byte] ^ state[more] >> 8
         yield ~state
 
 

@@ -15,7 +15,8 @@ from qzhou_eval.statistics.intervals import CONFIDENCE, interval
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.together import read_together
 
-COLUMNS = ["model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high", "setting", "revision", "label"]
+COLUMNS = ["model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high"]
+COLUMNS += ["setting", "revision", "label"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def load_results(
         Columns ``model``; ``dim``; ``tp``, the layers of token prepending as ``1-7``, or ``off``; ``task``; ``type``;
         ``split``; ``metric``; ``score``, the main score, 0 to 100; ``low`` and ``high``, its interval, NaN where no
         items were kept or there are fewer than two; ``setting``, whatever else is not the profile's own protocol at
-        full width, ``""`` if nothing; ``revision`` of the model; ``label``, what it is called, its name unless ``--model_label`` gave another. Sorted by model, setting, TP, dimension and task.
-        Plain mteb's have ``from plain mteb`` in ``setting``, ``tp`` is ``unknown``, and ``dim`` is 0 where mteb did not
-        write it.
+        full width, ``""`` if nothing; ``revision`` of the model; ``label``, its ``--model_label``, else its name.
+        Sorted by model, setting, TP, dimension and task. Plain mteb's have ``from plain mteb`` in ``setting``, ``tp``
+        is ``unknown``, and ``dim`` is 0 where mteb did not write it.
 
     Raises:
         BadInput: no results, a damaged manifest, or results that do not belong together.
