@@ -1,81 +1,204 @@
-"""What a whole CMTEB run sends to the model, estimated from the statistics that mteb ships; nothing is downloaded.
+"""A dress rehearsal: the benchmark at its official size through the real command, on synthetic data and a tiny model.
 
-    python benchmarks/full_size.py
+What it costs besides the model: reading, rendering, tokenising, the store, scoring, memory. The model has two layers,
+token prepending on the second, and the published projection to 1,792 dimensions; texts are random characters in the
+official numbers and lengths (synthetic.py). All eight dimensions, a store in bfloat16.
 
-Texts and characters are mteb's own counts. Tokens are estimated from them, so they are an upper bound where long texts
-are cut (the average document of T2Retrieval has 874 characters, some have many more than the limit takes).
+    python benchmarks/full_size.py                              # all of it: an hour or two, 15 GB of disk
+    python benchmarks/full_size.py --tasks STSB T2Retrieval --share 0.01
+    python benchmarks/full_size.py --kills 3                    # killed at three moments and resumed: the same scores
+    python benchmarks/full_size.py --against_mteb T2Retrieval   # scored by mteb's own evaluators, too
+
+Memory is PSS, sampled twice a second. Linux.
 """
 
-import mteb
+import argparse
+import itertools
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
 import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from synthetic import Synthetic
 from tabulate import tabulate
 from transformers import Qwen3Config, Qwen3Model
+from watched import Watched, watch
 
-from qzhou_eval.model.cost import Cost, cost_of
-from qzhou_eval.model.speed import assumed
-from qzhou_eval.profile import Profile, load_profile
-from qzhou_eval.prompts import instruction_for, render
-from qzhou_eval.tasks import Task, all_tasks
+from qzhou_eval.profile import load_profile
+from qzhou_eval.smoke.train import byte_level_bpe
+from qzhou_eval.store import Store
+from qzhou_eval.tasks import all_tasks, select
 
-CHINESE = 0.68  # Qwen tokens per character: 0.59 to 0.74 over nineteen of CMTEB's data sets and look-alikes
-ENGLISH = 0.22  # the same for template and instructions
-QWEN3_8B = dict(
-    hidden_size=4096,
-    intermediate_size=12288,
-    num_hidden_layers=36,
-    num_attention_heads=32,
-    num_key_value_heads=8,
-    head_dim=128,
-    vocab_size=151936,
-)
 WIDTH = 1792
-GPUS = ("h100", "a100")
-SIDES = {"documents_text_statistics": "document", "queries_text_statistics": "query"}
+VOCABULARY = 24_000  # gives 0.7 tokens a character, as Qwen's does on Chinese
+SAMPLE = 3_000  # texts that the tokenizer is trained on
+SHAPE = dict(
+    hidden_size=32,
+    intermediate_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=1,
+    num_key_value_heads=1,
+    head_dim=16,
+    max_position_embeddings=2048,
+    initializer_range=0.1,
+)
 
 
-def cost_of_8b() -> Cost:
-    """The cost of a prompt in Qwen3-8B with the model's projection; no weight is made."""
-    with torch.device("meta"):
-        model = Qwen3Model(Qwen3Config(**QWEN3_8B))
-        return cost_of(model.layers, model.config, torch.nn.Linear(QWEN3_8B["hidden_size"], WIDTH), cut=True)
+def write_model(folder: Path, writer: Synthetic) -> None:
+    """A random model of :data:`SHAPE` whose tokenizer was trained on such texts, in sentence-transformers' layout."""
+    if folder.exists():
+        return
+    profile = load_profile("qzhou-zh")
+    tokenizer = byte_level_bpe([*writer.sample(SAMPLE), profile.prefix, profile.suffix], VOCABULARY)
+    torch.manual_seed(0)
+    decoder = Qwen3Model(Qwen3Config(vocab_size=len(tokenizer), pad_token_id=0, eos_token_id=2, **SHAPE))
+    with tempfile.TemporaryDirectory() as bare:
+        decoder.save_pretrained(bare)
+        tokenizer.save_pretrained(bare)
+        modules = [
+            Transformer(bare),
+            Pooling(SHAPE["hidden_size"], pooling_mode="lasttoken"),
+            Dense(SHAPE["hidden_size"], WIDTH, bias=True, activation_function=torch.nn.Identity()),
+        ]
+        SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
 
 
-def size(task: Task, profile: Profile, cost: Cost) -> list[float]:
-    """Of one task, over all splits and both sides: distinct texts, estimated tokens, operations, and effort.
+class Rehearsal:
+    """The stages, each by the real command.
 
-    The last two are those of texts of average length: a little too low.
+    Args:
+        folder: data, model, stores and results; what is there of data and model is used again.
     """
-    shipped = mteb.get_task(task.name).metadata.descriptive_stats
-    sums = [0, 0, 0.0, 0.0]
-    for split in task.splits:
-        for name, counts in shipped[split].items():
-            if not name.endswith("_statistics") or not isinstance(counts, dict) or "unique_texts" not in counts:
-                continue
-            overhead = len(render(profile, "x", instruction_for(profile, task.name, SIDES.get(name))))
-            distinct = counts["unique_texts"]
-            tokens = counts["average_text_length"] * CHINESE + overhead * ENGLISH
-            found = [distinct, round(distinct * tokens), distinct * cost([tokens]), distinct * cost.effort([tokens])]
-            sums = [one + other for one, other in zip(sums, found, strict=True)]
-    return sums
+
+    def __init__(self, folder: Path, tasks: list[str] | None, share: float) -> None:
+        self.folder = folder
+        self.tasks = select(tasks, None)
+        writer = Synthetic(folder / "data", share)
+        start = time.monotonic()
+        for task in self.tasks:
+            writer.write(task)
+        write_model(folder / "model", writer)
+        self.rows = [["data", time.monotonic() - start]]
+
+    def command(self, verb: str, output: str, *more: object) -> list:
+        """The arguments of a run of all tasks at all dimensions; the store is that of ``run`` unless one is given."""
+        argv = [verb, "--model_name_or_path", self.folder / "model", "--data_dir", self.folder / "data"]
+        argv += ["--output_dir", self.folder / output, "--store_dir", self.folder / "run/store", "--offline"]
+        argv += ["--profile", "qzhou-zh", "--token_prepending", "1-1", "--dim", "all", "--device", "cpu"]
+        argv += ["--batch_tokens", 16384]  # for so small a model, what a batch costs is most of its time
+        return [*argv, "--dtype", "bfloat16", "--tasks", *(task.name for task in self.tasks), *more]
+
+    def stage(self, name: str, argv: list) -> Watched:
+        """Run a command to its end and keep its row of the table.
+
+        Raises:
+            SystemExit: it failed.
+        """
+        seen = watch(argv)
+        if seen.code != 0:
+            sys.exit(f"{name}: exit code {seen.code}\n{seen.last(20)}")
+        self.rows.append([name, seen.seconds, *(size / 2**30 for size in (seen.peak, seen.main, seen.worker))])
+        print(f"{name}: {seen.seconds:,.0f} s", flush=True)
+        return seen
+
+    def scores(self, output: str) -> dict[str, str]:
+        """By result file, what it says of scores."""
+        found = (self.folder / output / "results").rglob("*.json")
+        paths = [path for path in found if path.name != "model_meta.json"]
+        return {f"{p.parent.name}/{p.name}": json.dumps(json.loads(p.read_text("utf-8"))["scores"]) for p in paths}
+
+    def kills(self, count: int, seconds: float) -> None:
+        """Kill a run of its own ``count`` times, then let it end: its scores are those of the run that was not.
+
+        Raises:
+            SystemExit: they are not.
+        """
+        draw = random.Random(count)
+        argv = self.command("run", "killed", "--store_dir", self.folder / "killed/store")
+        for moment in sorted(draw.uniform(0, seconds / count) for _ in range(count)):
+            seen = watch(argv, kill_after=moment)
+            print(f"killed after {seen.seconds:.0f} s, exit code {seen.code}", flush=True)
+        self.stage("the rest of a killed run", argv)
+        if self.scores("killed") != self.scores("run"):
+            sys.exit("a killed run's scores are others")
+        shutil.rmtree(self.folder / "killed")
+
+    def keys(self) -> tuple[int, float, int, int]:
+        """How many keys the store has, seconds to read them, its files and bytes."""
+        (place,) = (path for path in (self.folder / "run/store").iterdir() if path.is_dir())
+        files = [path for path in place.iterdir() if path.is_file()]
+        fingerprint = json.loads((self.folder / "run/manifest.json").read_text("utf-8"))["variants"]
+        (fingerprint,) = {entry["variant"]["fingerprint"] for entry in fingerprint.values()}
+        start, store = time.monotonic(), Store(self.folder / "run/store", fingerprint)
+        store.refresh(verify=False)
+        return len(store.keys()), time.monotonic() - start, len(files), sum(path.stat().st_size for path in files)
+
+    def print_tasks(self) -> None:
+        """What the manifest and the results say of each task."""
+        manifest = json.loads((self.folder / "run/manifest.json").read_text("utf-8"))["variants"]
+        table = []
+        for task in self.tasks:
+            of_task = [entry["tasks"][task.name] for entry in manifest.values()]
+            made = of_task[0]
+            files = (self.folder / "evaluated/results").rglob(f"{task.name}.json")
+            scoring = sum(json.loads(file.read_text("utf-8"))["evaluation_time"] for file in files)
+            counts = [made[name] for name in ("texts", "prompts", "tokens", "cut")]
+            table.append([task.name, *counts, made["seconds"], scoring])
+        table.append(["all", *(sum(column) for column in list(zip(*table, strict=True))[1:])])
+        headers = ["task", "texts", "distinct", "tokens", "cut", "encoding, s", "scoring, s"]
+        print(tabulate(table, headers, intfmt=",", floatfmt=",.0f"))
+
+    def print_stages(self) -> None:
+        """The stages' seconds and memory."""
+        headers = ["stage", "seconds", "peak, GiB", "of the command's process", "of a worker"]
+        print(tabulate(self.rows, headers, floatfmt=("", ",.0f", ".2f", ".2f", ".2f")))
 
 
 def main() -> None:
-    """Print texts, tokens, arithmetic and bytes, by type and in all."""
-    profile, cost = load_profile("qzhou-zh"), cost_of_8b()
-    rows: dict[str, list[float]] = {}
-    for task in all_tasks().values():
-        if task.benchmark == "cmteb":
-            found = [1, *size(task, profile, cost)]
-            rows[task.type] = [a + b for a, b in zip(rows.get(task.type, [0] * len(found)), found, strict=True)]
-    rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
-    table = [[kind, *counts, f"{work / 1e18:.3f}"] for kind, (*counts, work, _) in rows.items()]
-    print(tabulate(table, ["type", "tasks", "distinct texts", "tokens", "EFLOP"], intfmt=","))
-    _, texts, _, _, effort = rows["all"]
-    print(f"\nstore: {texts * WIDTH * 2 / 1e9:.1f} GB in bfloat16")
-    for gpu in GPUS:
-        speed = assumed(gpu)
-        hours = effort / speed.rate / 3600
-        print(f"{hours:.1f} h on one, {60 * hours / 8:.0f} min on 8, {60 * hours / 64:.1f} min on 64; {speed.source}")
+    """Rehearse, and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=[t.name for t in all_tasks().values() if t.benchmark == "cmteb"])
+    parser.add_argument("--share", type=float, default=1.0, help="of the official numbers of texts")
+    parser.add_argument("--folder", type=Path, help="default: a temporary one")
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--against_mteb", nargs="+", metavar="TASK", default=[])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        rehearse(Rehearsal(args.folder or Path(temporary), args.tasks, args.share), args)
+
+
+def rehearse(one: Rehearsal, args: argparse.Namespace) -> None:
+    """All stages, in turn."""
+    run = one.stage("run", one.command("run", "run"))
+    keys, seconds, files, size = one.keys()
+    one.stage("evaluate, alone", one.command("evaluate", "evaluated"))
+    one.stage("encode again: nothing to do", one.command("encode", "run"))
+    one.stage("report", ["report", one.folder / "run"])
+    if one.scores("run") != one.scores("evaluated"):
+        sys.exit("a second evaluation's scores are others")
+    if args.kills:
+        one.kills(args.kills, run.seconds)
+    for task in args.against_mteb:
+        for evaluators in ("shared", "mteb"):
+            argv = one.command("evaluate", f"{evaluators}-{task}", "--tasks", task, "--evaluators", evaluators)
+            one.stage(f"{task}, evaluators {evaluators}", argv)
+    print()
+    one.print_tasks()
+    print()
+    one.print_stages()
+    print(f"\nstore: {keys:,} keys, read in {seconds:.1f} s; {files:,} files, {size / 1e9:.2f} GB")
+    quarters = [run.seconds * part / 4 for part in range(5)]
+    for start, end in itertools.pairwise(quarters):
+        within = [(total, main) for second, total, main in run.samples if start <= second <= end]
+        total, main = (max(column) / 2**30 for column in zip(*within, strict=True))
+        print(f"run, {start:,.0f} to {end:,.0f} s: all {total:.2f} GiB, the command's own process {main:.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,14 @@ class PrependingTransformer(Transformer):
 
 
 def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
-    """A byte-level BPE in the manner of Qwen's, trained on the language's words and the prompts' fixed parts."""
+    """Trained on the language's words and the prompts' fixed parts."""
+    instructions = [task.instruction for task in profile.tasks.values()]
+    fixed = [profile.prefix, profile.suffix, profile.instruction, profile.empty_text, *instructions]
+    return byte_level_bpe([*grammar.words(), *fixed], vocab_size=4096)
+
+
+def byte_level_bpe(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A tokenizer in the manner of Qwen's, with its special tokens, trained on ``texts``."""
     tokenizer = Tokenizer(models.BPE())
     words = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -85,14 +92,12 @@ def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=4096,
+        vocab_size=vocab_size,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    instructions = [task.instruction for task in profile.tasks.values()]
-    fixed = [profile.prefix, profile.suffix, profile.instruction, profile.empty_text, *instructions]
-    tokenizer.train_from_iterator([*grammar.words(), *fixed], trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|endoftext|>",
