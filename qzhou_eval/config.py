@@ -51,6 +51,7 @@ class RunConfig:
     data_dir: Path | None = None
     eval_workers: int | None = None
     evaluators: str = SHARED
+    score_profile: str = "card"
     workers: int | None = None
     ray: str | None = None
     model_label: str | None = None
@@ -65,7 +66,8 @@ class Run:
     ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again though they are there.
     ``asked`` is what was asked of the encoder, to be compared with what stored vectors were made with.
     ``sent`` says in a few lines what goes to the model. ``code`` is this project's own revision.
-    ``model_label`` is what reports call the model, None for its name.
+    ``model_label`` is what reports call the model, None for its name. ``score_profile`` says which splits count in the
+    scores that are said while the run goes on; results have them all.
     ``without_data`` are tasks that were asked for and are left out of a plan. ``device`` is where the model will run,
     None on a cluster.
 
@@ -91,6 +93,7 @@ class Run:
     store_dir: Path
     eval_workers: int | None
     evaluators: str
+    score_profile: str
     asked: EncoderOptions
     model_label: str | None
     reencode: frozenset[str]
@@ -157,6 +160,7 @@ def prepare(config: RunConfig, *, encodes: bool = True, plans: bool = False) -> 
         store_dir=store_dir,
         eval_workers=config.eval_workers,
         evaluators=config.evaluators,
+        score_profile=config.score_profile,
         asked=config.encoder,
         model_label=config.model_label,
         reencode=reencode,

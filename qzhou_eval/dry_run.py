@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from qzhou_eval.config import Run
-from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput, TaskFailed
+from qzhou_eval.digests import cache_home
+from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput
+from qzhou_eval.faults import reason
 from qzhou_eval.model.cost import Cost
 from qzhou_eval.model.speed import PEAKS, PROBE_SECONDS, Speed, assumed, is_here, measured
 from qzhou_eval.model.tokens import Tokenized
@@ -95,15 +97,15 @@ def _planned(futures: Mapping[Task, Future]) -> tuple[dict[Task, TaskPlan], list
     Raises:
         BadInput: none has one.
     """
-    plans, failed = {}, []
+    plans, failed = {}, {}
     for task, future in futures.items():
         try:
             plans[task] = future.result()
-        except (BadInput, TaskFailed) as error:
-            failed.append(error)
+        except Exception as error:
+            failed[task] = error
     if not plans:
-        raise failed[0]
-    return plans, [str(error) for error in failed]
+        raise next(iter(failed.values()))
+    return plans, [reason(error, task.name, cache_home()) for task, error in failed.items()]
 
 
 def _row(plan: TaskPlan, tokenize, stores: Mapping[str, Store], seen: set[bytes], *, again: bool) -> _Row:
@@ -162,5 +164,5 @@ def _name_the_rest(run: Run, failed: list[str]) -> None:
         log.warning(
             "not planned, %s without data: %s; %s", count, names, fetch_command(missing, run.data_dir or "ROOT")
         )
-    for reason in failed:
-        log.warning("not planned: %s", reason)
+    for why in failed:
+        log.warning("not planned: %s", why)

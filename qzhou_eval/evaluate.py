@@ -27,7 +27,8 @@ _ROUNDING = 1e-6
 class EvaluateJob:
     """One task at some dimensions, all from the same stored vectors.
 
-    ``baseline``: score chance and character n-grams on the task's data, too.
+    ``score_profile`` says which splits count in the scores that are handed back. ``baseline``: score chance and
+    character n-grams on the task's data, too.
     """
 
     task: Task
@@ -37,6 +38,7 @@ class EvaluateJob:
     output_dir: Path
     variants: tuple[Variant, ...]
     evaluators: str = SHARED
+    score_profile: str = "card"
     baseline: bool = False
 
 
@@ -45,7 +47,7 @@ class Evaluated:
     """What became of a job.
 
     Attributes:
-        scores: the main score, 0 to 1, by dimension: the mean over the task's splits.
+        scores: the main score, 0 to 1, by dimension: the mean over the splits that count.
         texts: how many texts mteb asked for at one dimension, repetitions counted.
         samples: the first rendered prompt of each side ("query", "document", or "text").
         encoded_with: what the vectors were made with.
@@ -86,7 +88,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         if recorded.has(variant, job.task.name):
             supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
-    scores = {dim: task_score(job.task.name, by_split, "mteb2") for dim, by_split in by_dim.items()}
+    scores = {dim: task_score(job.task.name, by_split, job.score_profile) for dim, by_split in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with)
 
 

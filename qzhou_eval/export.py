@@ -53,6 +53,12 @@ def export(results: Path, to: Path, model_name: str | None, model_revision: str 
     _refuse_to_overwrite(copies)
     if any(task["record"]["data"].startswith("local-") for noted in wanted for task in noted.tasks.values()):
         log.warning("some results were scored on local data: their dataset_revision says so")
+    if all("experiments" in path.relative_to(to).parts for path in copies):
+        log.warning(
+            "every result is of a setting of its own (%s), so submit-results finds none to submit: the profile's "
+            "precision and full width are the model's own (--dtype bfloat16 on a CPU)",
+            ", ".join(dict.fromkeys(path.parent.name for path in copies)),
+        )
     for path, text in copies.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)

@@ -19,6 +19,7 @@ from qzhou_eval.noted import META, Complaints, Noted, numbers
 from qzhou_eval.tasks import Task, all_tasks
 
 PLAIN = ("from", "plain mteb")  # in an experiment: keeps these results apart from a run's of the same model
+CUT = "dimension"  # in an experiment: what vectors were cut to, of a full width that is not known
 _UNKNOWN = (
     *("profile", "profile_digest", "fingerprint", "token_prepending", "normalize", "use_instruction", "max_length"),
     *("truncate", "dtype"),
@@ -114,7 +115,7 @@ def _entry(folder: Path) -> dict:
     if dim != width:
         experiment["dim"] = dim
     elif "dim" in given and not dim:
-        experiment["dimension"] = _printable(given["dim"])  # of a width that is not known: a setting of its own
+        experiment[CUT] = _printable(given["dim"])  # of a width that is not known: a setting of its own
     variant = {
         "model": _printable(meta.get("name") or model),
         "revision": _printable(meta.get("revision") or (base.name if named else "")) or None,

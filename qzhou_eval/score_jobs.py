@@ -2,7 +2,7 @@
 
 import json
 import logging
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -109,12 +109,13 @@ class Scoring:
             output_dir=self._run.output_dir.resolve(),
             variants=tuple(variants),
             evaluators=self._run.evaluators,
+            score_profile=self._run.score_profile,
             baseline=baseline,
         )
 
     def _record(self, part: _Part, done: Future) -> None:
         """Record a part's results, and say a task's scores when all its dimensions are there."""
-        if done.cancelled():
+        if done.cancelled() or isinstance(done.exception(), CancelledError):
             return
         task = part.task
         if error := done.exception():

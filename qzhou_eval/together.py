@@ -16,9 +16,13 @@ def read_results(path: Path) -> list[Noted]:
     """The variants of one output folder, or of what plain mteb wrote there.
 
     Raises:
-        BadInput: no results there, or a damaged manifest.
+        BadInput: no results there, a folder of several runs' folders, or a damaged manifest.
     """
-    return read_noted(path) if (path / "manifest.json").exists() else read_plain(path)
+    if (path / "manifest.json").exists():
+        return read_noted(path)
+    if runs := sorted(manifest.parent.name for manifest in path.glob("*/manifest.json")):
+        raise BadInput(f"{path}: no output folder, but one above several ({', '.join(runs)}); give one of these")
+    return read_plain(path)
 
 
 def read_together(paths: Iterable[Path]) -> list[Noted]:

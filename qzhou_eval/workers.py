@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,13 +72,13 @@ class WorkerPool:
         self._idle: list[ProcessPoolExecutor | None] = [None] * workers
         self._waiting: list[_Job] = []
         self._running: dict[_Job, ProcessPoolExecutor] = {}
-        self._last = SCORE
+        self._last, self._ended = SCORE, False
         self._lock, self._telling = threading.RLock(), threading.Lock()
 
     def submit(self, act: Callable, /, *args, kind: str = PLAN, memory: int = 0, **kwargs) -> Future:
         """A future of ``act(*args, **kwargs)`` in one of the processes; futures' callbacks run one at a time.
 
-        Its exception is what ``act`` raised, or :class:`WorkerDied`.
+        Its exception is what ``act`` raised, or :class:`WorkerDied`; ``CancelledError`` where the pool was ended.
 
         Args:
             kind: :data:`PLAN` or :data:`SCORE`.
@@ -96,8 +96,9 @@ class WorkerPool:
             process.shutdown()
 
     def end(self) -> None:
-        """End the processes now, whatever they do; jobs that wait are dropped."""
+        """End the processes now, whatever they do; jobs that wait are dropped, and running ones count as cancelled."""
         with self._lock:
+            self._ended = True
             dropped, self._waiting = self._waiting, []
             processes = [*filter(None, self._idle), *self._running.values()]
         for executor in processes:
@@ -131,7 +132,9 @@ class WorkerPool:
             self._idle.append(None if died else process)
             self._dispatch()
         with self._telling:
-            if died:
+            if died and self._ended:
+                job.future.set_exception(CancelledError())
+            elif died:
                 job.future.set_exception(WorkerDied(f"the process for its {job.kind} died (out of memory?)"))
             elif error := done.exception():
                 job.future.set_exception(error)

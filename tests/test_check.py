@@ -240,7 +240,7 @@ PROFILE = ("provenance", "profile")
         ((*PROFILE, "template"), "{text}", "template is {text}, the baseline has 'This sentence: <|im_start|>“{text}”"),
         ((*PROFILE, "placeholder"), None, "placeholder is none, the baseline has <|im_start|>"),
         ((*PROFILE, "instruction"), "I: {instruction}\n", "instruction_line is 'I: {instruction}\\n', the baseline"),
-        ((*PROFILE, "empty_text"), "", "empty_text is , the baseline has Null"),
+        ((*PROFILE, "empty_text"), "", "empty_text is '', the baseline has Null"),
         ((*PROFILE, "end_token"), "</s>", "end_token is </s>, the baseline has none"),
         (
             ("tasks", "STSB", "record", "metric"),

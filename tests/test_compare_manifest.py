@@ -31,7 +31,7 @@ def test_what_the_record_says_is_held_against_the_other(*, fact, value, named, r
     code, out, err = compared(capsys, finished, "--to", copy)
     assert differing(out) == {named}
     assert (code, err) == (0, "")  # the other task counts all the same
-    assert (f"not compared at dim 96: {named} (T2Reranking)" in out) == refused
+    assert (f"not compared at dim 96, 64, 16: {named} (T2Reranking)" in out) == refused
     assert f"verdict: {3 if refused else 6} OK, 0 CLOSE, 0 OFF" in out
 
 
@@ -187,7 +187,9 @@ def test_bad_input_is_one_line(finished, tmp_path, capsys):
         ([finished, "--to", tmp_path / "empty"], "no results there"),
         *(([finished, "--to", tmp_path / f"{name}.json"], "not a file of published scores") for name in files),
         ([finished, "--to", "published:Nothing"], "no scores of Nothing"),
+        ([finished, "--to", "published:qwen3-embedding-8b"], "did you mean Qwen3-Embedding-8B? name one as published"),
         ([finished], "no scores of tiny"),
+        ([finished.parent], f"no output folder, but one above several ({finished.name})"),
     ):
         code, out, err = compared(capsys, *argv)
         assert (code, out) == (BAD, ""), argv

@@ -1,6 +1,7 @@
 """Arithmetic against what torch counts, and the plan that is printed against counts made here."""
 
 import re
+import shutil
 from array import array
 
 import pytest
@@ -213,6 +214,12 @@ def test_tasks_without_data_are_named_and_the_others_planned(tiny, official, tmp
         f"not planned, {len(lost)} of 31 tasks without data: {', '.join(lost)}; "
         f"qzhou-eval fetch --tasks {' '.join(lost)} --to {official}"
     )
+    copy = shutil.copytree(official, tmp_path / "damaged")
+    (copy / all_tasks()["STSB"].path / "data/test.jsonl").write_text("{")
+    tasks = ["--tasks", "STSB", "Ocnli", "--data_dir", str(copy)]
+    assert cli.main([*argv, *where, *tasks]) == cli.EXIT_FAILED_TASKS
+    assert {name for name in table(capsys.readouterr().out) if name in all_tasks()} == {"Ocnli"}
+    assert caplog.messages[-1].startswith("not planned: STSB: ")
     empty = tmp_path / "empty"
     empty.mkdir()
     assert cli.main([*argv, *where, "--data_dir", str(empty)]) == cli.EXIT_BAD_INPUT

@@ -191,7 +191,7 @@ SPOILT = {
     "empty": (lambda d: (d / "queries/dev.jsonl").write_bytes(b""), "queries/dev.jsonl is empty"),
     "a folder": (lambda d: [moved(d, "data/dev.jsonl", "x"), (d / "data/dev.jsonl").mkdir()], "dev.jsonl is a folder"),
     "cut off": (lambda d: cut(d / "corpus/dev.jsonl"), "corpus/dev.jsonl: row "),
-    "GBK rows": (lambda d: recoded(d / "corpus/dev.jsonl"), "corpus/dev.jsonl: row 0 (from 0) is no JSON object: 'utf"),
+    "GBK rows": (lambda d: recoded(d / "corpus/dev.jsonl"), "/corpus/dev.jsonl, split dev: column text has bytes that"),
     "half a surrogate": (
         lambda d: appended(d / "queries/dev.jsonl", '{"_id": "x", "text": "\\ud83d"}'),
         "half of a ",
@@ -255,6 +255,25 @@ def test_parquet_that_cannot_be_read_is_named(official, tmp_path, kind):
         "columns": "its columns are label, sentence1, sentence2, those",
     }
     assert expected[kind] in said
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_bytes_that_are_no_text_are_named(official, tmp_path, lists):
+    """As damage within a parquet file leaves them: its reader does not look."""
+    name, column = ("CLSClusteringS2S", "sentences") if lists else ("STSB", "sentence1")
+    folder = copied(official, tmp_path, name)
+    (old,) = (folder / "data").glob("test*")
+    rows = pd.DataFrame(read_rows(old))
+    old.unlink()
+    path = folder / "data/test-00000-of-00001.parquet"
+    rows.to_parquet(path, compression="none", use_dictionary=False)
+    text = (rows[column][0][0] if lists else rows[column][0]).encode()
+    whole = path.read_bytes()
+    assert text in whole
+    path.write_bytes(whole.replace(text, text[:1] + b"\xff" * (len(text) - 1)))
+    said = refusal(tmp_path, name)
+    assert said.startswith("/data/test-00000-of-00001.parquet, split test: column ") and "no UTF-8" in said
+    assert column in said and "fetch or write it again" in said
 
 
 # What mteb has an answer to

@@ -183,6 +183,18 @@ def test_the_cards_results_are_exported_on_demand_and_never_over_the_current_one
     assert json.loads((base / "STSB.json").read_text())["mteb_version"] == "1.38.30"
 
 
+def test_results_of_which_none_is_the_protocols_own_are_exported_with_a_warning(finished, tmp_path, caplog):
+    def in_float32(place, entry):
+        entry["variant"]["experiment"] = sorted([*entry["variant"]["experiment"], ["dtype", "float32"]])
+        return Variant(**entry["variant"]).folder
+
+    assert exporting(finished, tmp_path / "own", *HUB) == 0
+    assert not any("submit-results" in message for message in caplog.messages)
+    assert exporting(changed_copy(finished, tmp_path / "copy", in_float32), tmp_path / "new", *HUB) == 0
+    (line,) = [message for message in caplog.messages if "submit-results finds none" in message]
+    assert "dtype_float32" in line and "--dtype bfloat16" in line
+
+
 def test_a_damaged_model_meta_and_a_file_as_target_are_named(finished, tmp_path, capsys):
     copy = shutil.copytree(finished, tmp_path / "copy")
     next(copy.glob("results/*/*/model_meta.json")).write_text("{")

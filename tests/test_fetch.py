@@ -76,7 +76,8 @@ def test_plain(fetch, hub, tmp_path):
         },
     }
     said = err.splitlines()
-    assert [line.split(":")[0] for line in said] == [OCNLI.path, STSB.path, STSB.path]
+    revisions = [f" at {task.revision[:12]}" for task in (OCNLI, STSB)]
+    assert [line.split(":")[0] for line in said] == [OCNLI.path + revisions[0], STSB.path + revisions[1], STSB.path]
     assert "3 files, 0.1 MB, 3 of them (0.1 MB) from http://127.0.0.1" in said[1]
     assert said[2] == f"{STSB.path}: left out, no data format: load.py"
 

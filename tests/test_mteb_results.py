@@ -214,6 +214,19 @@ def test_compare_says_what_is_not_known_and_compares_the_scores(finished, own_re
     assert code == 0 and "0 CLOSE, 0 OFF" in out
 
 
+def test_compare_never_sets_one_dimension_against_another(finished, tmp_path, capsys):
+    """mteb's folder names what vectors were cut to, not how wide they were."""
+    for dim in (64, 16):
+        meta = {"name": "org/tiny", "revision": "main", "embed_dim": dim, "experiment_kwargs": {"dim": dim}}
+        place = tmp_path / str(dim) / "results/org__tiny/main/experiments" / f"dim_{dim}"
+        put(place, FILES["STS 2.26"], meta=meta)
+    code, out, err = compared(capsys, tmp_path / "64", "--to", tmp_path / "16")
+    assert code == BAD and "tiny, dim 64: only in" in err and "tiny, dim 16: only in" in err
+    assert compared(capsys, tmp_path / "64", "--to", tmp_path / "64")[0] == 0
+    code, out, err = compared(capsys, finished, "--to", tmp_path / "64", "--allow-mismatch")
+    assert code == 0 and "tiny, dim 64 @ " in out and "tiny, dim 96 @ " not in out
+
+
 def test_compare_refuses_other_data_and_another_metric_by_name(finished, tmp_path, capsys):
     put(tmp_path, FILES["STS 2.26"])
     code, _, err = compared(capsys, finished, "--to", tmp_path)

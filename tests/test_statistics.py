@@ -125,7 +125,9 @@ def test_sets_are_spread_by_students_t(rng):
         draws([Items(MEAN, unit, {"test": values}, {})], ["test"], seed_for="x")[0] for unit in ("texts", "sets")
     )
     wider = scipy.stats.t.ppf(0.975, 4) / scipy.stats.norm.ppf(0.975) * np.sqrt(5 / 4)
-    np.testing.assert_allclose(sets - values.mean(), wider * (plain - values.mean()), atol=1e-6)
+    np.testing.assert_allclose(sets, (values.mean() + wider * (plain - values.mean())).clip(0, 1), atol=1e-6)
+    two = draws([Items(MEAN, "sets", {"test": values[:, :2]}, {})], ["test"], seed_for="x")[0]
+    assert two.min() >= 0 and two.max() <= 1  # Student's t of one degree of freedom reaches far beyond
 
 
 def test_a_resample_without_a_score_leaves_no_interval():

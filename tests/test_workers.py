@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import mteb
@@ -95,6 +95,16 @@ def test_what_runs_together_fits_the_memory_and_what_never_fits_runs_alone():
     assert watched.wait_for(5)[4:] == ["twenty"]
     watched.end("twenty", futures["twenty"])
     pool.close()
+
+
+@pytest.mark.slow
+def test_a_job_of_a_pool_that_is_ended_did_not_fail():
+    with pytest.raises(KeyboardInterrupt), worker_pool(1) as pool:
+        running, waiting = pool.submit(time.sleep, 60), pool.submit(time.sleep, 60)
+        while not running.running():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert isinstance(running.exception(60), CancelledError) and waiting.cancelled()
 
 
 @pytest.mark.slow

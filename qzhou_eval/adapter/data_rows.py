@@ -51,14 +51,20 @@ class Table:
         array = self.column(name)
         if array.null_count:
             raise self.refuse_at(pc.index(pc.is_null(array), pa.scalar(True)).as_py(), name, "is null")
-        return self.rows[name][:]
+        return self._all(name)
 
     def texts(self, name: str) -> None:
         """Refuse a column that holds something else than text."""
         array = self.column(name)
         plain = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
-        if not plain or array.null_count:
-            check_texts(self, name, enumerate(self.rows[name][:]))
+        if not plain or array.null_count or not _is_utf8(array):
+            check_texts(self, name, enumerate(self._all(name)))
+
+    def _all(self, name: str) -> list:
+        try:
+            return self.rows[name][:]
+        except UnicodeDecodeError as error:
+            raise self.refuse(f"column {name} has bytes that are no UTF-8 ({error}); fetch or write it again") from None
 
     def numbers(self, name: str) -> np.ndarray:
         """A column's values as float64; refuses what is none, or not finite."""
@@ -67,6 +73,15 @@ class Table:
             if not isinstance(value, int | float) or not np.isfinite(value):
                 raise self.refuse_at(row, name, f"holds {_short(value)}, which is not a finite number")
         return np.array(found, np.float64)
+
+
+def _is_utf8(array: pa.ChunkedArray) -> bool:
+    """Whether a column of strings can be decoded: bytes that were damaged in the file come through as they are."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def check_texts(table: Table, column: str, texts: Iterable[tuple[int, object]]) -> None:

@@ -130,6 +130,9 @@ def _verify(args: argparse.Namespace, asked: list[str]) -> int:
         lines += differences(args.to, place, entry)
     if lines:
         print("\n".join(lines))
+        log.warning(
+            "%d files are not as fetched; without --verify what is missing or changed is brought again", len(lines)
+        )
         return EXIT_CHECK_FAILED
     count = sum(len(entry.files) for entry in entries.values())
     print(f"all right: {count} files of {len(entries)} repositories")

@@ -19,16 +19,19 @@ def pairs(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], l
     Raises:
         BadInput: nothing to compare with.
     """
-    path = Path(to)
+    path, others = Path(to), []
     if to.split(":", maxsplit=1)[0] == "published" or (path.is_file() and not is_plain(path)):
         found, alone = _with_published(sides, to, score_profile)
     elif to and path.exists():
-        found, alone = _with_folder(sides, from_folder(Path(to), score_profile))
+        others = from_folder(path, score_profile)
+        found, alone = _with_folder(sides, others)
     else:
         raise BadInput(f"--to {to}: give published, published:MODEL, a folder of results, or a file of scores")
     found = [pair for pair in found if common_tasks(*pair)]
     if not found:
-        raise BadInput(f"nothing in {sides[0].source} compares with {to}: {'; '.join(alone) or 'no task in common'}")
+        why = "; ".join(alone[:2]) + (f"; {len(alone) - 2} more" if len(alone) > 2 else "")
+        hint = _hint(sides, others)
+        raise BadInput(f"nothing in {sides[0].source} compares with {to}: {why or 'no task in common'}{hint}")
     return found, alone
 
 
@@ -75,6 +78,12 @@ def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], lis
     taken = [id(other) for _, other in found]
     alone += [f"{other.label}: only in {other.source}" for other in others if id(other) not in taken]
     return found, alone
+
+
+def _hint(*folders: list[Side]) -> str:
+    """What to do where a folder has several protocols, so that none can be told to be the other's other side."""
+    several = any(len({side.setting for side in sides}) > 1 for sides in folders)
+    return "; two protocols compare if each has its own --output_dir (--store_dir shares vectors)" if several else ""
 
 
 def _as_wide(one: Side, other: Side) -> bool:

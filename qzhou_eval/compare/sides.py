@@ -14,9 +14,9 @@ from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 from qzhou_eval.errors import BadInput
 from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.items import Items
-from qzhou_eval.mteb_results import PLAIN
+from qzhou_eval.mteb_results import CUT, PLAIN
 from qzhou_eval.noted import Noted
-from qzhou_eval.published import Published, named, read_published
+from qzhou_eval.published import Published, alike, named, read_published
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.together import read_results
 
@@ -66,8 +66,9 @@ class Side:
     """One model at one setting and dimension.
 
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
-    mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``dim`` and
-    ``width`` 0 where the model's full width is not known. ``published``: scores without results behind them.
+    mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``width`` 0
+    where the model's full width is not known, and ``dim`` 0 where they are not known to be cut. ``published``: scores
+    without results behind them.
     ``model_label`` is what the model is called, if that was said; no fact is judged by it.
     """
 
@@ -111,6 +112,7 @@ def from_folder(folder: Path, score_profile: str) -> list[Side]:
 def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
     """One variant of an output folder."""
     variant = noted.variant
+    given = dict(variant.experiment).get(CUT)  # plain mteb's, of a model whose full width is not known
     tasks = {}
     for task, made in noted.tasks.items():
         score = task_score(task, noted.scores[task], score_profile)
@@ -124,9 +126,9 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
         source=str(folder),
         model=variant.model,
         revision=variant.revision,
-        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", "mteb", PLAIN[0])),
+        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", CUT, "mteb", PLAIN[0])),
         generation="" if noted.plain else "card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
-        dim=variant.dim,
+        dim=int(given) if given and str(given).isdecimal() else variant.dim,
         width=variant.width,
         facts={} if noted.plain else _run_facts(noted),
         tasks=tasks,
@@ -209,7 +211,9 @@ def _published_entry(file: Path | None, model: str) -> Published:
     found = list(entries) if file is not None and len(entries) == 1 else named(model, entries)
     if len(found) != 1:
         known = ", ".join(sorted(name.split("/")[-1] for name in entries))
-        hint = f"it holds {known}" if file else f"name one as published:NAME, of {known}"
+        close = alike(model, entries)
+        meant = f"did you mean {close}? " if close else ""
+        hint = f"it holds {known}" if file else f"{meant}name one as published:NAME, of {known}"
         raise BadInput(f"--to {file or 'published'}: no scores of {model}; {hint}")
     return entries[found[0]]
 

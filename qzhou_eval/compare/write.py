@@ -65,8 +65,7 @@ def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
     if narrower := [one for one in group[1:] if allow_mismatch or one.compares]:
         kind.print_dimensions(narrower)
     if not allow_mismatch:
-        for one in group:
-            _print_left_out(one)
+        _print_left_out(group)
 
 
 def _print_heading(one: Comparison) -> None:
@@ -84,14 +83,18 @@ def _print_heading(one: Comparison) -> None:
             print(f"only in {source}: {_listed(tasks)}")
 
 
-def _print_left_out(one: Comparison) -> None:
-    """The tasks that do not compare, by the reason; the dimension alone where that is all of them."""
-    by_reason: dict[str, list[str]] = {}
-    for task, facts in one.left_out.items():
-        by_reason.setdefault(", ".join(facts), []).append(task)
-    for reason, tasks in by_reason.items():
-        which = f" at dim {one.ours.dim}" if one.ours.dim else ""
-        named = f" ({', '.join(tasks)})" if len(tasks) < len(one.rows) else ""
+def _print_left_out(group: list[Comparison]) -> None:
+    """The tasks that do not compare, by the reason, with the dimensions; no task is named where it is all of them."""
+    dims: dict[tuple[str, str], list[str]] = {}
+    for one in group:
+        by_reason: dict[str, list[str]] = {}
+        for task, facts in one.left_out.items():
+            by_reason.setdefault(", ".join(facts), []).append(task)
+        for reason, tasks in by_reason.items():
+            named = f" ({', '.join(tasks)})" if len(tasks) < len(one.rows) else ""
+            dims.setdefault((reason, named), []).append(str(one.ours.dim or ""))
+    for (reason, named), at in dims.items():
+        which = f" at dim {', '.join(at)}" if any(at) else ""
         print(f"not compared{which}: {reason}{named}")
 
 

@@ -6,7 +6,7 @@ from qzhou_eval.averages import COLUMNS
 from qzhou_eval.compare.judge import CardRow, Comparison
 from qzhou_eval.compare.spread import intervals
 from qzhou_eval.compare.verdicts import ROUNDING, VERDICTS, Row
-from qzhou_eval.compare.words import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
+from qzhou_eval.compare.words import DIMENSION_NOTE, MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
 
 SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
@@ -33,6 +33,8 @@ def print_dimensions(narrower: list[Comparison]) -> None:
     lines = [_line_of_dimension(one) for one in narrower]
     print()
     print(tabulate(lines, ["dim", *VERDICTS, "largest difference for its tolerance"]))
+    if any(one.left_out for one in narrower):
+        print(DIMENSION_NOTE)
 
 
 def print_card(rows: list[CardRow]) -> None:
@@ -70,7 +72,7 @@ def _line(name: str, row: Row, spread: tuple[float, float] | None, marked: bool)
 
 def _line_of_dimension(one: Comparison) -> list:
     worst = max(
-        (row for row in one.rows if row.difference is not None),
+        (row for row in one.compared if row.difference is not None),
         key=lambda row: abs(row.difference) / row.tolerance,
         default=None,
     )

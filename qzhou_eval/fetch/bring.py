@@ -64,7 +64,7 @@ def _from_first_that_has_it(
         Failed: every endpoint's reason.
     """
     if entry := _whole(root, repository, repository.revision):
-        log.info("%s: %s, already there", repository.name, entry.size)
+        log.info("%s at %s: %s, already there", repository.name, entry.revision[:12], entry.size)
         _say_what_else_is_there(repository, root, entry)
         return
     reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
@@ -97,7 +97,7 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
     if hub.origin and before and before.kind == repository.kind:
         raise Failed("not asked, so that the hub's files that are there stay as they are")
     if entry := _whole(root, repository, commit):
-        log.info("%s: %s, already there", repository.name, entry.size)
+        log.info("%s at %s: %s, already there", repository.name, entry.revision[:12], entry.size)
         _say_what_else_is_there(repository, root, entry)
         return
     files, left_out = hub.files(repository, commit)
@@ -117,7 +117,7 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
     source = {"kind": hub.origin + repository.kind, "revision": commit, "endpoint": hub.endpoint}
     entry = note_fetched(root, repository.place, names, **source)
     came = f"{len(missing)} of them ({size / 1e6:.1f} MB) from {hub.endpoint}" if missing else "already there"
-    log.info("%s: %s, %s", repository.name, entry.size, came)
+    log.info("%s at %s: %s, %s", repository.name, entry.revision[:12], entry.size, came)
     if hub.origin:
         what = (repository.name, hub.endpoint, commit, repository.revision)
         log.warning("%s: %s's %s is not known to be the hub's %s; results call it local", *what)

@@ -49,10 +49,11 @@ def check(
     with _refusals_written(outputs):
         baseline = read_baseline(file)
         _check_known(tolerances, baseline)
-        runs = by_the_baselines_name(baseline, measure(results, score_profile))
+        measured = measure(results, score_profile)
+        runs = by_the_baselines_name(baseline, measured)
         found = pairs(baseline, runs, str(file))
     rows = judge(found, tolerances, min_cosine)
-    checked = Checked(rows, _notes(baseline, runs, found) + _hints(found, rows), strict)
+    checked = Checked(rows, _notes(baseline, runs, measured, found) + _hints(found, rows), strict)
     _write(outputs.junit, junit(checked))
     _write(outputs.summary, markdown(checked))
     print(console(checked))
@@ -98,9 +99,10 @@ def _check_known(tolerances: Mapping[str | None, float], baseline: Baseline) -> 
             raise BadInput(f"--tolerance {task}: not in the baseline, which has {', '.join(known)}")
 
 
-def _notes(baseline: Baseline, runs: list[Measured], found: list[Pair]) -> list[str]:
-    """What is worth saying besides the verdicts, each thing once."""
-    notes = [f"not in the baseline, not judged: {name}" for name in beside(baseline, runs)]
+def _notes(baseline: Baseline, runs: list[Measured], measured: list[Measured], found: list[Pair]) -> list[str]:
+    """What is worth saying besides the verdicts, each thing once; ``measured`` are the runs under their own names."""
+    further = beside(baseline, runs, [run.label for run in measured])
+    notes = [f"not in the baseline, not judged: {name}" for name in further]
     notes += [f"{base.label} has no probe of vectors" for base in baseline.results if not _has_probe(base)]
     return list(dict.fromkeys([*notes, *(note for pair in found for note in restated(pair))]))
 

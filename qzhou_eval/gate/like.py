@@ -41,6 +41,11 @@ def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
     Raises:
         BadInput: a setting, a task or a dimension is not there, or something that decides scores differs.
     """
+    theirs, ours = ({one.model for one in some} for some in (baseline.results, runs))
+    if not theirs & ours:
+        names = f"model is {', '.join(sorted(ours))}, the baseline has {', '.join(sorted(theirs))}"
+        same = "two checkpoints are held against each other under one --model_label, or none"
+        raise BadInput(f"{runs[0].source} does not compare with {name}: {names}; {same}")
     of_key = {(run.model, _key(run.experiment)): run for run in runs}
     keys = [(base.model, _key(base.experiment)) for base in baseline.results]
     spare = [run for key, run in of_key.items() if key not in keys]
@@ -57,21 +62,21 @@ def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
     return [Pair(base, of_key[key]) for base, key in zip(baseline.results, keys, strict=True)]
 
 
-def beside(baseline: Baseline, runs: list[Measured]) -> list[str]:
-    """What the run has and the baseline has not: it is not judged."""
+def beside(baseline: Baseline, runs: list[Measured], names: list[str]) -> list[str]:
+    """What the run has and the baseline has not: it is not judged. ``names`` are what the runs are called in it."""
     of_key = {(base.model, _key(base.experiment)): base for base in baseline.results}
     found = []
-    for run in runs:
+    for run, called in zip(runs, names, strict=True):
         base = of_key.get((run.model, _key(run.experiment)))
         if base is None:
-            found.append(run.label)
+            found.append(called)
             continue
         further: dict[str, list[str]] = {}
         for task, ours in run.tasks.items():
             known = base.tasks[task].scores if task in base.tasks else {}
             if dims := ", ".join(str(dim) for dim in ours.scores if dim not in known):
                 further.setdefault(dims, []).append(task)
-        found += [f"{run.label}: {_listed(tasks)} at dim {dims}" for dims, tasks in further.items()]
+        found += [f"{called}: {_listed(tasks)} at dim {dims}" for dims, tasks in further.items()]
     return found
 
 
@@ -150,5 +155,5 @@ def _shown(value: object) -> str:
     if value is None:
         return "none"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    text = repr(text) if " " in text or not text.isprintable() else text
+    text = repr(text) if not text or " " in text or not text.isprintable() else text
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"

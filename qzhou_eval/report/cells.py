@@ -15,9 +15,8 @@ Line = tuple[str | Said, Mapping[str, Estimate], bool]  # a row's name, its colu
 
 
 def plain(one: Estimate, *, best: bool = False) -> Cell:
-    """A score's cell; an interval over few sets, widened, may reach beyond what a score can be."""
-    low, high = one.bounds
-    return Cell(one.value, low, None if high is None else min(high, 100.0), best=best)
+    """A score's cell."""
+    return Cell(one.value, *one.bounds, best=best)
 
 
 def difference(one: Estimate) -> Cell:

@@ -138,5 +138,5 @@ def _range(one: Estimate, *, signed: bool = False) -> Said:
     low, high = one.bounds
     if low is None:
         return Said("no_interval")
-    form = "+z.2f" if signed else "z.2f"
+    form = "+.2f" if signed else "z.2f"
     return Said("interval", {"low": format(low, form), "high": format(high, form)})

@@ -102,7 +102,7 @@ def _figure(cell: Cell, words: Words) -> str:
 
 
 def _bounds(cell: Cell) -> str:
-    form = "d" if isinstance(cell.value, int) else "+z.2f" if cell.difference else "z.2f"
+    form = "d" if isinstance(cell.value, int) else "+.2f" if cell.difference else "z.2f"
     low, high = (_signed(format(bound, form)) for bound in (cell.low, cell.high))
     return f"[{low}, {high}]" if cell.difference else f"{low}--{high}"
 

@@ -49,7 +49,7 @@ class Words:
         """A cell's interval, empty if it has none; ranks in whole numbers."""
         if cell.low is None:
             return ""
-        form = "d" if isinstance(cell.value, int) else "+z.2f" if cell.difference else "z.2f"
+        form = "d" if isinstance(cell.value, int) else "+.2f" if cell.difference else "z.2f"  # -0.00 is below 0
         return self("interval", low=format(cell.low, form), high=format(cell.high, form))
 
 

@@ -80,4 +80,4 @@ def _spread(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarr
     scores = counted(several, split, np.ones((1, number)))
     end = (1 + CONFIDENCE) / 2
     wider = stdtrit(number - 1, end) / ndtri(end) * np.sqrt(number / (number - 1))
-    return scores + wider * (drawn - scores)
+    return np.clip(scores + wider * (drawn - scores), 0, 1)  # a V-measure is never beyond
