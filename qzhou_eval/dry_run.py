@@ -112,7 +112,7 @@ def _row(plan: TaskPlan, tokenize, stores: Mapping[str, Store], seen: set[bytes]
     """Count a task, in every reading; ``again``: what is in the store is encoded, too."""
     keys = {prompt_key(prompt): prompt for prompt in plan.prompts}
     new = {key: prompt for key, prompt in keys.items() if key not in seen}
-    seen |= new.keys()
+    seen.update(new)
     tokenized = dict(zip(new, tokenize(list(new.values())), strict=True))
     todo = [prompt for store in stores.values() for key, prompt in tokenized.items() if again or key not in store]
     stored = len(new) * len(stores) - len(todo)

@@ -121,6 +121,17 @@ def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys, monkeypatch
     assert [number(cell) for cell in (texts, distinct, todo, tokens, cut)] == sums.tolist()
 
 
+def test_a_prompt_of_two_tasks_is_planned_once(tiny, official, tmp_path, capsys):
+    """Two data sets with the same texts, and no instruction that tells their prompts apart."""
+    for name in ("STSB", "ATEC"):
+        shutil.copytree(official / all_tasks()["STSB"].path, tmp_path / "data" / all_tasks()[name].path)
+    what = ["--tasks", "STSB", "ATEC", "--data_dir", str(tmp_path / "data"), "--use_instruction", "false"]
+    assert cli.main([*plan(tiny, tmp_path / "out", "--device", "cpu")[: -len(TASKS) - 1], *what]) == 0
+    rows = table(capsys.readouterr().out)
+    distinct = {name: number(cells[1]) for name, cells in rows.items() if name in ("ATEC", "STSB", "total")}
+    assert distinct == {"ATEC": distinct["total"], "STSB": 0, "total": distinct["total"]} and distinct["total"] > 0
+
+
 def test_what_is_in_the_store_is_not_planned(tiny, tmp_path, capsys):
     encode = ["encode", *plan(tiny, tmp_path, "--device", "cpu")[1:]]
     encode[encode.index("MiniSTS")] = "MiniRetrieval"
