@@ -128,6 +128,7 @@ class Scoring:
             "samples": evaluated.samples,
             "encoded_with": evaluated.encoded_with,
             "instruction": self._instruction(task),
+            "data_files": self._run.sources[task.name].content,
             "evaluators": self._run.evaluators,
             "scored_with": versions(SCORING_LIBRARIES),
             "seed": MTEB_SEED,

@@ -5,7 +5,7 @@ from qzhou_eval.model.sent import profile_for
 from qzhou_eval.options import DEFAULT_PROFILE
 from qzhou_eval.profile import load_profile
 from qzhou_eval.prompts import check_text, instruction_for, render
-from qzhou_eval.tasks import select
+from qzhou_eval.tasks import task_named
 
 
 def show_prompts(
@@ -16,7 +16,7 @@ def show_prompts(
     Raises:
         BadInput: unknown task, profile or model, or no instruction for the task.
     """
-    task = select([task_name], None)[0]
+    task = task_named(task_name)
     checkpoint = model and find_checkpoint(model)
     profile = profile_for(profile_name, checkpoint) if checkpoint else load_profile(profile_name or DEFAULT_PROFILE)
     asymmetric = task.type in ("Retrieval", "Reranking")

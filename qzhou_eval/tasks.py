@@ -51,6 +51,16 @@ def all_tasks() -> dict[str, Task]:
     }
 
 
+def task_named(name: str) -> Task:
+    """The task that the argument TASK names.
+
+    Raises:
+        BadInput: there is none.
+    """
+    _check_known("TASK", [name], list(all_tasks()))
+    return all_tasks()[name]
+
+
 def select(names: list[str] | None, types: list[str] | None) -> list[Task]:
     """The tasks to run, in the table's order; without names, the 31 of CMTEB.
 

@@ -169,7 +169,7 @@ INVOCATIONS = [
     ([*FETCH, "--model", "../.."], "--model ../..: not an ORG/NAME on the hub"),
     ([*FETCH, "--revision", "main"], "--revision main: a model's"),
     (FETCH, "fetch needs the network, and HF_HUB_OFFLINE is set"),
-    (["prompts", "show", "AFQMD"], "did you mean AFQMC?"),
+    (["prompts", "show", "AFQMD"], "error: TASK AFQMD: unknown; did you mean AFQMC?"),
     # Checkpoints.
     *(
         ([*MINI, "--model_name_or_path", name], message)

@@ -71,7 +71,7 @@ def test_differences_of_two_runs_have_scipys_intervals(finished, without, offici
 
 def test_other_data_have_no_common_items(finished, without, tmp_path, capsys):
     def other_data(entry):
-        entry["tasks"]["STSB"]["record"]["data"] = "local-other"
+        entry["tasks"]["STSB"]["record"]["data"] = entry["tasks"]["STSB"]["data_files"] = "local-other"
 
     copy = edited(finished, tmp_path / "copy", other_data)
     _, out, _ = compared(capsys, without, "--to", copy, "--allow-mismatch")

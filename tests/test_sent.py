@@ -87,7 +87,7 @@ def test_python_says_so_too_in_its_own_words_once(copy, tmp_path, caplog):
         load(str(copy), device="cpu")
         (said,) = [message for message in caplog.messages if "by default" in message]
         assert said.startswith(f"local/own {WARNING}profile='qzhou-zh' keeps that, profile='plain' sends the text")
-        assert " alone, its own prompts (query, the default, sts) are not used; see" in said
+        assert " yours; the prompts that it brings (query, the default, sts) are not used" in said
         caplog.clear()
         load(str(copy), device="cpu", profile="qzhou-zh")
         assert not any("by default" in message for message in caplog.messages)

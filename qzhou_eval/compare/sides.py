@@ -53,12 +53,20 @@ class TaskSide:
         facts: data, splits, metric, instruction, and what encoded and scored it.
         counted: the splits whose mean the score is.
         items: reads what the score is made of; None if that was not kept.
+        files: the digest of the data's files; equal ones are the same data, whatever their revision is called.
     """
 
     score: float | None
     facts: dict[str, object]
     counted: tuple[str, ...] = ()
     items: Callable[[], Items] | None = None
+    files: str | None = None
+
+    def has_data_of(self, other: "TaskSide") -> bool:
+        """Whether the data are known to be the same."""
+        if self.files is not None and self.files == other.files:
+            return True
+        return self.facts.get("data") is not None and self.facts.get("data") == other.facts.get("data")
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
             _task_facts(made),
             tuple(counted_splits(task, score_profile)),
             partial(noted.items, task) if made.get("items") else None,
+            made.get("data_files"),
         )
     return Side(
         source=str(folder),

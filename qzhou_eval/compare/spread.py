@@ -40,7 +40,7 @@ def _difference(one: Comparison, task: str) -> np.ndarray | None:
     if one.theirs.published and not one.replication and theirs.score is not None:
         resampled = _draws([ours], task)
         return None if resampled is None else 100 * resampled[0] - theirs.score
-    if ours.facts["data"] != theirs.facts.get("data"):
+    if not ours.has_data_of(theirs):
         return None
     resampled = _draws([ours, theirs], task)
     return None if resampled is None else 100 * (resampled[0] - resampled[1])

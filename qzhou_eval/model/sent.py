@@ -28,11 +28,10 @@ def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
         other = "not proven to be" if checkpoint.is_local else "not"
         own = own_prompts(checkpoint)
         log.warning(
-            "%s is %s %s, whose prompt it gets by default: %s keeps that, %s sends the text alone%s; "
-            "see qzhou-eval prompts show",
+            "%s is %s %s, whose prompt it gets by default: %s keeps that, %s sends the text alone, %s yours%s",
             *(checkpoint.name, other, profile.model.name),
-            *(option("profile", DEFAULT_PROFILE), option("profile", "plain")),
-            f", its own prompts ({', '.join(own)}) are not used" if own else "",
+            *(option("profile", name) for name in (DEFAULT_PROFILE, "plain", "FILE.yaml")),
+            f"; the prompts that it brings ({', '.join(own)}) are not used" if own else "",
         )
     return profile
 

@@ -208,14 +208,14 @@ def _say_what_is_left_out(checkpoint: Checkpoint, layers: tuple[int, int] | None
     """One line about code that the checkpoint brings and that is not run."""
     if not checkpoint.left_out:
         return
-    ours = f"token prepending is done here, on layers {layers[0]}-{layers[1]}; " if layers else ""
+    ours = f"Token prepending is done here, on layers {layers[0]}-{layers[1]}. " if layers else ""
     log.warning(
         "%s brings code that is not run: %s. It may change attention, pooling, token prepending or token ids, and "
         "these would not be its vectors. %s%s",
         checkpoint.name,
         ", ".join(checkpoint.left_out),
         ours,
-        f"To run the decoder's, read it, then give {option('trust_remote_code', True)}"
+        f"To run the decoder's, read it, then give {option('trust_remote_code', True)}; qzhou-eval verify compares both"
         if can_run
         else "Only a decoder's code can run",
     )

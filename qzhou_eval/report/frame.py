@@ -65,6 +65,9 @@ def load_results(
         raise BadInput(f"confidence {confidence!r}: give a number between 0 and 1, such as 0.95")
     if resamples < 0:
         raise BadInput(f"resamples {resamples!r}: give 0 for no intervals, or a number such as 2000")
+    for folder in dirs:
+        if not isinstance(folder, str | Path):
+            raise BadInput(f"load_results: {folder!r} is no folder; give them one by one: load_results('one', 'two')")
     found = list(_results([Path(folder) for folder in dirs], score_profile))
     frame = pd.DataFrame([_row(result) for result in found], columns=COLUMNS)
     if resamples:

@@ -52,7 +52,7 @@ def _embeddings(ours: Statement, vectors: Vectors, other: OtherSide | None) -> l
         _print_table(f"{title}: our own readings", rows, [])
     else:
         rows = against_theirs(vectors, other.vectors, same)
-        _print_table(f"{title}, those with the same tokens", rows, [_fits(row) for row in rows])
+        _print_table(f"{title}, those with tokens, the same on both sides", rows, [_fits(row) for row in rows])
     return rows
 
 
