@@ -71,8 +71,8 @@ def test_another_model_gets_the_default_prompt_with_one_warning_and_none_by_flag
     argv = run_command(tiny, official, tmp_path / "out")
     lines = first_lines(caplog, without_profile(argv))
     assert [line for line in lines if "by default" in line] == [
-        f"local/tiny {WARNING}--profile qzhou-zh keeps that, --profile plain sends the text alone; "
-        "see qzhou-eval prompts show"
+        f"local/tiny {WARNING}--profile qzhou-zh keeps that, --profile plain sends the text alone, "
+        "--profile FILE.yaml yours"
     ]
     assert any(line.endswith("profile qzhou-zh (default)") for line in lines)
     assert not any("by default" in line for line in first_lines(caplog, argv))
