@@ -122,6 +122,9 @@ class Store:
                     raise ValueError("its content does not match its checksum")
                 with safe_open(path, framework="np") as shard:
                     keys, about = shard.get_tensor("keys"), shard.metadata() or {}
+                    rows, _ = shard.get_slice("vectors").get_shape()
+                if keys.shape != (rows, 16):
+                    raise ValueError(f"it has {rows} vectors for {len(keys)} keys")
             except FileNotFoundError:  # another process has just set it aside
                 continue
             except (ValueError, SafetensorError) as error:
@@ -176,6 +179,7 @@ class Store:
 
         Raises:
             KeyError: a key is not in the store (its position among ``keys`` is the argument).
+            BadInput: shards of different widths.
         """
         return self._read(self._place, keys)
 
@@ -196,6 +200,9 @@ class Store:
             vectors = load_file(self._shards[shard].path)["vectors"]
             if result is None:
                 result = torch.empty(len(keys), vectors.shape[1])
+            if vectors.shape[1] != result.shape[1]:
+                widths = f"{vectors.shape[1]} components, those of another shard beside it {result.shape[1]}"
+                raise BadInput(f"{self._shards[shard].path}: its vectors have {widths}; remove the one that is wrong")
             positions, rows = (list(column) for column in zip(*pairs, strict=True))
             result[positions] = vectors[rows].float()
         return result if result is not None else torch.empty(0, 0)

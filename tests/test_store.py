@@ -1,9 +1,11 @@
 """The store: what was put in comes out, whole shards only, damage is never read as right."""
 
+import hashlib
 import logging
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.store import Store, prompt_key
@@ -26,6 +28,22 @@ def reopened(tmp_path) -> Store:
     store = Store(tmp_path, FINGERPRINT)
     store.refresh()
     return store
+
+
+def test_a_shard_whose_vectors_are_not_its_keys_is_set_aside(tmp_path, store, caplog):
+    """Its checksum fits: whoever wrote it was wrong."""
+    content = save({"keys": torch.zeros(2, 16, dtype=torch.uint8), "vectors": torch.zeros(1, 4)})
+    shard = store.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+    shard.write_bytes(content)
+    assert len(reopened(tmp_path)) == 0
+    assert "it has 1 vectors for 2 keys" in caplog.text and shard.with_suffix(".damaged").exists()
+
+
+def test_shards_of_two_widths_are_never_read_together(tmp_path, store):
+    store.add(keys("a"), torch.randn(1, 4))
+    store.add(keys("b"), torch.randn(1, 3))
+    with pytest.raises(BadInput, match=r"safetensors: its vectors have \d components, those of another shard"):
+        reopened(tmp_path).get(keys("a", "b"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
