@@ -25,7 +25,10 @@ def pytest_addoption(parser):
 
 
 # Files that take minutes: begun first, so that no process is left alone with one of them at the end.
-LONG = ("test_real_data", "test_cluster", "test_kills", "test_workers", "test_generations", "test_faults")
+LONG = (
+    *("test_real_data", "test_cluster", "test_kills", "test_workers", "test_generations", "test_faults"),
+    *("test_rough_weather", "test_full_size"),
+)
 
 
 def pytest_collection_modifyitems(items):
