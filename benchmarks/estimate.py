@@ -8,6 +8,7 @@ are cut (the average document of T2Retrieval has 874 characters, some have many 
 
 import mteb
 import torch
+from gpu_encode import QWEN3_8B
 from tabulate import tabulate
 from transformers import Qwen3Config, Qwen3Model
 
@@ -19,16 +20,6 @@ from qzhou_eval.tasks import Task, all_tasks
 
 CHINESE = 0.68  # Qwen tokens per character: 0.59 to 0.74 over nineteen of CMTEB's data sets and look-alikes
 ENGLISH = 0.22  # the same for template and instructions
-QWEN3_8B = dict(
-    hidden_size=4096,
-    intermediate_size=12288,
-    num_hidden_layers=36,
-    num_attention_heads=32,
-    num_key_value_heads=8,
-    head_dim=128,
-    vocab_size=151936,
-)
-WIDTH = 1792
 GPUS = ("h100", "a100")
 SIDES = {"documents_text_statistics": "document", "queries_text_statistics": "query"}
 
@@ -36,8 +27,9 @@ SIDES = {"documents_text_statistics": "document", "queries_text_statistics": "qu
 def cost_of_8b() -> Cost:
     """The cost of a prompt in Qwen3-8B with the model's projection; no weight is made."""
     with torch.device("meta"):
-        model = Qwen3Model(Qwen3Config(**QWEN3_8B))
-        return cost_of(model.layers, model.config, torch.nn.Linear(QWEN3_8B["hidden_size"], WIDTH), cut=True)
+        model = Qwen3Model(Qwen3Config(**QWEN3_8B.config))
+        projection = torch.nn.Linear(model.config.hidden_size, QWEN3_8B.width)
+        return cost_of(model.layers, model.config, projection, cut=True)
 
 
 def size(task: Task, profile: Profile, cost: Cost) -> list[float]:
@@ -71,7 +63,7 @@ def main() -> None:
     table = [[kind, *counts, f"{work / 1e18:.3f}"] for kind, (*counts, work, _) in rows.items()]
     print(tabulate(table, ["type", "tasks", "distinct texts", "tokens", "EFLOP"], intfmt=","))
     _, texts, _, _, effort = rows["all"]
-    print(f"\nstore: {texts * WIDTH * 2 / 1e9:.1f} GB in bfloat16")
+    print(f"\nstore: {texts * QWEN3_8B.width * 2 / 1e9:.1f} GB in bfloat16")
     for gpu in GPUS:
         speed = assumed(gpu)
         hours = effort / speed.rate / 3600

@@ -103,8 +103,8 @@ class Rehearsal:
         """
         seen = watch(argv)
         if seen.code != 0:
-            sys.exit(f"{name}: exit code {seen.code}\n{seen.last(20)}")
-        self.rows.append([name, seen.seconds, *(size / 2**30 for size in (seen.peak, seen.main, seen.worker))])
+            sys.exit("\n".join([f"{name}: exit code {seen.code}", *seen.lines[-20:]]))
+        self.rows.append([name, seen.seconds, *(size / 2**30 for size in seen.peaks)])
         print(f"{name}: {seen.seconds:,.0f} s", flush=True)
         return seen
 
@@ -132,21 +132,21 @@ class Rehearsal:
 
     def keys(self) -> tuple[int, float, int, int]:
         """How many keys the store has, seconds to read them, its files and bytes."""
-        (place,) = (path for path in (self.folder / "run/store").iterdir() if path.is_dir())
-        files = [path for path in place.iterdir() if path.is_file()]
-        fingerprint = json.loads((self.folder / "run/manifest.json").read_text("utf-8"))["variants"]
-        (fingerprint,) = {entry["variant"]["fingerprint"] for entry in fingerprint.values()}
+        (fingerprint,) = {entry["variant"]["fingerprint"] for entry in self.entries()}
         start, store = time.monotonic(), Store(self.folder / "run/store", fingerprint)
         store.refresh(verify=False)
-        return len(store.keys()), time.monotonic() - start, len(files), sum(path.stat().st_size for path in files)
+        seconds, files = time.monotonic() - start, [path for path in store.folder.iterdir() if path.is_file()]
+        return len(store), seconds, len(files), sum(path.stat().st_size for path in files)
+
+    def entries(self) -> list[dict]:
+        """What the run's manifest has of each dimension."""
+        return list(json.loads((self.folder / "run/manifest.json").read_text("utf-8"))["variants"].values())
 
     def print_tasks(self) -> None:
         """What the manifest and the results say of each task."""
-        manifest = json.loads((self.folder / "run/manifest.json").read_text("utf-8"))["variants"]
-        table = []
+        first, table = self.entries()[0], []
         for task in self.tasks:
-            of_task = [entry["tasks"][task.name] for entry in manifest.values()]
-            made = of_task[0]
+            made = first["tasks"][task.name]
             files = (self.folder / "evaluated/results").rglob(f"{task.name}.json")
             scoring = sum(json.loads(file.read_text("utf-8"))["evaluation_time"] for file in files)
             counts = [made[name] for name in ("texts", "prompts", "tokens", "cut")]
@@ -196,7 +196,7 @@ def rehearse(one: Rehearsal, args: argparse.Namespace) -> None:
     print(f"\nstore: {keys:,} keys, read in {seconds:.1f} s; {files:,} files, {size / 1e9:.2f} GB")
     quarters = [run.seconds * part / 4 for part in range(5)]
     for start, end in itertools.pairwise(quarters):
-        within = [(total, main) for second, total, main in run.samples if start <= second <= end]
+        within = [(total, main) for second, total, main, _ in run.samples if start <= second <= end]
         total, main = (max(column) / 2**30 for column in zip(*within, strict=True))
         print(f"run, {start:,.0f} to {end:,.0f} s: all {total:.2f} GiB, the command's own process {main:.2f} GiB")
 

@@ -82,7 +82,7 @@ class Synthetic:
         """Corpus, queries, judgements and, for reranking, candidates, of which each document is one query's."""
         documents, queries = (self._scaled(counts[f"num_{name}"]) for name in ("documents", "queries"))
         candidates = counts["top_ranked_statistics"]
-        if candidates:  # all of a query's, so that they are as many as they are
+        if candidates:  # a query has as many as officially, however few queries there are
             documents = round(queries * candidates["average_top_ranked_per_query"])
         of_documents = np.array([f"d{number}" for number in range(documents)])
         of_queries = np.array([f"q{number}" for number in range(queries)])
@@ -92,8 +92,8 @@ class Synthetic:
         relevant = counts["relevant_docs_statistics"]["average_relevant_docs_per_query"]
         if candidates:
             among = np.array_split(np.arange(documents), queries)
-            found = {"query-id": of_queries, "corpus-ids": lists(pa.array(of_documents), queries)}
-            yield "top_ranked", pa.table(found)
+            columns = {"query-id": of_queries, "corpus-ids": lists(pa.array(of_documents), queries)}
+            yield "top_ranked", pa.table(columns)
             found = [some[: min(len(some), 1 + self._random.poisson(relevant - 1))] for some in among]
         else:
             found = [self._random.integers(0, documents, 1 + self._random.poisson(relevant - 1)) for _ in of_queries]
@@ -106,7 +106,7 @@ class Synthetic:
         return max(round(self._share * number), min(number, 30))
 
     def _labels(self, counts: dict, number: int) -> pa.Array:
-        """As frequent as the official ones; integers where these are numbers, or else their places in the list."""
+        """Numbers from 0, as frequent as the official labels."""
         weights = np.array([count["count"] for count in counts["labels"].values()], float)
         return pa.array(self._random.choice(len(weights), number, p=weights / weights.sum()))
 

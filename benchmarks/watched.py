@@ -1,4 +1,4 @@
-"""Runs a command and looks at it while it runs: what its processes hold in memory, and when it says what. Linux."""
+"""Runs a command and looks at it while it runs: what its processes hold in memory, and what it says. Linux."""
 
 import subprocess
 import sys
@@ -19,24 +19,19 @@ class Watched:
     Attributes:
         seconds: how long it ran.
         code: its exit code; negative, the signal that killed it.
-        lines: what it said, each with the second.
-        peak: the most that all its processes held together.
-        main: the most of the command's own process.
-        worker: the most of any other.
-        samples: (second, all processes together, the command's own).
+        lines: what it said.
+        samples: (second, all its processes together, the command's own, the largest other).
     """
 
     seconds: float = 0.0
     code: int | None = None
-    lines: list[tuple[float, str]] = field(default_factory=list)
-    peak: int = 0
-    main: int = 0
-    worker: int = 0
-    samples: list[tuple[float, int, int]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    samples: list[tuple[float, int, int, int]] = field(default_factory=list)
 
-    def last(self, count: int = 5) -> str:
-        """The last lines, for a failure's message."""
-        return "\n".join(line for _, line in self.lines[-count:])
+    @property
+    def peaks(self) -> tuple[int, int, int]:
+        """The most of each in any sample; 0 for a command that ended before one was taken."""
+        return tuple(map(max, zip((0, 0, 0), *(held for _, *held in self.samples), strict=True)))
 
 
 def watch(argv: list, *, kill_after: float | None = None) -> Watched:
@@ -53,10 +48,10 @@ def watch(argv: list, *, kill_after: float | None = None) -> Watched:
         text=True,
         start_new_session=True,
     )
-    reader = threading.Thread(target=_read, args=(process, seen, start))
+    reader = threading.Thread(target=lambda: seen.lines.extend(line.rstrip("\n") for line in process.stdout))
     reader.start()
     while process.poll() is None:
-        _sample(process.pid, seen, time.monotonic() - start)
+        seen.samples.append((time.monotonic() - start, *_held(process.pid)))
         if kill_after is not None and time.monotonic() - start > kill_after:
             subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
         time.sleep(EVERY)
@@ -65,17 +60,10 @@ def watch(argv: list, *, kill_after: float | None = None) -> Watched:
     return seen
 
 
-def _read(process: subprocess.Popen, seen: Watched, start: float) -> None:
-    for line in process.stdout:
-        seen.lines.append((time.monotonic() - start, line.rstrip("\n")))
-
-
-def _sample(pid: int, seen: Watched, second: float) -> None:
-    held = {one: _pss(one) for one in _tree(pid)}
-    main, total = held.get(pid, 0), sum(held.values())
-    seen.samples.append((second, total, main))
-    seen.peak, seen.main = max(seen.peak, total), max(seen.main, main)
-    seen.worker = max([seen.worker, *(size for one, size in held.items() if one != pid)])
+def _held(pid: int) -> tuple[int, int, int]:
+    """Bytes of a process and all below it together, of itself, and of the largest other."""
+    own, *others = map(_pss, _tree(pid) or [pid])
+    return own + sum(others), own, max(others, default=0)
 
 
 def _tree(pid: int) -> list[int]:

@@ -1,9 +1,19 @@
 """What ends a command or a task on purpose, and the exit codes of all commands."""
 
+import difflib
+from collections.abc import Iterable
+
 EXIT_CHECK_FAILED = 1  # a check failed: a score is off, or nothing fits
 EXIT_BAD_INPUT = 2  # bad input, or results that do not compare
 EXIT_FAILED_TASKS = 3  # finished, but some tasks failed
 EXIT_INTERRUPTED = 130
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``did you mean X? `` with the closest of the known names, whatever its case; empty if none is close."""
+    lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
+    return f"did you mean {lower[close[0]]}? " if close else ""
 
 
 class TaskFailed(RuntimeError):

@@ -3,7 +3,6 @@
 A profile knows nothing of models or tasks' data; :mod:`qzhou_eval.prompts` applies it to texts.
 """
 
-import difflib
 import hashlib
 import json
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.options import option
 from qzhou_eval.paths import data_folder
 
@@ -141,8 +140,7 @@ def load_profile(name_or_path: str) -> Profile:
 def _shipped(name: str) -> Path:
     known = profile_names()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        hint = did_you_mean(name, known)
         raise BadInput(f"{option('profile', name)}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
     return data_folder("task_instructions") / f"{name}.yaml"
 

@@ -1,6 +1,5 @@
 """Published scores and the card's tables, as files hold them. Reads and checks; averages nothing, compares nothing."""
 
-import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -52,13 +51,6 @@ def read_published(file: Path | None = None) -> dict[str, Published]:
 def named(model: str, published: Iterable[str]) -> list[str]:
     """Those of the full names that ``model``, with or without its organisation, is."""
     return [name for name in published if model in (name, name.split("/")[-1])]
-
-
-def alike(model: str, published: Iterable[str]) -> str | None:
-    """The name, without its organisation, that was probably meant."""
-    lower = {name.split("/")[-1].lower(): name.split("/")[-1] for name in published}
-    close = difflib.get_close_matches(model.rsplit("/", maxsplit=1)[-1].lower(), lower, n=1)
-    return lower[close[0]] if close else None
 
 
 def card_tables() -> dict:

@@ -1,6 +1,5 @@
 """The tasks by name: type, data set, splits, metric. A table, read without mteb; a test holds it against mteb's."""
 
-import difflib
 import json
 import shlex
 from collections.abc import Iterable
@@ -9,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from qzhou_eval.digests import digests_of_files, sha256_of_json
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.fetched import data_files, read_fetched
 from qzhou_eval.generation import generation
 from qzhou_eval.network import is_offline
@@ -78,12 +77,9 @@ def select(names: list[str] | None, types: list[str] | None) -> list[Task]:
 
 
 def _check_known(flag: str, given: list[str] | None, known: list[str]) -> None:
-    lower = {name.lower(): name for name in known}
     for name in given or []:
         if name not in known:
-            close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-            hint = f"did you mean {lower[close[0]]}? " if close else ""
-            hint = "separate names by spaces; " if "," in name else hint
+            hint = "separate names by spaces; " if "," in name else did_you_mean(name, known, cutoff=0.5)
             raise BadInput(f"{flag} {name}: unknown; {hint}valid are {', '.join(known)}")
 
 

@@ -101,7 +101,7 @@ def test_two_checkpoints_pass_the_gate_by_their_label(finished, tmp_path, check)
     assert "note: weights is another, the baseline's " in out
     code, _, err = check(one, labelled(shutil.copytree(two, tmp_path / "three"), "yours"))
     assert code == 2 and err.count("\n") == 1
-    assert "model is yours, the baseline has mine; two checkpoints are held against each other under one" in err
+    assert "model is yours, the baseline has mine; two checkpoints are compared under one --model_label" in err
 
 
 def test_two_checkpoints_are_compared_under_their_labels(finished, tmp_path, capsys):

@@ -84,10 +84,10 @@ def differences(ours: Side, theirs: Side) -> list[Difference]:
     grouped: dict[tuple, list[str]] = {}
     for task in common_tasks(ours, theirs):
         for name, one, two in _unlike(ours.tasks[task].facts, theirs.tasks[task].facts):
-            meaning = _meaning(task, name, one, two)
             if name == "data" and ours.tasks[task].has_data_of(theirs.tasks[task]):
-                meaning = None
-            elif name in question:
+                continue  # the same files under another name
+            meaning = _meaning(task, name, one, two)
+            if name in question:
                 meaning = QUESTION
             elif meaning == NOT_COMPARABLE and question and name == "data" and theirs.published:
                 meaning = UNPROVEN

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from qzhou_eval.averages import counted_splits, task_score
 from qzhou_eval.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.generation import CARD_MTEB
 from qzhou_eval.items import Items
 from qzhou_eval.mteb_results import CUT, PLAIN
 from qzhou_eval.noted import Noted
-from qzhou_eval.published import Published, alike, named, read_published
+from qzhou_eval.published import Published, named, read_published
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.together import read_results
 
@@ -76,8 +76,7 @@ class Side:
     ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
     mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``width`` 0
     where the model's full width is not known, and ``dim`` 0 where they are not known to be cut. ``published``: scores
-    without results behind them.
-    ``model_label`` is what the model is called, if that was said; no fact is judged by it.
+    without results behind them. ``model_label`` is what the model is called, if that was said; no fact is judged by it.
     """
 
     source: str
@@ -120,7 +119,8 @@ def from_folder(folder: Path, score_profile: str) -> list[Side]:
 def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
     """One variant of an output folder."""
     variant = noted.variant
-    given = dict(variant.experiment).get(CUT)  # plain mteb's, of a model whose full width is not known
+    given = str(dict(variant.experiment).get(CUT, ""))  # plain mteb's, of a model whose full width is not known
+    apart = ("dim", "mteb", PLAIN[0], *([CUT] if given.isdecimal() else []))
     tasks = {}
     for task, made in noted.tasks.items():
         score = task_score(task, noted.scores[task], score_profile)
@@ -135,9 +135,9 @@ def side_of(folder: Path, noted: Noted, score_profile: str) -> Side:
         source=str(folder),
         model=variant.model,
         revision=variant.revision,
-        setting=tuple((key, value) for key, value in variant.experiment if key not in ("dim", CUT, "mteb", PLAIN[0])),
+        setting=tuple((key, value) for key, value in variant.experiment if key not in apart),
         generation="" if noted.plain else "card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
-        dim=int(given) if given and str(given).isdecimal() else variant.dim,
+        dim=int(given) if given.isdecimal() else variant.dim,
         width=variant.width,
         facts={} if noted.plain else _run_facts(noted),
         tasks=tasks,
@@ -219,9 +219,8 @@ def _published_entry(file: Path | None, model: str) -> Published:
     entries = read_published(file)
     found = list(entries) if file is not None and len(entries) == 1 else named(model, entries)
     if len(found) != 1:
-        known = ", ".join(sorted(name.split("/")[-1] for name in entries))
-        close = alike(model, entries)
-        meant = f"did you mean {close}? " if close else ""
+        short = sorted(name.split("/")[-1] for name in entries)
+        meant, known = did_you_mean(model.rsplit("/", maxsplit=1)[-1], short), ", ".join(short)
         hint = f"it holds {known}" if file else f"{meant}name one as published:NAME, of {known}"
         raise BadInput(f"--to {file or 'published'}: no scores of {model}; {hint}")
     return entries[found[0]]

@@ -4,7 +4,7 @@ from qzhou_eval.statistics.intervals import significant
 
 MARK = "*"
 MARK_NOTE = f"{MARK} shown on request (--allow-mismatch): what differs makes this row not comparable, it does not count"
-DIMENSION_NOTE = f"{MARK} without the tasks that are not compared, which are named here with the reason"
+DIMENSION_NOTE = f"{MARK} without the tasks that do not compare"
 NONE = "≈"
 SPREAD_NOTE = (
     f"interval: of the difference, by a paired bootstrap over the tasks' items; {NONE}: not significant (the interval "

@@ -10,6 +10,7 @@ from qzhou_eval.compare.judge import Comparison, judge_all
 from qzhou_eval.compare.pairs import pairs
 from qzhou_eval.compare.sides import from_folder
 from qzhou_eval.compare.verdicts import REASONS, VERDICTS
+from qzhou_eval.compare.words import DIMENSION_NOTE
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 
 
@@ -64,6 +65,8 @@ def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
             _print_differences(further)
     if narrower := [one for one in group[1:] if allow_mismatch or one.compares]:
         kind.print_dimensions(narrower)
+        if any(one.left_out for one in narrower):
+            print(DIMENSION_NOTE)
     if not allow_mismatch:
         _print_left_out(group)
 

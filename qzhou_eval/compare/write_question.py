@@ -6,7 +6,7 @@ from qzhou_eval.compare.differences import QUESTION
 from qzhou_eval.compare.judge import Comparison
 from qzhou_eval.compare.spread import AT_HAND, Interval, intervals
 from qzhou_eval.compare.verdicts import Row
-from qzhou_eval.compare.words import DIMENSION_NOTE, MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
+from qzhou_eval.compare.words import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
 from qzhou_eval.statistics.intervals import significant
 
 NO_ITEMS = "no items are kept of these scores, so there is no interval"
@@ -55,8 +55,6 @@ def print_dimensions(narrower: list[Comparison]) -> None:
     print()
     headers = ["dim", "tasks", "mean difference", "95 % interval", "better", "worse", "not significant", "no interval"]
     print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
-    if any(one.left_out for one in narrower):
-        print(DIMENSION_NOTE)
 
 
 def _mean_at_hand(one: Comparison, least: int = 2) -> Row | None:

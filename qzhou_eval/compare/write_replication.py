@@ -6,17 +6,17 @@ from qzhou_eval.averages import COLUMNS
 from qzhou_eval.compare.judge import CardRow, Comparison
 from qzhou_eval.compare.spread import intervals
 from qzhou_eval.compare.verdicts import ROUNDING, VERDICTS, Row
-from qzhou_eval.compare.words import DIMENSION_NOTE, MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
+from qzhou_eval.compare.words import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
 
 SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
 
 def print_scores(one: Comparison, rows: list[Row]) -> None:
     """Rows of tasks, then of means; what does not compare is marked, or left out as the tasks are."""
-    spread, left_out = intervals(one), one.left_out
-    means = one.means if len(rows) == len(one.rows) else one.compared_means
+    spread, left_out, compared = intervals(one), one.left_out, one.compared_means
+    means = one.means if len(rows) == len(one.rows) else compared
     lines = [_line(row.name, row, spread.get(row.name), row.name in left_out) for row in rows]
-    lines += [_line(f"mean: {row.name}", row, spread.get(row.name), row not in one.compared_means) for row in means]
+    lines += [_line(f"mean: {row.name}", row, spread.get(row.name), row not in compared) for row in means]
     headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
     if not spread:
         lines, headers = ([*line[:4], *line[5:]] for line in lines), [*headers[:4], *headers[5:]]
@@ -33,8 +33,6 @@ def print_dimensions(narrower: list[Comparison]) -> None:
     lines = [_line_of_dimension(one) for one in narrower]
     print()
     print(tabulate(lines, ["dim", *VERDICTS, "largest difference for its tolerance"]))
-    if any(one.left_out for one in narrower):
-        print(DIMENSION_NOTE)
 
 
 def print_card(rows: list[CardRow]) -> None:

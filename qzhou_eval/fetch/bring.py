@@ -64,8 +64,7 @@ def _from_first_that_has_it(
         Failed: every endpoint's reason.
     """
     if entry := _whole(root, repository, repository.revision):
-        log.info("%s at %s: %s, already there", repository.name, entry.revision[:12], entry.size)
-        _say_what_else_is_there(repository, root, entry)
+        _say_what_is_there(repository, root, entry)
         return
     reasons = {hub.endpoint: silent[hub.endpoint] for hub in hubs if hub.endpoint in silent}
     asked = [hub for hub in hubs if hub.endpoint not in silent]
@@ -97,8 +96,7 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
     if hub.origin and before and before.kind == repository.kind:
         raise Failed("not asked, so that the hub's files that are there stay as they are")
     if entry := _whole(root, repository, commit):
-        log.info("%s at %s: %s, already there", repository.name, entry.revision[:12], entry.size)
-        _say_what_else_is_there(repository, root, entry)
+        _say_what_is_there(repository, root, entry)
         return
     files, left_out = hub.files(repository, commit)
     folder = root / repository.place
@@ -123,6 +121,12 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
         log.warning("%s: %s's %s is not known to be the hub's %s; results call it local", *what)
     if left_out and repository.kind == "dataset":
         log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
+    _say_what_else_is_there(repository, root, entry)
+
+
+def _say_what_is_there(repository: Repository, root: Path, entry: Fetched) -> None:
+    """Say that nothing had to come, and what else is there."""
+    log.info("%s at %s: %s, already there", repository.name, entry.revision[:12], entry.size)
     _say_what_else_is_there(repository, root, entry)
 
 

@@ -110,9 +110,9 @@ def _notes(baseline: Baseline, runs: list[Measured], measured: list[Measured], f
 def _hints(found: list[Pair], rows: list[Row]) -> list[str]:
     """What to do about a check of another checkpoint's vectors, which never are the baseline's."""
     other = any(pair.base.made_from.get("weights") != pair.run.made_from.get("weights") for pair in found)
-    return ["other weights turn every vector: if they are meant, --min_cosine -1 lets scores alone decide"] * (
-        other and any(row.turned for row in rows)
-    )
+    if other and any(row.turned for row in rows):
+        return ["other weights turn every vector: if they are meant, --min_cosine -1 lets scores alone decide"]
+    return []
 
 
 def _has_probe(base: Result) -> bool:

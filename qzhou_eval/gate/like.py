@@ -44,7 +44,7 @@ def pairs(baseline: Baseline, runs: list[Measured], name: str) -> list[Pair]:
     theirs, ours = ({one.model for one in some} for some in (baseline.results, runs))
     if not theirs & ours:
         names = f"model is {', '.join(sorted(ours))}, the baseline has {', '.join(sorted(theirs))}"
-        same = "two checkpoints are held against each other under one --model_label, or none"
+        same = "two checkpoints are compared under one --model_label, or none"
         raise BadInput(f"{runs[0].source} does not compare with {name}: {names}; {same}")
     of_key = {(run.model, _key(run.experiment)): run for run in runs}
     keys = [(base.model, _key(base.experiment)) for base in baseline.results]

@@ -15,8 +15,10 @@ from qzhou_eval.statistics.intervals import CONFIDENCE, interval
 from qzhou_eval.tasks import all_tasks
 from qzhou_eval.together import read_together
 
-COLUMNS = ["model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high"]
-COLUMNS += ["setting", "revision", "label"]
+COLUMNS = [
+    *("model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high"),
+    *("setting", "revision", "label"),
+]
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class PrependingTransformer(Transformer):
 
 
 def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
-    """Trained on the language's words and the prompts' fixed parts."""
+    """The model's tokenizer, trained on the language's words and the prompts' fixed parts."""
     instructions = [task.instruction for task in profile.tasks.values()]
     fixed = [profile.prefix, profile.suffix, profile.instruction, profile.empty_text, *instructions]
     return byte_level_bpe([*grammar.words(), *fixed], vocab_size=4096)
