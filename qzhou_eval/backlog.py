@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 
+from qzhou_eval.key_index import KeyIndex, key_table
 from qzhou_eval.progress import Progress
 from qzhou_eval.store import Store, prompt_key
 
@@ -16,23 +17,25 @@ def follow(plans: Iterable[tuple[Future, Mapping[str, Store]]], tokenizer: Calla
     A prompt counts for the first task that has it, and not at all if it is in the store.
 
     Args:
-        plans: each :class:`~qzhou_eval.plan.TaskPlan`, in the order in which they will be encoded, and by the name
+        plans: each :class:`~qzhou_eval.plan.WaitingPlan`, in the order in which they will be encoded, and by the name
             that ``progress`` has for it the store that it goes to.
     """
-    seen: dict[str, set[bytes]] = {}
+    seen: dict[str, KeyIndex] = {}
 
     def count() -> None:
         for planned, stores in plans:
             try:
-                keys = {prompt_key(prompt): prompt for prompt in planned.result().prompts}
+                prompts = planned.result().read()
             except Exception:  # cancelled ones, too; the run itself says so when it is this task's turn
                 for name in stores:
                     progress.expect(name)
                 continue
+            keys = [prompt_key(prompt) for prompt in prompts]
             for name, store in stores.items():
-                before = seen.setdefault(store.fingerprint, set())
-                new = [prompt for key, prompt in keys.items() if key not in before and key not in store]
-                before.update(keys)
+                before = seen.setdefault(store.fingerprint, KeyIndex())
+                known = before.latest(keys)[:, 0] >= 0
+                before.add(key_table(keys))
+                new = [prompts[position] for position in store.missing(keys) if not known[position]]
                 progress.expect(name, *estimate(new, tokenizer))
 
     threading.Thread(target=count, name="backlog", daemon=True).start()

@@ -1,20 +1,25 @@
 """``plan`` and ``run --dry_run``: what would be encoded, per task, and how long it takes. Scores and writes nothing."""
 
 import logging
-from collections.abc import Mapping
+import random
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
 from tabulate import tabulate
 
 from qzhou_eval.config import Run
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.faults import reason
+from qzhou_eval.key_index import KeyIndex, key_table
 from qzhou_eval.model.cost import Cost
 from qzhou_eval.model.speed import PEAKS, PROBE_SECONDS, Speed, assumed, is_here, measured
 from qzhou_eval.model.tokens import Tokenized
-from qzhou_eval.plan import TaskPlan, submit_plan
+from qzhou_eval.plan import Planner, WaitingPlan
 from qzhou_eval.store import Store, prompt_key
 from qzhou_eval.tasks import Task, fetch_command
 from qzhou_eval.units import duration, scaled
@@ -25,20 +30,60 @@ log = logging.getLogger(__name__)
 COLUMNS = ["task", "texts", "distinct", "in store", "to encode", "tokens", "cut", "FLOP"]
 CHEAP_WEIGHTS = 2**30  # bytes: a model that is loaded for a probe nobody asked for
 CHEAP_SECONDS = 3.0
+DRAWN = 20_000  # prompts for a probe of the speed
 
 
 @dataclass(frozen=True)
 class _Row:
     """One task. ``distinct`` leaves out prompts of the tasks before it; ``stored`` counts those in the store, once for
-    each reading, and ``todo`` has those that are not; ``cut`` counts all that the limit cuts.
+    each reading, and ``lengths`` are the tokens of those that are not; ``cut`` counts all that the limit cuts.
     """
 
     name: str
     texts: int
     distinct: int
     stored: int
-    todo: list[Tokenized]
+    lengths: array
     cut: int
+
+
+class _Counter:
+    """Counts task after task, each in every reading.
+
+    Attributes:
+        drawn: a random part of the prompts to encode that have a token, for a probe: each is as likely in it.
+    """
+
+    def __init__(self, tokenize: Callable[[list[str]], list[Tokenized]], stores: Sequence[Store]) -> None:
+        self._tokenize, self._stores = tokenize, stores
+        self._seen = KeyIndex()
+        self._random, self._offered = random.Random(0), 0
+        self.drawn: list[Tokenized] = []
+
+    def row(self, plan: WaitingPlan, *, again: bool) -> _Row:
+        """Of a task's prompts that no task before it has; ``again``: what is in the store is encoded, too."""
+        prompts = plan.read()
+        keys = [prompt_key(prompt) for prompt in prompts]
+        new = np.flatnonzero(self._seen.latest(keys)[:, 0] < 0)
+        prompts, keys = [prompts[position] for position in new], [keys[position] for position in new]
+        self._seen.add(key_table(keys))
+        tokenized = self._tokenize(prompts)
+        lengths = array("I")
+        for store in self._stores:
+            for position in range(len(keys)) if again else store.missing(keys):
+                lengths.append(len(tokenized[position].ids))
+                self._offer(tokenized[position])
+        stored = len(keys) * len(self._stores) - len(lengths)
+        return _Row(plan.task.name, plan.texts, len(keys), stored, lengths, sum(prompt.cut for prompt in tokenized))
+
+    def _offer(self, prompt: Tokenized) -> None:
+        if not prompt.ids:
+            return
+        self._offered += 1
+        if len(self.drawn) < DRAWN:
+            self.drawn.append(prompt)
+        elif (place := self._random.randrange(self._offered)) < DRAWN:
+            self.drawn[place] = prompt
 
 
 def print_plan(run: Run, pool: WorkerPool, gpu: str | None, devices: int = 1) -> int:
@@ -58,19 +103,19 @@ def print_plan(run: Run, pool: WorkerPool, gpu: str | None, devices: int = 1) ->
     tokenize = run.open_tokenizer()
     cost = run.open_cost()
     _check_gpu(run, gpu, cost)
-    stores = {reading.fingerprint: Store(run.store_dir, reading.fingerprint) for reading in run.readings}
-    for store in stores.values():
+    stores = [Store(run.store_dir, reading.fingerprint) for reading in run.readings]
+    for store in stores:
         store.refresh(verify=False)
-    how = {"use_instruction": run.use_instruction}
-    futures = {task: submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in run.tasks}
-    plans, failed = _planned(futures)
-    seen: set[bytes] = set()
-    rows = [_row(plan, tokenize, stores, seen, again=task.name in run.reencode) for task, plan in plans.items()]
-    todo = [prompt for row in rows for prompt in row.todo]
-    sums = (sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "stored", "cut"))
-    texts, distinct, stored, cut = sums
-    total = _Row("total", texts, distinct, stored, todo, cut)
-    speed = _speed(run, gpu, devices, todo, cost)
+    counter = _Counter(tokenize, stores)
+    with closing(Planner(pool, run.profile, use_instruction=run.use_instruction)) as planner:
+        plans = {task: planner.submit(task, run.sources[task.name]) for task in run.tasks}
+        rows, failed = _rows(plans, counter, run.reencode)
+    lengths = array("I")
+    for row in rows:
+        lengths.extend(row.lengths)
+    sums = [sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "stored", "cut")]
+    total = _Row("total", *sums[:3], lengths, sums[3])
+    speed = _speed(run, gpu, devices, counter.drawn, cost)
     columns = COLUMNS if speed is None else [*COLUMNS, "time"]
     align = ["left", *["right"] * (len(columns) - 1)]
     cells = [_cells(row, len(stores), cost, speed) for row in [*rows, total]]
@@ -91,37 +136,28 @@ def _check_gpu(run: Run, gpu: str | None, cost: Cost | None) -> None:
         raise BadInput(f"--gpu {gpu}: without that hardware its speed is known in bfloat16 alone, not in {precision}")
 
 
-def _planned(futures: Mapping[Task, Future]) -> tuple[dict[Task, TaskPlan], list[str]]:
-    """The plans, and why a task has none.
+def _rows(plans: Mapping[Task, Future], counter: _Counter, again: set[str]) -> tuple[list[_Row], dict[Task, Exception]]:
+    """The counted tasks, and why a task cannot be.
 
     Raises:
-        BadInput: none has one.
+        BadInput: none can be.
     """
-    plans, failed = {}, {}
-    for task, future in futures.items():
+    rows, failed = [], {}
+    for task, future in plans.items():
         try:
-            plans[task] = future.result()
+            plan = future.result()
         except Exception as error:
             failed[task] = error
-    if not plans:
+        else:
+            rows.append(counter.row(plan, again=task.name in again))
+    if not rows:
         raise next(iter(failed.values()))
-    return plans, [reason(error, task.name, cache_home()) for task, error in failed.items()]
+    return rows, failed
 
 
-def _row(plan: TaskPlan, tokenize, stores: Mapping[str, Store], seen: set[bytes], *, again: bool) -> _Row:
-    """Count a task, in every reading; ``again``: what is in the store is encoded, too."""
-    keys = {prompt_key(prompt): prompt for prompt in plan.prompts}
-    new = {key: prompt for key, prompt in keys.items() if key not in seen}
-    seen.update(new)
-    tokenized = dict(zip(new, tokenize(list(new.values())), strict=True))
-    todo = [prompt for store in stores.values() for key, prompt in tokenized.items() if again or key not in store]
-    stored = len(new) * len(stores) - len(todo)
-    return _Row(plan.task.name, plan.texts, len(new), stored, todo, sum(prompt.cut for prompt in tokenized.values()))
-
-
-def _speed(run: Run, gpu: str | None, devices: int, todo: list[Tokenized], cost: Cost | None) -> Speed | None:
+def _speed(run: Run, gpu: str | None, devices: int, drawn: list[Tokenized], cost: Cost | None) -> Speed | None:
     """How fast the hardware is that was asked for, else this machine's if that costs little to say."""
-    if cost is None or not any(prompt.ids for prompt in todo):
+    if cost is None or not drawn:
         return None
     seconds = PROBE_SECONDS
     if gpu is None:
@@ -133,13 +169,13 @@ def _speed(run: Run, gpu: str | None, devices: int, todo: list[Tokenized], cost:
         seconds = CHEAP_SECONDS
     elif not is_here(gpu):
         return assumed(gpu, devices)
-    return measured(run.open_encoder(), todo, cost, seconds=seconds, devices=devices)
+    return measured(run.open_encoder(), drawn, cost, seconds=seconds, devices=devices)
 
 
 def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> list[str]:
     stored = row.stored / (row.distinct * readings) if row.distinct else 0
-    lengths = [len(prompt.ids) for prompt in row.todo]
-    counts = [row.texts, row.distinct, f"{stored:.0%}", len(row.todo), sum(lengths), row.cut]
+    lengths = row.lengths
+    counts = [row.texts, row.distinct, f"{stored:.0%}", len(lengths), sum(lengths), row.cut]
     cells = [row.name, *(cell if isinstance(cell, str) else f"{cell:,}" for cell in counts)]
     cells.append("-" if cost is None else scaled(cost(lengths)))
     return cells if speed is None else [*cells, duration(cost.effort(lengths) / speed.rate)]
@@ -156,7 +192,7 @@ def _passes(run: Run) -> str:
     return f"{each}; to encode, tokens and FLOP are of all"
 
 
-def _name_the_rest(run: Run, failed: list[str]) -> None:
+def _name_the_rest(run: Run, failed: Mapping[Task, Exception]) -> None:
     """Say which tasks are not in the table, and what to do."""
     if missing := run.without_data:
         names = ", ".join(task.name for task in missing)
@@ -164,5 +200,5 @@ def _name_the_rest(run: Run, failed: list[str]) -> None:
         log.warning(
             "not planned, %s without data: %s; %s", count, names, fetch_command(missing, run.data_dir or "ROOT")
         )
-    for why in failed:
-        log.warning("not planned: %s", why)
+    for task, error in failed.items():
+        log.warning("not planned: %s", reason(error, task.name, cache_home()))

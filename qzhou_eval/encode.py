@@ -85,7 +85,7 @@ def encode(
         EncodeError: vectors that cannot be used; those of the other prompts are kept.
         BadInput: the store cannot be written.
     """
-    missing = [i for i, key in enumerate(prompts.keys) if key not in store]
+    missing = store.missing(prompts.keys)
     lengths = [len(prompts.tokenized[i].ids) for i in missing]
     forwarded, seconds, share = 0, 0.0, None
     if missing:

@@ -155,7 +155,8 @@ class MTEBEncoder:
             row = {key: number for number, key in enumerate(distinct)}
             return vectors[[row[key] for key in keys]]
         self._store.refresh()
-        self._fill([prompt for key, prompt in distinct.items() if key not in self._store], where)
+        texts = list(distinct.values())
+        self._fill([texts[position] for position in self._store.missing(list(distinct))], where)
         return self._store.get(keys).numpy()
 
     def _fill(self, missing: list[str], where: str) -> None:

@@ -5,7 +5,6 @@ store, while the next one is encoded.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
@@ -24,7 +23,7 @@ from qzhou_eval.memory import scoring
 from qzhou_eval.model.batches import ahead
 from qzhou_eval.model.made_with import flags_that_differ
 from qzhou_eval.outcome import Outcome
-from qzhou_eval.plan import TaskPlan, submit_plan
+from qzhou_eval.plan import Planner, WaitingPlan
 from qzhou_eval.progress import Progress, shown
 from qzhou_eval.readings import Reading, encoders
 from qzhou_eval.results import Variant
@@ -98,11 +97,12 @@ def _encoded(
     """
     vectors = {reading.fingerprint: _Vectors(run, reading) for reading in run.readings}
     tokenizer = run.open_tokenizer()
-    plans = _plans(run, pool, [one.task for one in work])
+    planner = Planner(pool, run.profile, use_instruction=run.use_instruction)
+    plans = [planner.submit(one.task, run.sources[one.task.name]) for one in work]
     stores = [{name: vectors[part[0].fingerprint].store for name, part in one.parts.items()} for one in work]
     follow(list(zip(plans, stores, strict=True)), tokenizer, progress)
     tokenized = ahead(_tokenized(plans, tokenizer), count=1)
-    with ExitStack() as ended, closing(tokenized):
+    with closing(planner), ExitStack() as ended, closing(tokenized):
         open_writer = cache(partial(_open_writer, run, ended))
         for number, (one, (plan, prompts)) in enumerate(zip(work, tokenized, strict=True), start=1):
             for name, (reading, _) in one.parts.items():
@@ -120,7 +120,7 @@ def _encoded(
                 finally:
                     progress.end(name)
                 log.info("[%d/%d] %s", number, len(work), _encoded_line(name, plan, done))
-                memory = scoring(done.prompts, sum(map(len, plan.prompts)), run.variants[0].width)
+                memory = scoring(plan.distinct, plan.characters, run.variants[0].width)
                 yield one, name, asdict(done), memory
     differing: dict[str, list[str]] = {}
     for of_reading in vectors.values():
@@ -168,29 +168,19 @@ def _open_writer(run: Run, ended: ExitStack) -> Writer:
     return ended.enter_context(closing(run.open_crew(run)))
 
 
-def _plans(run: Run, pool: WorkerPool, tasks: list[Task]) -> deque[Future]:
-    """Plans of all tasks, in order: how much there is to do is known early.
-
-    The prompts of the whole benchmark wait in memory for their turn, one to two gigabytes.
-    """
-    how = {"use_instruction": run.use_instruction}
-    return deque(submit_plan(pool, task, run.sources[task.name], run.profile, **how) for task in tasks)
-
-
-def _tokenized(plans: deque[Future], tokenizer: Callable) -> Iterator[tuple[TaskPlan | Exception, Prompts | None]]:
-    """Plans as they are done, with their token ids; or why a task has none. Used ones are let go."""
-    while plans:
-        planned = plans.popleft()
+def _tokenized(plans: list[Future], tokenizer: Callable) -> Iterator[tuple[WaitingPlan | Exception, Prompts | None]]:
+    """Plans as they are done, with their token ids; or why a task has none."""
+    for planned in plans:
         try:
             plan = planned.result()
-            prompts = tokenize(plan.prompts, tokenizer)
+            prompts = tokenize(plan.read(), tokenizer)
         except Exception as error:
             yield error, None
         else:
             yield plan, prompts
 
 
-def _encoded_line(name: str, plan: TaskPlan, done: EncodeCounts) -> str:
+def _encoded_line(name: str, plan: WaitingPlan, done: EncodeCounts) -> str:
     line = (
         f"{name}: {plan.texts:,} texts, {done.prompts:,} distinct prompts, "
         f"{done.tokens:,} tokens, {done.cut:,} cut by the limit"

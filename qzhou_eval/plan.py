@@ -1,12 +1,21 @@
-"""Plan: the distinct prompts of a task, found as mteb will ask for them. Runs in a worker process."""
+"""Plan: the distinct prompts of a task, found as mteb will ask for them. Runs in a worker process.
 
+Prompts that wait for their turn do so in a file: a benchmark's would fill gigabytes of memory.
+"""
+
+import json
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from qzhou_eval.digests import cache_home
+from qzhou_eval.files import temporary_in
 from qzhou_eval.memory import planning
 from qzhou_eval.profile import Profile
 from qzhou_eval.prompts import instruction_for, render
 from qzhou_eval.tasks import DataSource, Task
+from qzhou_eval.workers import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -16,19 +25,59 @@ class TaskPlan:
     Attributes:
         texts: how many texts mteb asks for, repetitions counted.
         prompts: the distinct rendered prompts, in mteb's order.
-        samples: the first rendered prompt of each side ("query", "document", or "text").
     """
 
     task: Task
     texts: int
     prompts: list[str]
-    samples: dict[str, str]
 
 
-def submit_plan(pool, task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> Future:
-    """:func:`plan_task` in a process of a :class:`~qzhou_eval.workers.WorkerPool`."""
-    memory = planning(source.size)
-    return pool.submit(plan_task, task, source, profile, use_instruction=use_instruction, memory=memory)
+@dataclass(frozen=True)
+class WaitingPlan:
+    """A :class:`TaskPlan` whose prompts are in a file, JSON by lines.
+
+    Attributes:
+        distinct: how many prompts.
+        characters: of all of them.
+    """
+
+    task: Task
+    texts: int
+    distinct: int
+    characters: int
+    path: Path
+
+    def read(self) -> list[str]:
+        """The prompts."""
+        with self.path.open(encoding="utf-8", newline="\n") as lines:
+            return [json.loads(line) for line in lines]
+
+
+class Planner:
+    """Plans tasks in the processes of a pool; their files are there until it is closed, in the cache folder."""
+
+    def __init__(self, pool: WorkerPool, profile: Profile, *, use_instruction: bool) -> None:
+        self._pool, self._profile, self._use_instruction = pool, profile, use_instruction
+        self._folder = cache_home() / "plans"
+        self._files = ExitStack()
+
+    def submit(self, task: Task, source: DataSource) -> Future:
+        """A future of the task's :class:`WaitingPlan`; its exception is what :func:`plan_task` raised."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._files.enter_context(temporary_in(self._folder))
+        how = {"use_instruction": self._use_instruction, "memory": planning(source.size)}
+        return self._pool.submit(_write_plan, path, task, source, self._profile, **how)
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._files.close()
+
+
+def _write_plan(path: Path, task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> WaitingPlan:
+    plan = plan_task(task, source, profile, use_instruction=use_instruction)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{json.dumps(prompt, ensure_ascii=False)}\n" for prompt in plan.prompts)
+    return WaitingPlan(task, plan.texts, len(plan.prompts), sum(map(len, plan.prompts)), path)
 
 
 def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> TaskPlan:
@@ -42,11 +91,8 @@ def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instructi
     mteb = face()
     calls = mteb.calls(mteb.load(task, source, say=True), task, source)
     prompts: dict[str, None] = {}
-    samples: dict[str, str] = {}
     for call in calls:
         instruction = instruction_for(profile, task.name, call.side) if use_instruction else None
         rendered = [render(profile, text, instruction) for text in call.texts]
-        if rendered:
-            samples.setdefault(call.side or "text", rendered[0])
         prompts |= dict.fromkeys(rendered)
-    return TaskPlan(task, sum(len(call.texts) for call in calls), list(prompts), samples)
+    return TaskPlan(task, sum(len(call.texts) for call in calls), list(prompts))

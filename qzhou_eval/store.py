@@ -18,7 +18,6 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, KeysView
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from safetensors.torch import load_file, save
 from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
 from qzhou_eval.files import publish, temporary_in, write_text
+from qzhou_eval.key_index import KEY_BYTES, KeyIndex, key_table
 from qzhou_eval.options import option
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ class Store:
         self.round = round
         self._shards: list[_Shard] = []
         self._seen: set[str] = set()
-        self._place: dict[bytes, tuple[int, int]] = {}
-        self._earlier: dict[bytes, tuple[int, int]] = {}  # of keys that a later round has again
+        self._index = KeyIndex()
 
     def again(self) -> "Store":
         """This store as one that makes vectors again: the round that was begun and not ended, else a new one.
@@ -102,10 +101,10 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def made_with(self, keys: Iterable[bytes]) -> list[dict]:
+    def made_with(self, keys: list[bytes]) -> list[dict]:
         """What the vectors of ``keys`` were made with, each machine and set of libraries once; {} if unreadable."""
-        shards = {place[0] for key in keys if (place := self._place.get(key))}
-        names = {name for shard in shards if (name := self._shards[shard].made_with)}
+        shards = np.unique(self._index.latest(keys)[:, 0])
+        names = {name for shard in shards[shards >= 0] if (name := self._shards[shard].made_with)}
         return [_read_record(self.folder / name) for name in sorted(names)]
 
     def refresh(self, *, verify: bool = True) -> None:
@@ -123,7 +122,7 @@ class Store:
                 with safe_open(path, framework="np") as shard:
                     keys, about = shard.get_tensor("keys"), shard.metadata() or {}
                     rows, _ = shard.get_slice("vectors").get_shape()
-                if keys.shape != (rows, 16):
+                if keys.shape != (rows, KEY_BYTES):
                     raise ValueError(f"it has {rows} vectors for {len(keys)} keys")
             except FileNotFoundError:  # another process has just set it aside
                 continue
@@ -132,19 +131,18 @@ class Store:
                     continue  # a network folder may show a file's name before its content
                 _set_aside(path, str(error))
             else:
-                self._index(path, keys, about.get("made_with"))
+                self._know(path, keys, about.get("made_with"))
             self._seen.add(path.name)
 
-    def keys(self) -> KeysView[bytes]:
+    def keys(self) -> list[bytes]:
         """Every key that is indexed."""
-        return self._place.keys()
+        return self._index.keys()
 
-    def __contains__(self, key: bytes) -> bool:
-        place = self._place.get(key)
-        return place is not None and self._shards[place[0]].round >= self.round
-
-    def __len__(self) -> int:
-        return len(self._place)
+    def missing(self, keys: list[bytes]) -> list[int]:
+        """The positions of those of ``keys`` that have no vector of this round or a later one."""
+        shards = self._index.latest(keys)[:, 0]
+        late = np.array([shard.round >= self.round for shard in self._shards] + [False])  # the last is -1: no shard
+        return np.flatnonzero(~late[shards]).tolist()
 
     def add(self, keys: list[bytes], vectors: torch.Tensor, made_with: dict | None = None) -> None:
         """Write one shard.
@@ -157,7 +155,7 @@ class Store:
         Raises:
             BadInput: it cannot be written.
         """
-        table = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), 16)
+        table = key_table(keys)
         name = None if made_with is None else f"made-with-{sha256_of_json(made_with)[:16]}.json"
         tensors = {"keys": torch.from_numpy(table.copy()), "vectors": vectors.contiguous()}
         content = save(tensors, {"made_with": name} if name else None)
@@ -172,7 +170,7 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from None
         self._seen.add(path.name)
-        self._index(path, table, name)
+        self._know(path, table, name)
 
     def get(self, keys: list[bytes]) -> torch.Tensor:
         """The vectors of ``keys``, in their order: float32 (n, width).
@@ -181,56 +179,38 @@ class Store:
             KeyError: a key is not in the store (its position among ``keys`` is the argument).
             BadInput: shards of different widths.
         """
-        return self._read(self._place, keys)
+        places = self._index.latest(keys)
+        if (absent := np.flatnonzero(places[:, 0] < 0)).size:
+            raise KeyError(int(absent[0]))
+        return self._read(places)
 
-    def earlier(self, keys: Iterable[bytes]) -> tuple[list[bytes], torch.Tensor]:
+    def earlier(self, keys: list[bytes]) -> tuple[list[bytes], torch.Tensor]:
         """Those of ``keys`` that were made again, and the vectors that they had before: float32 (n, width)."""
-        twice = [key for key in keys if key in self._earlier]
-        return twice, self._read(self._earlier, twice)
+        places = self._index.earlier(keys)
+        twice = places[:, 0] >= 0
+        return [keys[position] for position in np.flatnonzero(twice)], self._read(places[twice])
 
-    def _read(self, places: dict[bytes, tuple[int, int]], keys: list[bytes]) -> torch.Tensor:
-        by_shard: dict[int, list[tuple[int, int]]] = {}
-        for position, key in enumerate(keys):
-            if key not in places:
-                raise KeyError(position)
-            shard, row = places[key]
-            by_shard.setdefault(shard, []).append((position, row))
+    def _read(self, places: np.ndarray) -> torch.Tensor:
         result = None
-        for shard, pairs in by_shard.items():
+        for shard in np.unique(places[:, 0]):
             vectors = load_file(self._shards[shard].path)["vectors"]
             if result is None:
-                result = torch.empty(len(keys), vectors.shape[1])
+                result = torch.empty(len(places), vectors.shape[1])
             if vectors.shape[1] != result.shape[1]:
                 widths = f"{vectors.shape[1]} components, those of another shard beside it {result.shape[1]}"
                 raise BadInput(f"{self._shards[shard].path}: its vectors have {widths}; remove the one that is wrong")
-            positions, rows = (list(column) for column in zip(*pairs, strict=True))
-            result[positions] = vectors[rows].float()
+            positions = np.flatnonzero(places[:, 0] == shard)
+            result[positions] = vectors[places[positions, 1]].float()
         return result if result is not None else torch.empty(0, 0)
 
     def _unwritable(self, error: OSError) -> BadInput:
         what = f"cannot write there ({error.strerror}); what is done is kept, the same command goes on"
         return BadInput(f"{option('store_dir', str(self.folder.parent))}: {what}")
 
-    def _index(self, path: Path, table: np.ndarray, made_with: str | None) -> None:
-        named = re.match(r"r(\d+)-", path.name)
+    def _know(self, path: Path, table: np.ndarray, made_with: str | None) -> None:
+        named = re.match(r"r(\d{1,9})-", path.name)
         self._shards.append(_Shard(path, int(named[1]) if named else 0, made_with))
-        shard = len(self._shards) - 1
-        raw = table.tobytes()
-        keys = [raw[start : start + 16] for start in range(0, len(raw), 16)]
-        for row, key in enumerate(keys):
-            if (other := self._place.setdefault(key, (shard, row))) != (shard, row):
-                self._put_twice(key, other, (shard, row))
-
-    def _put_twice(self, key: bytes, *places: tuple[int, int]) -> None:
-        """Of two places of one key the one of the later round is read, whichever was seen first."""
-
-        def round_of(place: tuple[int, int]) -> int:
-            return self._shards[place[0]].round
-
-        first, last = sorted(places, key=round_of)
-        self._place[key] = last
-        if round_of(first) < round_of(last) and round_of(first) >= round_of(self._earlier.get(key, first)):
-            self._earlier[key] = first
+        self._index.add(table, len(self._shards) - 1, self._shards[-1].round)
 
 
 def _file_digest(path: Path) -> str:

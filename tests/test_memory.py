@@ -2,6 +2,7 @@
 
 import re
 import resource
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from written import variant_by
 
 from qzhou_eval.evaluate import EvaluateJob, evaluate
 from qzhou_eval.memory import planning, scoring
-from qzhou_eval.plan import submit_plan
+from qzhou_eval.plan import Planner
 from qzhou_eval.profile import load_profile
 from qzhou_eval.results import Variant
 from qzhou_eval.store import Store, prompt_key
@@ -60,23 +61,23 @@ def variant(dim: int) -> Variant:
 def test_no_job_takes_more_than_its_estimate_nor_a_small_part_of_it(tmp_path):
     task = all_tasks()["T2Retrieval"]
     source = locate(task, write_retrieval(tmp_path / "data"))
-    with worker_pool(1) as pool:
-        plan = submit_plan(pool, task, source, PLAIN, use_instruction=False).result()
-        planned = pool.submit(peak).result()
+    with worker_pool(1) as pool, closing(Planner(pool, PLAIN, use_instruction=False)) as planner:
+        plan = planner.submit(task, source).result()
+        planned, prompts = pool.submit(peak).result(), plan.read()
     store = Store(tmp_path / "store", "e" * 64)
     store.create({})
     torch.manual_seed(0)
-    for start in range(0, len(plan.prompts), 4096):
-        keys = [prompt_key(prompt) for prompt in plan.prompts[start : start + 4096]]
+    for start in range(0, len(prompts), 4096):
+        keys = [prompt_key(prompt) for prompt in prompts[start : start + 4096]]
         store.add(keys, torch.randn(len(keys), WIDTH).bfloat16())
     job = EvaluateJob(task, source, PLAIN, tmp_path / "store", tmp_path / "out", tuple(map(variant, DIMS)))
     with worker_pool(1) as pool:
         pool.submit(evaluate, job, kind=SCORE).result()
         scored = pool.submit(peak).result()
-    assert len(plan.prompts) == QUERIES + DOCUMENTS
+    assert plan.distinct == len(prompts) == QUERIES + DOCUMENTS and plan.characters == sum(map(len, prompts))
     estimates = {
         "planning": (planned, planning(source.size)),
-        "scoring": (scored, scoring(len(plan.prompts), sum(map(len, plan.prompts)), WIDTH)),
+        "scoring": (scored, scoring(plan.distinct, plan.characters, WIDTH)),
     }
     for what, (taken, estimate) in estimates.items():
         assert estimate / 4 < taken < estimate, f"{what}: {taken / 2**20:.0f} MiB, estimated {estimate / 2**20:.0f}"

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from faults import scores
 
-from qzhou_eval import cli, openers, pipeline
+from qzhou_eval import cli, openers
 from qzhou_eval.config import RunConfig, prepare
 from qzhou_eval.model.settings import EncoderOptions
+from qzhou_eval.plan import Planner
 from qzhou_eval.readings import encoders
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
@@ -46,7 +47,7 @@ def both(tiny, tmp_path_factory) -> tuple[Path, dict[str, int]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openers, "open_encoder", counted(openers.open_encoder, "loads"))
-        patch.setattr(pipeline, "submit_plan", counted(pipeline.submit_plan, "plans"))
+        patch.setattr(Planner, "submit", counted(Planner.submit, "plans"))
         assert cli.main(command(tiny, output, "--token_prepending", "auto", "off")) == 0
     return output, counts
 

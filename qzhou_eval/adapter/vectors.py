@@ -106,7 +106,7 @@ class TaskVectors:
         try:
             vectors = self._store.get(keys).numpy()
         except KeyError:
-            missing = sum(key not in self._store for key in keys)
+            missing = len(self._store.missing(keys))
             raise BadInput(
                 f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
             ) from None

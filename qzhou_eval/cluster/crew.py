@@ -49,7 +49,7 @@ class _Job:
         return [row for batch in unit for row in batch.rows]
 
     def is_stored(self, unit: list[Batch]) -> bool:
-        return all(self.keys[row] in self.store for row in self.rows(unit))
+        return not self.store.missing([self.keys[row] for row in self.rows(unit)])
 
     def step(self, unit: list[Batch]) -> Step:
         """What is known of a unit whose worker could not tell any more."""
@@ -214,7 +214,7 @@ def _wait_for(keys: list[bytes], store: Store) -> None:
     """Index what the workers wrote; a network folder may show it late."""
     end = time.monotonic() + SHARED_FOLDER_SECONDS
     store.refresh(verify=False)
-    while any(key not in store for key in keys):
+    while store.missing(keys):
         if time.monotonic() > end:
             raise BadInput(f"--store_dir: {store.folder} does not show what workers wrote; do all machines share it?")
         time.sleep(1)

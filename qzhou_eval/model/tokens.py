@@ -12,7 +12,7 @@ from qzhou_eval.model.tokenizer import check_vocabulary, open_tokenizer
 from qzhou_eval.options import option
 from qzhou_eval.profile import Profile
 
-CHUNK = 8192  # prompts tokenised at once: what the tokenizer keeps of each is large
+CHUNK = 1024  # prompts tokenised at once: what the tokenizer keeps of each is large
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Which row of which shard has a key's vector: sorted arrays, 28 bytes for each key. Knows no file."""
+
+from threading import Lock
+
+import numpy as np
+
+KEY_BYTES = 16
+_LAST_ROUND = 2**32 - 1  # rounds are kept counted down from it: of one key the latest is the first
+
+
+def key_table(keys: list[bytes]) -> np.ndarray:
+    """The keys as uint8 (n, 16)."""
+    return np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), KEY_BYTES)
+
+
+class KeyIndex:
+    """Places, (shard, row), of 16-byte keys. What is added is sorted in at the next question.
+
+    A key may have a place in each round; of several in one round the first that was added counts. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._new: list[tuple[np.ndarray, np.ndarray]] = []
+        self._names, self._places = np.empty(0, f"S{KEY_BYTES + 4}"), np.empty((0, 2), np.int32)
+
+    def add(self, table: np.ndarray, shard: int = 0, round: int = 0) -> None:
+        """Keys, uint8 (n, 16), that are the rows of a shard."""
+        names = np.empty((len(table), KEY_BYTES + 4), np.uint8)
+        names[:, :KEY_BYTES] = table
+        names[:, KEY_BYTES:] = np.frombuffer((_LAST_ROUND - round).to_bytes(4, "big"), np.uint8)
+        places = np.stack([np.full(len(table), shard, np.int32), np.arange(len(table), dtype=np.int32)], axis=1)
+        with self._lock:
+            self._new.append((names.view(self._names.dtype)[:, 0], places))
+
+    def latest(self, keys: list[bytes]) -> np.ndarray:
+        """int32 (n, 2): each key's place in its latest round, (-1, -1) where it has none."""
+        return self._at(keys, 0)
+
+    def earlier(self, keys: list[bytes]) -> np.ndarray:
+        """int32 (n, 2): each key's place in the round before its latest, (-1, -1) where it has none."""
+        return self._at(keys, 1)
+
+    def keys(self) -> list[bytes]:
+        """Every key once, in order."""
+        names, _ = self._sorted()
+        raw = np.unique(names.astype(f"S{KEY_BYTES}")).tobytes()
+        return [raw[start : start + KEY_BYTES] for start in range(0, len(raw), KEY_BYTES)]
+
+    def _at(self, keys: list[bytes], further: int) -> np.ndarray:
+        names, places = self._sorted()
+        wanted = np.frombuffer(b"".join(keys), f"S{KEY_BYTES}")
+        where = np.searchsorted(names, wanted.astype(names.dtype)) + further
+        found = np.full((len(keys), 2), -1, np.int32)
+        inside = where < len(names)
+        inside[inside] = names[where[inside]].astype(wanted.dtype) == wanted[inside]
+        found[inside] = places[where[inside]]
+        return found
+
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        with self._lock:
+            if self._new:
+                names, places = (
+                    np.concatenate(parts) for parts in zip((self._names, self._places), *self._new, strict=True)
+                )
+                order = np.argsort(names, kind="stable")
+                names, places = names[order], places[order]
+                first = np.ones(len(names), bool)
+                first[1:] = names[1:] != names[:-1]
+                self._names, self._places, self._new = names[first], places[first], []
+            return self._names, self._places
