@@ -137,6 +137,7 @@ def _differs(finished, theirs, place, area, keys) -> list:
         ("device", lambda made: made.update(device="cuda")),
         ("attention", lambda made: made.update(attention="eager")),
         ("batch_plan", lambda made: made.update(batch_plan="one by one")),
+        ("products", lambda made: made.update(products="float16")),
         ("machine", lambda made: made["hardware"].update(gpu="another")),
     ],
 )

@@ -7,7 +7,7 @@ whose protocols differ, are set against each other: what differs is the question
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qzhou_eval.compare.sides import THE_HUBS, Side
+from qzhou_eval.compare.sides import MADE, THE_HUBS, Side
 from qzhou_eval.environment import ENCODING_LIBRARIES
 from qzhou_eval.tasks import all_tasks
 
@@ -38,7 +38,7 @@ STATED = {
     "scoring version": FIXES[1],
     "scikit-learn": "from 1.9 on, clustering moves by a point or more",
     **dict.fromkeys(("numpy", "scipy", "pytrec_eval-terrier", "datasets"), LAST_DIGITS[1]),
-    **dict.fromkeys((*ENCODING_LIBRARIES, "attention", "device", "machine", "batch_plan"), LAST_DIGITS[0]),
+    **dict.fromkeys((*ENCODING_LIBRARIES, *MADE, "machine"), LAST_DIGITS[0]),
     "code": OTHER_CODE,
 }
 NOT_COMPARABLE = "not comparable"

@@ -23,6 +23,7 @@ from qzhou_eval.together import read_results
 if TYPE_CHECKING:
     from qzhou_eval.profile import Profile
 
+MADE = ("attention", "device", "batch_plan", "products")  # facts of what vectors were made with
 THE_HUBS = "the hub's, at a revision that is not noted"
 
 RUN_FIELDS = {  # fact -> where a manifest's entry has it
@@ -180,7 +181,7 @@ def _encoding_facts(made_with: list[dict]) -> dict[str, object]:
 
     hardware = [one.get("hardware", {}) for one in made_with]
     versions = [one.get("versions", {}) for one in made_with]
-    facts = {name: values([one.get(name) for one in made_with]) for name in ("attention", "device", "batch_plan")}
+    facts = {name: values([one.get(name) for one in made_with]) for name in MADE}
     facts["machine"] = values([one.get("gpu") or one.get("cpu") for one in hardware])
     return facts | {name: values([one.get(name) for one in versions]) for name in ENCODING_LIBRARIES}
 

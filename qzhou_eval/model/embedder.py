@@ -22,6 +22,7 @@ from qzhou_eval.model.cost import Cost, cost_of
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
 from qzhou_eval.model.made_with import batch_plan
+from qzhou_eval.model.products import settle_products
 from qzhou_eval.model.sent import profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
 from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
@@ -48,6 +49,7 @@ class Embedder:
         dtype, device = getattr(torch, settings.dtype), settings.device
         self.model = load_decoder(checkpoint, dtype=dtype, device=device, trust_remote_code=settings.trust_remote_code)
         self.projection = load_projection(checkpoint, dtype=dtype, device=device)
+        self._multiplies = settle_products(filter(None, (self.model, self.projection)), device, dtype)
         self.parameters = sum(p.numel() for m in (self.model, self.projection) if m for p in m.parameters())
         self._check_parameters()
         if not settings.trust_remote_code:
@@ -142,6 +144,7 @@ class Embedder:
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
             "batch_plan": batch_plan(self._forward.limit(self.settings.batch_tokens)),
+            "products": str(self._multiplies).removeprefix("torch."),
             **self._machine,
         } | ({"fp8_cosine": self.fp8_cosine} if self.settings.fp8 else {})
 
@@ -164,7 +167,7 @@ class Embedder:
 
     @cached_property
     def _matmul_rate(self) -> float:
-        return matmul_rate(self.settings.device, getattr(torch, self.settings.dtype))
+        return matmul_rate(self.settings.device, self._multiplies)
 
     def with_token_prepending(self, span: tuple[int, int] | None) -> "Embedder":
         """The same loaded weights with token prepending on another range of layers, or None for off.
