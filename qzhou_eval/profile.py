@@ -145,12 +145,24 @@ def _shipped(name: str) -> Path:
     return data_folder("task_instructions") / f"{name}.yaml"
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice: of two, YAML takes the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if (first := lines.setdefault(str(key.value), line)) != line:
+                raise yaml.constructor.ConstructorError(problem=f"{key.value} twice, in lines {first} and {line}")
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> dict:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
         raise BadInput(f"{option('profile', str(path))}: {what}; known profiles: {', '.join(profile_names())}")
     try:
-        fields = yaml.safe_load(path.read_text("utf-8"))
+        fields = yaml.load(path.read_text("utf-8"), _EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
     if not isinstance(fields, dict):

@@ -118,6 +118,17 @@ def test_a_wrong_profile_is_refused_with_its_field(tmp_path, change, message):
         load_profile(str(path))
 
 
+def test_a_key_that_is_there_twice_is_refused_since_yaml_takes_the_last_and_says_nothing(tmp_path):
+    path = tmp_path / "mine.yaml"
+    tasks = "tasks:\n  STSB: {text: one}\n  AFQMC: {text: two}\n"
+    path.write_text(f"name: mine\nextends: qzhou-zh\nsource: test\n{tasks}  STSB: {{text: three}}\n", "utf-8")
+    with pytest.raises(BadInput, match=r"mine.yaml: not a YAML file \(STSB twice, in lines 5 and 7\)"):
+        load_profile(str(path))
+    path.write_text(f"name: mine\nextends: qzhou-zh\nsource: test\n{tasks}source: other\n", "utf-8")
+    with pytest.raises(BadInput, match=r"source twice, in lines 3 and 7"):
+        load_profile(str(path))
+
+
 def test_a_profile_can_extend_another(tmp_path):
     path = tmp_path / "quick.yaml"
     path.write_text('name: quick\nextends: qzhou-zh\nsource: test\ninstruction: "Instruct: {instruction}\\nQuery:"\n')
