@@ -162,7 +162,7 @@ def _read(path: Path) -> dict:
         what = "is a folder" if path.is_dir() else "no such file"
         raise BadInput(f"{option('profile', str(path))}: {what}; known profiles: {', '.join(profile_names())}")
     try:
-        fields = yaml.load(path.read_text("utf-8"), _EachKeyOnce)
+        fields = _EachKeyOnce(path.read_text("utf-8")).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
     if not isinstance(fields, dict):
