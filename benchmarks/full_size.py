@@ -135,9 +135,9 @@ class Rehearsal:
         (fingerprint,) = {entry["variant"]["fingerprint"] for entry in self.entries()}
         start, store = time.monotonic(), Store(self.folder / "run/store", fingerprint)
         store.refresh(verify=False)
-        number = len(store.keys())
+        store.missing([])  # sorts what was read, as a process's first look at its prompts does
         seconds, files = time.monotonic() - start, [path for path in store.folder.iterdir() if path.is_file()]
-        return number, seconds, len(files), sum(path.stat().st_size for path in files)
+        return len(store.keys()), seconds, len(files), sum(path.stat().st_size for path in files)
 
     def entries(self) -> list[dict]:
         """What the run's manifest has of each dimension."""

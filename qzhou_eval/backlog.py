@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 
-from qzhou_eval.key_index import KeyIndex, key_table
+from qzhou_eval.key_index import KeyIndex
 from qzhou_eval.progress import Progress
 from qzhou_eval.store import Store, prompt_key
 
@@ -32,11 +32,9 @@ def follow(plans: Iterable[tuple[Future, Mapping[str, Store]]], tokenizer: Calla
                 continue
             keys = [prompt_key(prompt) for prompt in prompts]
             for name, store in stores.items():
-                before = seen.setdefault(store.fingerprint, KeyIndex())
-                known = before.latest(keys)[:, 0] >= 0
-                before.add(key_table(keys))
-                new = [prompts[position] for position in store.missing(keys) if not known[position]]
-                progress.expect(name, *estimate(new, tokenizer))
+                new = set(seen.setdefault(store.fingerprint, KeyIndex()).first_seen(keys))
+                todo = [prompts[position] for position in store.missing(keys) if position in new]
+                progress.expect(name, *estimate(todo, tokenizer))
 
     threading.Thread(target=count, name="backlog", daemon=True).start()
 

@@ -8,14 +8,13 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 
-import numpy as np
 from tabulate import tabulate
 
 from qzhou_eval.config import Run
 from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.faults import reason
-from qzhou_eval.key_index import KeyIndex, key_table
+from qzhou_eval.key_index import KeyIndex
 from qzhou_eval.model.cost import Cost
 from qzhou_eval.model.speed import PEAKS, PROBE_SECONDS, Speed, assumed, is_here, measured
 from qzhou_eval.model.tokens import Tokenized
@@ -64,9 +63,8 @@ class _Counter:
         """Of a task's prompts that no task before it has; ``again``: what is in the store is encoded, too."""
         prompts = plan.read()
         keys = [prompt_key(prompt) for prompt in prompts]
-        new = np.flatnonzero(self._seen.latest(keys)[:, 0] < 0)
+        new = self._seen.first_seen(keys)
         prompts, keys = [prompts[position] for position in new], [keys[position] for position in new]
-        self._seen.add(key_table(keys))
         tokenized = self._tokenize(prompts)
         lengths = array("I")
         for store in self._stores:

@@ -24,7 +24,13 @@ class KeyIndex:
         self._new: list[tuple[np.ndarray, np.ndarray]] = []
         self._names, self._places = np.empty(0, f"S{KEY_BYTES + 4}"), np.empty((0, 2), np.int32)
 
-    def add(self, table: np.ndarray, shard: int = 0, round: int = 0) -> None:
+    def first_seen(self, keys: list[bytes]) -> np.ndarray:
+        """Positions, int64, of those of distinct ``keys`` that were not there; now they are, in no shard."""
+        new = np.flatnonzero(self.latest(keys)[:, 0] < 0)
+        self.add(key_table([keys[position] for position in new]), 0, 0)
+        return new
+
+    def add(self, table: np.ndarray, shard: int, round: int) -> None:
         """Keys, uint8 (n, 16), that are the rows of a shard."""
         names = np.empty((len(table), KEY_BYTES + 4), np.uint8)
         names[:, :KEY_BYTES] = table

@@ -97,12 +97,12 @@ def _encoded(
     """
     vectors = {reading.fingerprint: _Vectors(run, reading) for reading in run.readings}
     tokenizer = run.open_tokenizer()
-    planner = Planner(pool, run.profile, use_instruction=run.use_instruction)
-    plans = [planner.submit(one.task, run.sources[one.task.name]) for one in work]
     stores = [{name: vectors[part[0].fingerprint].store for name, part in one.parts.items()} for one in work]
-    follow(list(zip(plans, stores, strict=True)), tokenizer, progress)
-    tokenized = ahead(_tokenized(plans, tokenizer), count=1)
-    with closing(planner), ExitStack() as ended, closing(tokenized):
+    with ExitStack() as ended:
+        planner = ended.enter_context(closing(Planner(pool, run.profile, use_instruction=run.use_instruction)))
+        plans = [planner.submit(one.task, run.sources[one.task.name]) for one in work]
+        follow(list(zip(plans, stores, strict=True)), tokenizer, progress)
+        tokenized = ended.enter_context(closing(ahead(_tokenized(plans, tokenizer), count=1)))
         open_writer = cache(partial(_open_writer, run, ended))
         for number, (one, (plan, prompts)) in enumerate(zip(work, tokenized, strict=True), start=1):
             for name, (reading, _) in one.parts.items():

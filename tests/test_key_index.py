@@ -54,11 +54,20 @@ def test_what_one_thread_adds_while_another_asks_is_there():
 
     def add(first: int) -> None:
         for number in range(first, 200, 4):
-            index.add(tables[number], number)
+            index.add(tables[number], number, 0)
 
     with ThreadPoolExecutor(5) as threads:
         done = [threads.submit(add, first) for first in range(4)]
         while not all(one.done() for one in done):
             index.latest([bytes(tables[0, 0])])
+        for one in done:
+            one.result()
     for number, table in enumerate(tables):
         assert index.latest([row.tobytes() for row in table]).tolist() == [[number, row] for row in range(50)]
+
+
+def test_a_key_is_new_once():
+    index = KeyIndex()
+    assert index.first_seen([key(1), key(2)]).tolist() == [0, 1]
+    assert index.first_seen([key(2), key(3), key(1), key(4)]).tolist() == [1, 3]
+    assert index.first_seen([key(4)]).tolist() == [] and index.first_seen([]).tolist() == []
