@@ -5,7 +5,7 @@ store, while the next one is encoded.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
@@ -27,9 +27,9 @@ from qzhou_eval.plan import Planner, WaitingPlan
 from qzhou_eval.progress import Progress, shown
 from qzhou_eval.readings import Reading, encoders
 from qzhou_eval.results import Variant
-from qzhou_eval.score_jobs import Scoring
+from qzhou_eval.score_jobs import SHARED_TYPES, Scoring
 from qzhou_eval.store import Store
-from qzhou_eval.tasks import Task
+from qzhou_eval.tasks import DataSource, Task
 from qzhou_eval.workers import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: WorkerPool, *, stage
         BadInput: the model cannot be loaded, or the store not be written: no task could go on.
     """
     outcome = Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
-    work = [_Work(task, _parts(run, task, todo[task.name])) for task in run.tasks if task.name in todo]
+    tasks = in_turn([task for task in run.tasks if task.name in todo], run.sources)
+    work = [_Work(task, _parts(run, task, todo[task.name])) for task in tasks]
     progress = _progress(run, sum(len(one.parts) for one in work)) if "encode" in stages else Progress()
     jobs = Scoring(run, pool, outcome, progress)
     with shown(progress):
@@ -71,6 +72,17 @@ def execute(run: Run, todo: dict[str, list[Variant]], pool: WorkerPool, *, stage
                     jobs.submit(name, one.task, *part, counts={}, memory=memory)
         jobs.wait()
     return outcome
+
+
+def in_turn(tasks: list[Task], sources: Mapping[str, DataSource]) -> list[Task]:
+    """Tasks in the order in which they are encoded.
+
+    First those whose scoring several processes share, a small one at the head so that the model soon has work. Then
+    those that one process scores, the largest first: it is scored while the others are encoded.
+    """
+    by_size = sorted(tasks, key=lambda task: sources[task.name].size)
+    shared = [task for task in by_size if task.type in SHARED_TYPES]
+    return shared + [task for task in reversed(by_size) if task not in shared]
 
 
 def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading, list[Variant]]]:

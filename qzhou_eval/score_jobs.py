@@ -21,16 +21,17 @@ from qzhou_eval.workers import SCORE, WorkerPool, worker_count
 
 log = logging.getLogger(__name__)
 
+SHARED_TYPES = ("Classification", "Clustering")  # models are fitted at each dimension: several processes take a share
 MTEB_SEED = 42  # of every task, in both generations
 
 
 def parts(task: Task, variants: list[Variant], workers: int) -> list[list[Variant]]:
     """A task's variants, divided into the jobs that score them.
 
-    Classification and clustering fit models at each dimension, so several workers share these; the other types have
-    most of their work in common at all dimensions.
+    Those of :data:`SHARED_TYPES` go to several workers; the other types have most of their work in common at all
+    dimensions.
     """
-    count = min(workers, len(variants)) if task.type in ("Classification", "Clustering") else 1
+    count = min(workers, len(variants)) if task.type in SHARED_TYPES else 1
     return [variants[start::count] for start in range(count)]
 
 

@@ -14,10 +14,11 @@ from conftest import run_command
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from layouts import read_rows, write_header, write_rows
-from mutations import of_bytes, of_json, of_rows, of_yaml
+from mutations import of_bytes, of_json, of_models, of_old_manifests, of_rows, of_shards, of_yaml, split_renamed
 
 from qzhou_eval import cli
 from qzhou_eval.paths import data_folder
+from qzhou_eval.smoke.__main__ import CHECKPOINT
 from qzhou_eval.tasks import all_tasks
 
 COUNT = int(os.environ.get("QZHOU_EVAL_MUTATIONS", "60"))
@@ -37,6 +38,7 @@ INPUTS = {  # what is mutated: its files, below the folder of all inputs
         *("settings.json", "store/*/*.safetensors"),
     ),
 }
+BY_ENDING = {".json": [of_json()], ".jsonl": [of_rows()], ".yaml": [of_yaml()], ".md": [of_yaml()]}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,7 @@ def inputs(tiny, official, tmp_path_factory) -> Path:
     """A model, data, a profile and what a run with them wrote; few rows, so that a run is short."""
     root = tmp_path_factory.mktemp("inputs")
     shutil.copytree(tiny, root / "model")
+    (root / "other").symlink_to(CHECKPOINT)
     for task in TASKS:
         shutil.copytree(official / all_tasks()[task].path, root / "data" / all_tasks()[task].path)
     write_header(root / "data/mteb/STSB", {"default": {"test": "data/test.jsonl"}})
@@ -69,13 +72,15 @@ def mutated(draw):
     kind = draw(st.sampled_from(list(INPUTS)))
     name = draw(st.sampled_from(INPUTS[kind]))
     text = not name.endswith(".safetensors")
-    possible = [of_bytes(text=text)]
-    if name.endswith(".json"):
-        possible.append(of_json())
-    elif name.endswith(".jsonl"):
-        possible.append(of_rows())
-    elif name.endswith((".yaml", ".md")):
-        possible.append(of_yaml())
+    possible = [of_bytes(text=text), *BY_ENDING.get(Path(name).suffix, [])]
+    if kind == "model":
+        possible.append(of_models())
+    elif name.endswith(("test.jsonl", "dev.jsonl")):
+        possible.append(st.just(("another split's name", split_renamed)))
+    elif name == "manifest.json":
+        possible.append(of_old_manifests())
+    elif name.startswith("store/"):
+        possible.append(of_shards())
     said, change = draw(st.one_of(possible))
     return kind, name, said, change
 
@@ -112,7 +117,7 @@ def check(root: Path, argv: list[str], capsys, caplog) -> int:
 def rough(case, inputs: Path, root: Path, capsys, caplog) -> None:
     """Mutate a copy of the inputs and run it."""
     kind, name, said, change = case
-    shutil.copytree(inputs, root, dirs_exist_ok=True)
+    shutil.copytree(inputs, root, dirs_exist_ok=True, symlinks=True)
     expected = recorded(inputs / "out")
     found = sorted(path for path in (root / kind).rglob("*") if path.match(f"*{name}") and path.is_file())
     change(found[0])
@@ -128,6 +133,7 @@ def rough(case, inputs: Path, root: Path, capsys, caplog) -> None:
         scores = recorded(root / "out")
         for key, value in scores.items():
             assert expected.get(key, value) == value, f"{kind}/{name}: {said}: another score and nothing says why"
+    shutil.rmtree(root)
 
 
 @pytest.mark.slow

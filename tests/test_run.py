@@ -25,9 +25,10 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.items import read_items
 from qzhou_eval.model.settings import resolve_device
 from qzhou_eval.paths import items_path
+from qzhou_eval.pipeline import in_turn
 from qzhou_eval.profile import load_profile
 from qzhou_eval.score_jobs import parts
-from qzhou_eval.tasks import MINIATURE_DATA, all_tasks
+from qzhou_eval.tasks import MINIATURE_DATA, DataSource, all_tasks
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
 RESULTS = "results/**/Mini*.json"
@@ -186,6 +187,13 @@ def test_every_dimension_is_in_one_part():
     assert parts(classification, dims, 2) == [[128, 512], [256]]
     assert parts(classification, dims, 8) == [[128], [256], [512]]
     assert parts(classification, dims, 1) == parts(sts, dims, 8) == [dims]
+
+
+def test_what_one_process_scores_longest_is_encoded_before_the_rest():
+    sizes = {"T2Retrieval": 300, "AFQMC": 2, "TNews": 4, "CLSClusteringP2P": 9, "MMarcoRetrieval": 40}
+    sources = {name: DataSource(None, "", size=size) for name, size in sizes.items()}
+    order = [task.name for task in in_turn([all_tasks()[name] for name in sizes], sources)]
+    assert order == ["TNews", "CLSClusteringP2P", "T2Retrieval", "MMarcoRetrieval", "AFQMC"]
 
 
 @pytest.mark.parametrize(
