@@ -8,7 +8,7 @@ here=$PWD
 source scripts/venv.sh
 if [ $# -eq 0 ]; then
     current_venv
-    exec "$PY" -m qzhou_eval.smoke
+    exec "$PY" -m qzhou_eval.miniature
 fi
 case " $* " in
 *" --mteb card "* | *" --mteb=card "*) card_venv ;;

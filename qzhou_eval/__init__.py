@@ -6,8 +6,8 @@ __all__ = ["Embedder", "MTEBEncoder", "load_results", "token_prepending"]
 
 _HOMES = {
     "Embedder": "qzhou_eval.model.embedder",
-    "MTEBEncoder": "qzhou_eval.mteb_encoder",
-    "load_results": "qzhou_eval.report.frame",
+    "MTEBEncoder": "qzhou_eval.run.mteb_encoder",
+    "load_results": "qzhou_eval.results.dataframe",
     "token_prepending": "qzhou_eval.model.token_prepending",
 }
 

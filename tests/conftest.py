@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
+from commands import run_command
+from decoders import make_decoder
 from layouts import new_layout
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
@@ -13,7 +14,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import AutoTokenizer
 
 from qzhou_eval import cli
-from qzhou_eval.smoke.__main__ import CHECKPOINT
+from qzhou_eval.miniature.__main__ import CHECKPOINT
 
 
 def pytest_addoption(parser):
@@ -51,37 +52,6 @@ def data_root(request):
     if not root or not Path(root).is_dir():
         pytest.skip("no real evaluation data: give --data_root or QZHOU_EVAL_DATA")
     return Path(root)
-
-
-DECODERS = {
-    "Qwen3": {"head_dim": 16},
-    "Qwen2": {},
-    "Llama": {},
-    "Mistral": {"sliding_window": None},
-    "Gemma": {"head_dim": 16},
-    "Gemma2": {"head_dim": 16, "sliding_window": 8},
-    "Gemma3Text": {"head_dim": 16, "sliding_window": 8},
-    "Phi3": {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 1},
-}
-
-
-def make_decoder(family: str, *, layers: int = 9, vocab_size: int = 512, seed: int = 0) -> torch.nn.Module:
-    """A randomly initialised decoder, large weights so that layers differ, on CPU in float32."""
-    torch.manual_seed(seed)
-    config = getattr(transformers, f"{family}Config")(
-        vocab_size=vocab_size,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        initializer_range=0.1,
-        **DECODERS[family],
-    )
-    name = family.removesuffix("Text")
-    model = getattr(transformers, f"{name}TextModel" if family.endswith("Text") else f"{name}Model")(config)
-    return model.eval()
 
 
 @pytest.fixture(scope="session")
@@ -122,10 +92,3 @@ def finished(tmp_path_factory, tiny, official) -> Path:
     output = tmp_path_factory.mktemp("finished") / "out"
     assert cli.main(run_command(tiny, official, output)) == 0
     return output
-
-
-def run_command(model: Path, data: Path, output: Path, *more: str) -> list[str]:
-    """A short run on ``data``, as one types it; ``more`` comes last and may say otherwise."""
-    where = ["--data_dir", str(data), "--output_dir", str(output), "--device", "cpu", "--eval_workers", "1"]
-    what = ["--tasks", "STSB", "T2Reranking", "--dim", "16", "64", "96", "--dtype", "bfloat16"]
-    return ["run", "--model_name_or_path", str(model), "--profile", "qzhou-zh", *where, *what, *more]

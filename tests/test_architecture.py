@@ -3,78 +3,77 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 
-# What each part may import at module level, besides the standard library and itself.
-LAYERS = [
-    {"errors", "paths", "files", "markdown", "units", "memory", "options"},
-    {"generation", "environment", "network", "progress", "faults"},
-    {"vectors"},
-    {"scoring", "items"},
-    {"statistics"},
-    {"digests", "key_index"},
-    {"fetched"},
-    {"fetch"},
-    {"profile", "tasks"},
-    {"prompts", "averages", "published"},
-    {"model"},
-    {"store", "results"},
-    {"shards", "again", "readings"},
-    {"cluster"},
-    {"variants"},
-    {"checks", "openers", "noted"},
-    {"config"},
-    {"mteb_results"},
-    {"together"},
-    {"adapter"},
-    {"workers"},
-    {"plan", "encode", "kept", "backlog", "baselines"},
-    {"evaluate", "outcome", "mteb_encoder"},
-    {"score_jobs"},
-    {"pipeline", "dry_run", "show", "verify"},
-    {"compare", "export"},
-    {"report", "gate"},
-    {"cli"},
-    {"smoke"},
-]
+# The folders from the ground up: a module imports from folders below its own, and from its own without a circle.
+LAYERS = (
+    *("errors", "system", "fetch", "protocol", "statistics", "benchmark", "results", "model"),
+    *("encode", "evaluate", "checks", "report", "run", "cli", "miniature"),
+)
 
 HEAVY = ["mteb", "torch", "pandas", "scipy"]  # each a quarter of a second or more
 
 # All that a rerun of the miniature does before it knows whether there is work.
 KEPT = """import tempfile, pathlib
-from qzhou_eval.kept import wanted
-from qzhou_eval.smoke.__main__ import runs
-assert len([wanted(run) for run in runs(pathlib.Path(tempfile.gettempdir(), "no-results")).values()]) == 2"""
+from qzhou_eval.run.reuse import missing_results
+from qzhou_eval.miniature.__main__ import runs
+assert len([missing_results(run) for run in runs(pathlib.Path(tempfile.gettempdir(), "no-results")).values()]) == 2"""
 
 
-def part_of(module: str) -> str:
-    return module.removeprefix("qzhou_eval.").split(".")[0]
+def modules() -> dict[str, Path]:
+    """Every module by its name below the package; a folder's own is the folder's name."""
+    paths = {path.relative_to(PACKAGE).with_suffix(""): path for path in PACKAGE.rglob("*.py")}
+    return {".".join(place.parts).removesuffix(".__init__"): path for place, path in paths.items()}
 
 
-def imports(path: Path) -> set[str]:
-    """Parts of the package imported anywhere in a file, functions included."""
+def imports(path: Path, known: Iterable[str]) -> set[str]:
+    """Modules of the package that a file imports anywhere, in functions too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "qzhou_eval":
+        if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("qzhou_eval."):
-            found.add(part_of(node.module))
-    return found
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if _below_package(names) & set(known) else {node.module}
+    return _below_package(found) & set(known)
 
 
-def test_imports_point_backwards():
-    level = {part: number for number, parts in enumerate(LAYERS) for part in parts}
-    exceptions = {("adapter", "smoke")}  # the miniature's task classes, when a miniature task is asked for
-    for path in PACKAGE.rglob("*.py"):
-        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if part in ("__init__", "__main__"):
-            continue
-        for other in imports(path) - {part}:
-            assert level[other] < level[part] or (part, other) in exceptions, f"{path.name} imports {other}"
+def _below_package(names: Iterable[str]) -> set[str]:
+    return {name.removeprefix("qzhou_eval.") for name in names if name.startswith("qzhou_eval.")}
+
+
+def test_modules_import_from_folders_below_their_own():
+    known = modules()
+    for name, path in known.items():
+        layer = name.split(".")[0]
+        if name != "__init__":
+            allowed = LAYERS[: LAYERS.index(layer) + 1]
+            assert {other.split(".")[0] for other in imports(path, known)} <= set(allowed), name
+
+
+def test_no_imports_in_a_circle():
+    known = modules()
+    TopologicalSorter({name: imports(path, known) - {name} for name, path in known.items()}).prepare()
+
+
+def test_every_folder_is_in_the_package():
+    listed = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    assert {".".join(folder.parts) for folder in folders} == {name for name in listed if "_data" not in name}
+
+
+def test_every_folder_says_what_is_inside():
+    for folder in (path for path in PACKAGE.rglob("*") if any(path.glob("*.py"))):
+        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8")))
+        assert said and said.splitlines()[0].endswith((".", ":")), folder
 
 
 @pytest.mark.parametrize(
@@ -82,25 +81,34 @@ def test_imports_point_backwards():
     [
         ("import qzhou_eval.model.embedder", ["mteb", "datasets", "sklearn"]),
         (
-            "import qzhou_eval.verify.check, qzhou_eval.verify.peer",
+            "import qzhou_eval.checks.verify.verify, qzhou_eval.checks.verify.other_process",
             ["mteb", "datasets", "sklearn", "sentence_transformers"],
         ),
-        ("import qzhou_eval.scoring.search, qzhou_eval.scoring.ranks", ["mteb", "datasets", "sklearn"]),
+        (
+            "import qzhou_eval.evaluate.retrieval.search, qzhou_eval.evaluate.retrieval.metrics",
+            ["mteb", "datasets", "sklearn"],
+        ),
         ("import qzhou_eval.statistics.bootstrap", HEAVY),
         ("from qzhou_eval import load_results", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval", ["torch", "pandas", "numpy"]),
-        ("import qzhou_eval.report.placement", ["mteb", "torch", "transformers", "datasets"]),
+        ("import qzhou_eval.report.content.ranking", ["mteb", "torch", "transformers", "datasets"]),
         ("import qzhou_eval.report.write", [*HEAVY, "transformers", "datasets", "jinja2", "pydantic"]),
-        ("import qzhou_eval.compare.write, qzhou_eval.export", [*HEAVY, "transformers", "datasets", "pydantic"]),
-        ("import qzhou_eval.gate.check", [*HEAVY, "transformers", "datasets"]),
-        ("import qzhou_eval.config, qzhou_eval.plan", ["mteb", "torch", "transformers", "datasets"]),
-        (KEPT, [*HEAVY, "transformers", "datasets"]),
-        ("import qzhou_eval.pipeline, qzhou_eval.encode", ["mteb", "transformers", "datasets", "rich"]),
-        ("import qzhou_eval.progress", ["rich", "torch", "numpy"]),
-        ("import qzhou_eval.fetched, qzhou_eval.tasks", ["huggingface_hub", "httpx2", "tenacity"]),
         (
-            "import qzhou_eval.fetch.bring, pathlib, tempfile\n"
-            "qzhou_eval.fetch.bring.ModelScope(pathlib.Path(tempfile.mkdtemp()))",
+            "import qzhou_eval.checks.compare.compare, qzhou_eval.results.export",
+            [*HEAVY, "transformers", "datasets", "pydantic"],
+        ),
+        ("import qzhou_eval.checks.regression.check", [*HEAVY, "transformers", "datasets"]),
+        ("import qzhou_eval.run.config, qzhou_eval.run.plan", ["mteb", "torch", "transformers", "datasets"]),
+        (KEPT, [*HEAVY, "transformers", "datasets"]),
+        ("import qzhou_eval.run.pipeline, qzhou_eval.encode.stage", ["mteb", "transformers", "datasets", "rich"]),
+        ("import qzhou_eval.encode.progress", ["rich", "torch", "numpy"]),
+        (
+            "import qzhou_eval.fetch.receipt, qzhou_eval.benchmark.data_sources",
+            ["huggingface_hub", "httpx2", "tenacity"],
+        ),
+        (
+            "import qzhou_eval.fetch.download, pathlib, tempfile\n"
+            "qzhou_eval.fetch.download.ModelScope(pathlib.Path(tempfile.mkdtemp()))",
             ["torch", "transformers", "datasets", "modelscope", "numpy"],
         ),
         ("import qzhou_eval.cli; qzhou_eval.cli._parser()", ["mteb", "torch", "pandas", "pydantic"]),
@@ -113,5 +121,6 @@ def test_what_a_part_does_without(command, absent):
 
 
 def test_files_are_short():
-    for path in PACKAGE.rglob("*.py"):
-        assert len(path.read_text("utf-8").splitlines()) <= 300, path
+    for folder in ("qzhou_eval", "tests", "perf"):
+        for path in (PACKAGE.parent / folder).rglob("*.py"):
+            assert len(path.read_text("utf-8").splitlines()) <= 300, path

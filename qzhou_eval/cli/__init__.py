@@ -11,12 +11,12 @@ from pathlib import Path
 
 from qzhou_eval.cli import check, compare, export, fetch, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
-from qzhou_eval.digests import cache_home
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED, BadInput
-from qzhou_eval.faults import reason
-from qzhou_eval.files import LOCKS
-from qzhou_eval.network import go_offline, keep_one_endpoint
-from qzhou_eval.options import options_called_flags
+from qzhou_eval.system.digests import cache_home
+from qzhou_eval.system.fault_log import reason
+from qzhou_eval.system.files import LOCKS
+from qzhou_eval.system.network import go_offline, keep_one_endpoint
+from qzhou_eval.system.options import options_called_flags
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,18 +41,18 @@ def main(argv: list[str] | None = None) -> int:
 # What a user can mend, by the exception's name (torch's need not be imported to be known): words, exit code.
 _ENDINGS = {
     "BadInput": ("error: {error}", EXIT_BAD_INPUT),
-    "TaskFailed": ("error: {error}; what is done is kept, the same command goes on", EXIT_FAILED_TASKS),
-    "MemoryError": ("error: out of memory; what is done is kept, the same command goes on", EXIT_FAILED_TASKS),
+    "TaskFailed": ("error: {error}; what is done is kept; repeat the command to resume", EXIT_FAILED_TASKS),
+    "MemoryError": ("error: out of memory; what is done is kept; repeat the command to resume", EXIT_FAILED_TASKS),
     "OutOfMemoryError": (
         "error: the device is out of memory ({error}); what is done is kept",
         EXIT_FAILED_TASKS,
     ),
     "AcceleratorError": (  # torch's, where a GPU breaks
-        "error: the device failed ({error}); what is done is kept, the same command goes on",
+        "error: the device failed ({error}); what is done is kept; repeat the command to resume",
         EXIT_FAILED_TASKS,
     ),
-    "OSError": ("error: {error}; what is done is kept, the same command goes on", EXIT_BAD_INPUT),
-    "KeyboardInterrupt": ("interrupted; the same command goes on where this one stopped", EXIT_INTERRUPTED),
+    "OSError": ("error: {error}; what is done is kept; repeat the command to resume", EXIT_BAD_INPUT),
+    "KeyboardInterrupt": ("interrupted; repeat the command to resume", EXIT_INTERRUPTED),
 }
 
 

@@ -36,7 +36,7 @@ def add(verbs) -> None:
     verb.add_argument(
         "--update-baseline",
         action="store_true",
-        help="write FILE anew from RESULTS; several folders, repeated runs, measure what honest runs differ by",
+        help="write FILE again from RESULTS; several folders, repeated runs, measure what honest runs differ by",
     )
     add_score_profile(verb)
     verb.set_defaults(command=_check)
@@ -55,7 +55,7 @@ def _tolerance(value: str) -> tuple[str | None, float]:
 
 def _check(args: argparse.Namespace) -> int:
     _refuse_contradictions(args)
-    from qzhou_eval.gate.check import Outputs, check, renew
+    from qzhou_eval.checks.regression.check import Outputs, check, renew
 
     shared = {"score_profile": args.score_profile, "tolerances": dict(args.tolerance)}
     if args.update_baseline:
@@ -85,7 +85,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 
 def _check_files(written: dict[str, Path], baseline: Path) -> None:
-    from qzhou_eval.checks import check_writable
+    from qzhou_eval.system.files import check_writable
 
     taken = [] if "--baseline" in written else [baseline.resolve()]
     for flag, file in written.items():

@@ -24,6 +24,6 @@ def add(verbs) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from qzhou_eval.compare.write import compare
+    from qzhou_eval.checks.compare.compare import compare
 
     return compare(args.results, args.to, args.score_profile, allow_mismatch=args.allow_mismatch)

@@ -18,8 +18,8 @@ def add(verbs) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from qzhou_eval.checks import check_writable
-    from qzhou_eval.export import export
+    from qzhou_eval.results.export import export
+    from qzhou_eval.system.files import check_writable
 
     check_writable("--to", args.to)
     written = export(args.results, args.to, args.model_name, args.model_revision, args.mteb)

@@ -1,4 +1,4 @@
-"""``fetch``: data sets and a model from the hub or a mirror into a folder, and whether they still are what came."""
+"""``fetch``: data sets and a model from the hub or a mirror into a folder, and whether they still are as downloaded."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qzhou_eval.cli.flags import folder_to_fill, text
 from qzhou_eval.errors import EXIT_CHECK_FAILED, EXIT_FAILED_TASKS, BadInput
-from qzhou_eval.generation import ensure
+from qzhou_eval.system.mteb_version import switch_environment
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +35,20 @@ def add(verbs) -> None:
         help="with the model its own code (*.py), for --trust_remote_code and verify --against remote; "
         "fetch runs none of it",
     )
-    verb.add_argument("--verify", action="store_true", help="fetch nothing; hold what is there against what came")
+    verb.add_argument(
+        "--verify", action="store_true", help="fetch nothing; compare what is there with what was downloaded"
+    )
     verb.add_argument("--quiet", action="store_true", help="only warnings and what failed")
     verb.set_defaults(command=_fetch, keeps_endpoints=True)
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    ensure("current", args.argv)
+    switch_environment("current", args.argv)
     wanted = _repositories(args)
     if args.verify:
         return _verify(args, [place for _, _, _, place, _ in wanted])
-    from qzhou_eval.checks import check_writable
-    from qzhou_eval.network import endpoints, keep_one_endpoint
+    from qzhou_eval.system.files import check_writable
+    from qzhou_eval.system.network import endpoints, keep_one_endpoint
 
     check_writable("--to", args.to)
     chain = endpoints()
@@ -55,9 +57,9 @@ def _fetch(args: argparse.Namespace) -> int:
         if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
             raise BadInput(f"fetch needs the network, and {variable} is set")
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # mirrors pass files on, not that protocol; every file is hashed anyway
-    from qzhou_eval.fetch.bring import fetch
-    from qzhou_eval.fetch.client import use_patient_client
-    from qzhou_eval.fetch.hub import Repository
+    from qzhou_eval.fetch.download import fetch
+    from qzhou_eval.fetch.endpoint import Repository
+    from qzhou_eval.fetch.http_client import use_patient_client
 
     use_patient_client()
     failed = fetch([Repository(*one) for one in wanted], args.to, chain)
@@ -74,9 +76,9 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
     Raises:
         BadInput: an unknown task or one of the package's, a name that is none, or nothing to fetch.
     """
-    from qzhou_eval.fetched import CODE, read_fetched
-    from qzhou_eval.model.location import WANTED
-    from qzhou_eval.tasks import select
+    from qzhou_eval.benchmark.registry import select
+    from qzhou_eval.fetch.receipt import CODE, read_fetched
+    from qzhou_eval.model.folder.location import WANTED
 
     wanted = []
     if args.model is not None:
@@ -102,8 +104,8 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
 
 def _say_whether_code_came(root: Path, model: str, *, asked: bool) -> None:
     """Warn of classes that the model names and whose code is not there."""
-    from qzhou_eval.fetched import read_fetched
-    from qzhou_eval.model.own_code import named_code
+    from qzhou_eval.fetch.receipt import read_fetched
+    from qzhou_eval.model.folder.remote_code import named_code
 
     place = f"models/{model}"
     try:
@@ -117,7 +119,7 @@ def _say_whether_code_came(root: Path, model: str, *, asked: bool) -> None:
 
 
 def _verify(args: argparse.Namespace, asked: list[str]) -> int:
-    from qzhou_eval.fetched import MANIFEST, differences, read_fetched
+    from qzhou_eval.fetch.receipt import MANIFEST, changed_files, read_fetched
 
     entries = read_fetched(args.to)
     if not entries:
@@ -127,7 +129,7 @@ def _verify(args: argparse.Namespace, asked: list[str]) -> int:
     lines = [f"{place}: not fetched" for place in asked if place not in entries]
     entries = {place: entries[place] for place in asked if place in entries}
     for place, entry in entries.items():
-        lines += differences(args.to, place, entry)
+        lines += changed_files(args.to, place, entry)
     if lines:
         print("\n".join(lines))
         log.warning(

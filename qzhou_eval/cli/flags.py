@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.options import DEFAULT_PROFILE
-from qzhou_eval.results import is_label
-from qzhou_eval.units import whole_number
+from qzhou_eval.results.variant import is_label
+from qzhou_eval.system.formatting import whole_number
+from qzhou_eval.system.options import DEFAULT_PROFILE
 
 
 class Parser(argparse.ArgumentParser):

@@ -21,7 +21,7 @@ def add(verbs) -> None:
 
 
 def _prompts_show(args: argparse.Namespace) -> int:
-    from qzhou_eval.show import show_prompts
+    from qzhou_eval.run.show_prompts import show_prompts
 
     show_prompts(args.task, args.text, args.profile, args.model_name_or_path, use_instruction=args.use_instruction)
     return 0

@@ -18,8 +18,9 @@ from qzhou_eval.cli.flags import (
     whole,
 )
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, BadInput
-from qzhou_eval.generation import ensure
-from qzhou_eval.results import EVALUATORS, SHARED, Manifest
+from qzhou_eval.results.manifest import Manifest
+from qzhou_eval.results.variant import EVALUATORS, SHARED
+from qzhou_eval.system.mteb_version import switch_environment
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +139,13 @@ def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) 
 
 def _prepared(args: argparse.Namespace, **what: bool):
     """The run, once it has said what it sends."""
-    ensure(args.mteb, args.argv)
-    from qzhou_eval.config import RunConfig, prepare
+    switch_environment(args.mteb, args.argv)
     from qzhou_eval.model.settings import EncoderOptions
+    from qzhou_eval.run.config import RunConfig, prepare_run
 
     args.token_prepending, *args.also_token_prepending = _readings(args.token_prepending, args.tp_layers)
     args.encoder = _pick(EncoderOptions, args)
-    run = prepare(_pick(RunConfig, args), **what)
+    run = prepare_run(_pick(RunConfig, args), **what)
     for line in run.sent:
         log.info("%s", line)
     return run
@@ -183,12 +184,12 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from qzhou_eval.dry_run import print_plan
-    from qzhou_eval.workers import worker_pool
+    from qzhou_eval.run.dry_run import print_plan
+    from qzhou_eval.run.processes import process_pool
 
     _plan_for(args)
     run = _prepared(args, plans=True)
-    with worker_pool(run.eval_workers) as pool:
+    with process_pool(run.eval_workers) as pool:
         return print_plan(run, pool, args.gpu, devices=args.workers or 1)
 
 
@@ -223,20 +224,20 @@ def _stage(args: argparse.Namespace, stage: str) -> int:
 
 
 def _execute(run, stages: tuple[str, ...]):
-    """Run stages in a pool; their :class:`~qzhou_eval.outcome.Outcome`."""
-    from qzhou_eval.kept import wanted
-    from qzhou_eval.outcome import Outcome
+    """Run stages in a pool; their :class:`~qzhou_eval.run.outcome.Outcome`."""
+    from qzhou_eval.run.outcome import Outcome
+    from qzhou_eval.run.reuse import missing_results
 
     if run.model_label is not None:
         Manifest(run.output_dir).relabel(run.variants[0], run.model_label)
-    todo = wanted(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
+    todo = missing_results(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
         log.info("all %d results are kept from before", len(run.tasks) * len(run.variants))
         return Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants))
-    from qzhou_eval.pipeline import execute
-    from qzhou_eval.workers import worker_pool
+    from qzhou_eval.run.pipeline import execute
+    from qzhou_eval.run.processes import process_pool
 
-    with worker_pool(run.eval_workers) as pool:
+    with process_pool(run.eval_workers) as pool:
         return execute(run, todo, pool, stages=stages)
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from qzhou_eval.cli.flags import add_offline, file_to_write, path_or_name, profile_flag, text
-from qzhou_eval.generation import ensure
+from qzhou_eval.system.mteb_version import switch_environment
 
 
 def add(verbs) -> None:
@@ -30,8 +30,8 @@ def add(verbs) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    ensure("current", args.argv)  # the other side needs the current sentence-transformers
-    from qzhou_eval.verify.check import verify
+    switch_environment("current", args.argv)  # the other side needs the current sentence-transformers
+    from qzhou_eval.checks.verify.verify import verify
 
     return verify(
         args.model_name_or_path,

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from qzhou_eval.fetch.hub import Failed, Listed, NotThere, Repository, Unreachable, choose
+from qzhou_eval.fetch.endpoint import Failed, Listed, NotThere, Repository, Unreachable, choose
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def is_installed() -> bool:
 
 
 class ModelScope:
-    """The endpoint, as :class:`qzhou_eval.fetch.hub.Hub` is one; MODELSCOPE_ENDPOINT names another host.
+    """The endpoint, as :class:`qzhou_eval.fetch.endpoint.Hub` is one; MODELSCOPE_ENDPOINT names another host.
 
     The token is MODELSCOPE_API_TOKEN; what the client keeps of a login is a pickle and is not read. ``own`` is a folder
     for its lock files.

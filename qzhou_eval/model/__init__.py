@@ -1,0 +1,1 @@
+"""A checkpoint and prompts -> vectors. Imports no mteb."""

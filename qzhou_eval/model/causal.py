@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.architecture import SUPPORTED
+from qzhou_eval.model.folder.architecture import SUPPORTED
 from qzhou_eval.model.streams import current
 
 _TOKENS = 12

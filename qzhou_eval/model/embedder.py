@@ -11,24 +11,24 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from qzhou_eval import prompts as prompt_rules
-from qzhou_eval.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
 from qzhou_eval.model.causal import check_causal
-from qzhou_eval.model.ceiling import matmul_rate
-from qzhou_eval.model.checkpoint import Checkpoint, find_checkpoint
-from qzhou_eval.model.cost import Cost, cost_of
+from qzhou_eval.model.cpu_half_precision import settle_products
+from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.loading import load_decoder, load_projection
 from qzhou_eval.model.made_with import batch_plan
-from qzhou_eval.model.products import settle_products
-from qzhou_eval.model.sent import profile_for
+from qzhou_eval.model.profile_choice import profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
-from qzhou_eval.model.tokens import PromptTokenizer, Tokenized
-from qzhou_eval.options import option
-from qzhou_eval.profile import Profile
-from qzhou_eval.vectors import check_dim, cut_and_normalize, normalizes
+from qzhou_eval.model.speed.cost import Cost, cost_of
+from qzhou_eval.model.speed.matmul_rate import matmul_rate
+from qzhou_eval.model.tokenizer import PromptTokenizer, Tokenized
+from qzhou_eval.protocol import prompts as prompt_rules
+from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize, normalizes
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.environment import ENCODING_LIBRARIES, hardware, versions
+from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Embedder:
 
     @property
     def way(self) -> str:
-        """How prompts share batches, one of :data:`~qzhou_eval.model.batches.WAYS`."""
+        """How prompts share batches, one of :data:`~qzhou_eval.model.batching.batches.WAYS`."""
         return self._forward.way
 
     @property
@@ -271,7 +271,7 @@ class Embedder:
         if any(len(ids) <= position or ids[position] != token for ids in sequences if ids):
             raise BadInput(
                 f"token prepending: a prompt does not hold {self.profile.placeholder} as token {position}; "
-                f"is it rendered by profile {self.profile.name}?"
+                f"is it rendered by {self.profile.called}?"
             )
 
     def _use_fp8(self) -> float:
@@ -289,7 +289,7 @@ class Embedder:
         return round(float(cosines.mean()), 6)
 
     def _check_parameters(self) -> None:
-        """Hold the parameter count against the profile's, if this is the profile's model."""
+        """Compare the parameter count with the profile's, if this is the profile's model."""
         published = self.profile.published_parameters(self.checkpoint.name)
         if published is None:
             log.info("%s: %s parameters", self.checkpoint.name, f"{self.parameters:,}")

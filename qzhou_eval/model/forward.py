@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.attention import kernel, packed_attention, packed_inputs
-from qzhou_eval.model.batch_limits import obstacle
-from qzhou_eval.model.batches import ONE_LENGTH, PACKED, WAYS, Batch, ahead, pack, pad, plan
-from qzhou_eval.model.independence import leak, routes_experts, trial_prompts
-from qzhou_eval.model.last_tokens import can_be_cut, last_tokens_only
-from qzhou_eval.model.streams import current, on_its_way
-from qzhou_eval.model.token_prepending import Places, decoder_layers, prepending
-from qzhou_eval.options import option
+from qzhou_eval.model.batching.attention import kernel, packed_attention, packed_inputs
+from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, WAYS, Batch, pack, pad, plan, prefetch
+from qzhou_eval.model.batching.compatibility import obstacle
+from qzhou_eval.model.batching.independence import leak, routes_experts, trial_prompts
+from qzhou_eval.model.last_layer import can_be_cut, last_tokens_only
+from qzhou_eval.model.pooling import pool
+from qzhou_eval.model.streams import current, start_copy
+from qzhou_eval.model.token_prepending import TokenPositions, decoder_layers, prepending
+from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,8 @@ class Encoded:
 class Forward:
     """A loaded decoder with its projection, and the way in which batches go through it.
 
-    The way is the fastest of :data:`~qzhou_eval.model.batches.WAYS` in which, by trial with these weights, no vector
-    depends on its neighbours; token prepending and the short last layer are part of the trial.
+    The way is the fastest of :data:`~qzhou_eval.model.batching.batches.WAYS` in which, by trial with these weights, no
+    vector depends on its neighbours; token prepending and the short last layer are part of the trial.
 
     Args:
         max_length: tokens of the longest prompt that will come.
@@ -103,12 +104,12 @@ class Forward:
                 changed.enter_context(last_tokens_only(self.layers[-1], batch.last))
             if span is not None:
                 first, last = batch.first, tuple(batch.last)
-                places = Places(len(batch.ids), placeholder=(first[0], first[1] + placeholder), last=last)
+                places = TokenPositions(len(batch.ids), placeholder=(first[0], first[1] + placeholder), last=last)
                 changed.enter_context(prepending(self.layers[span[0] : span[1] + 1], places))
             hidden = self.model(**self._inputs(batch)).last_hidden_state
-            hidden = hidden[0] if self.cut else hidden[batch.last[0], batch.last[1]]
+            hidden = hidden[0] if self.cut else pool(hidden, batch.last)
             vectors = hidden if self.projection is None else self.projection(hidden)
-            return vectors[: len(batch.rows)]  # the rows behind them fill up a multiple, see last_tokens
+            return vectors[: len(batch.rows)]  # the rows behind them fill up a multiple, see last_layer
 
     def stream(
         self,
@@ -127,7 +128,7 @@ class Forward:
         """
         rows = plan([len(ids) for ids in sequences], batch_tokens, self.way)
         waiting = None
-        for batch in ahead(self.batch(some, sequences) for some in rows):
+        for batch in prefetch(self.batch(some, sequences) for some in rows):
             for started in self._start(batch, sequences, span=span, placeholder=placeholder):
                 if waiting is not None:
                     yield _arrived(*waiting)
@@ -140,7 +141,7 @@ class Forward:
         started = None
         if batch.tokens <= self.limit(batch.tokens) or len(batch.rows) == 1:
             try:
-                started = batch, on_its_way(self(batch, **how))
+                started = batch, start_copy(self(batch, **how))
             except torch.OutOfMemoryError:
                 if len(batch.rows) == 1:
                     raise torch.OutOfMemoryError(f"a single prompt of {batch.longest} tokens does not fit") from None

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.checkpoint import Checkpoint
-from qzhou_eval.options import option
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from operator import index
 
-from qzhou_eval.digests import sha256_of_json
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.checkpoint import Checkpoint
-from qzhou_eval.model.limits import check_limit
-from qzhou_eval.model.tokenizer import token_rule
-from qzhou_eval.options import option
-from qzhou_eval.profile import Profile
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.tokenizer_file import token_rule
+from qzhou_eval.model.max_length import check_limit
+from qzhou_eval.model.pooling import LAST_TOKEN
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.digests import sha256_of_json
+from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class EncoderSettings:
             "truncate": self.truncate,
             "template_end": profile.suffix if self.truncate == "text" else None,
             "end_token": profile.end_token,
-            "pooling": "last token",
+            "pooling": LAST_TOKEN,
             "dtype": self.precision,
             "width": checkpoint.width,
         }
@@ -122,7 +123,7 @@ def resolve_settings(
             f"drop {option('fp8')} and {option('compile')}"
         )
     layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
-    source = f"profile {profile.name}" if options.max_length is None else option("max_length")
+    source = profile.called if options.max_length is None else option("max_length")
     check_limit(checkpoint, max_length, source)
     _say_what_is_left_out(checkpoint, layers, can_run=checkpoint.own_code is not None and not remote_code)
     return EncoderSettings(

@@ -17,7 +17,7 @@ def finish(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def on_its_way(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:
+def start_copy(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:
     """Start copying to the CPU; the result waits for the copy and gives it.
 
     The copy runs on the current stream of the vectors' own device, and the event that one waits for must be recorded

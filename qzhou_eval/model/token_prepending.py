@@ -78,13 +78,13 @@ def token_prepending(
     check_range(first_layer, last_layer, len(layers))
     _check_positions(placeholder_positions, last_positions)
     rows = torch.arange(len(last_positions), device=last_positions.device)
-    places = Places(rows=len(rows), placeholder=(rows, placeholder_positions), last=(rows, last_positions))
+    places = TokenPositions(rows=len(rows), placeholder=(rows, placeholder_positions), last=(rows, last_positions))
     with prepending(layers[first_layer : last_layer + 1], places):
         yield
 
 
 @dataclass(frozen=True)
-class Places:
+class TokenPositions:
     """Where tokens are prepended in hidden states of ``rows`` rows: integer tensors (n,) of rows and of columns.
 
     A packed batch has one row, which holds n sequences; a padded one has a row for each.
@@ -96,7 +96,7 @@ class Places:
 
 
 @contextmanager
-def prepending(layers: Iterable[nn.Module], places: Places) -> Iterator[None]:
+def prepending(layers: Iterable[nn.Module], places: TokenPositions) -> Iterator[None]:
     """The same for given layers and places, which are not checked: reading them would wait for a GPU.
 
     Raises:

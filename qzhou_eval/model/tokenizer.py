@@ -1,127 +1,107 @@
-"""A checkpoint's tokenizer: tokenizer.json itself where there is one, which every version of transformers must match.
+"""Rendered prompt -> token ids: the tokenizer's own special tokens, the limit, the placeholder's place."""
 
-Versions of transformers build some tokenizers again from parts of tokenizer.json, and let tokenizer_config.json change
-others. Vectors of all versions share one store, so the file is read as it is, and a tokenizer_config.json that
-contradicts it is refused. Where the file is missing, transformers makes the tokenizer of what there is.
-"""
-
-import json
-from collections.abc import Iterator
-from importlib.metadata import version
-from pathlib import Path
+from array import array
+from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder import read_if_there
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.special_tokens import special_tokens
+from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.options import option
 
-FILE = "tokenizer.json"
-_RULE = "special tokens of its post-processor, and those that add_bos_token and add_eos_token ask for"
-
-
-def token_rule(decoder: Path) -> str:
-    """How token ids are made of text: it decides vectors as the text does."""
-    source = FILE if (decoder / FILE).exists() else f"transformers {version('transformers')}"
-    return f"{source}; {_RULE}"
+CHUNK = 1024  # prompts tokenised at once: what the tokenizer keeps of each is large
 
 
-def open_tokenizer(decoder: Path) -> Tokenizer:
-    """The tokenizer, without truncation and padding.
+@dataclass(frozen=True)
+class Tokenized:
+    """Token ids of one prompt (compact: a task may have tens of millions) and whether the limit cut it."""
 
-    Raises:
-        BadInput: it cannot be loaded, or its files contradict each other.
+    ids: array
+    cut: bool
+
+
+class PromptTokenizer:
+    """Tokenises rendered prompts as the profile asks. Adds no padding.
+
+    ``whole`` cuts the rendered prompt at ``max_length`` tokens, as published: a long text loses the
+    template's end. ``text`` cuts the end of the text instead and keeps the template whole.
     """
-    try:
-        found = Tokenizer.from_file(str(decoder / FILE)) if (decoder / FILE).exists() else _converted(decoder)
-    except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
-        reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"{decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})") from error
-    found.no_truncation()
-    found.no_padding()
-    config = read_if_there(decoder / "tokenizer_config.json")
-    found.encode_special_tokens = config.get("split_special_tokens") is True
-    if (decoder / FILE).exists():
-        _check_flags(found, decoder, config)
-        _check_added(found, decoder, config)
-    return found
 
+    def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_length: int, truncate: str) -> None:
+        self.tokenizer: Tokenizer = open_tokenizer(checkpoint.decoder)
+        self.truncate = truncate
+        self._profile = profile
+        self._rows = checkpoint.architecture.vocabulary
+        self._rowless = check_vocabulary(self.tokenizer, checkpoint.decoder, self._rows)
+        self._head, self._tail = special_tokens(self.tokenizer, checkpoint.decoder)
+        if profile.end_token is not None:
+            end = self._single_token(profile.end_token, role="end token")
+            self._tail = self._tail if self._tail[-1:] == [end] else [*self._tail, end]
+        if lost := [number for number in self._head + self._tail if number >= self._rows]:
+            raise BadInput(f"{checkpoint.decoder}: {self.decode(lost)} is sent with each text, but has no embedding")
+        self._room = max_length - len(self._head) - len(self._tail)
+        if self._room < 1:
+            raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
 
-def check_vocabulary(tokenizer: Tokenizer, decoder: Path, rows: int) -> bool:
-    """Compare what the tokenizer can give with the embedding's rows; whether some special token has none.
+    def __call__(self, prompts: list[str]) -> list[Tokenized]:
+        """Tokenise; ids are at most ``max_length`` long.
 
-    Raises:
-        BadInput: a token that any text may hold has no row.
-    """
-    beyond = {number: token for token, number in tokenizer.get_vocab(with_added_tokens=True).items() if number >= rows}
-    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    for number in sorted(beyond.keys() - special):
-        raise BadInput(
-            f"{decoder}: the tokenizer has the token {beyond[number]!r} with id {number}, but the model has "
-            f"embeddings of {rows} tokens alone (config.json, vocab_size); one of the two is not the model's"
-        )
-    return bool(beyond)
+        Raises:
+            BadInput: a prompt holds a token that the model has no embedding of.
+        """
+        result = []
+        for start in range(0, len(prompts), CHUNK):
+            chunk = prompts[start : start + CHUNK]
+            for prompt, ids in zip(chunk, self._ids(chunk), strict=True):
+                cut = len(ids) > self._room
+                kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
+                if self._rowless and max(kept, default=0) >= self._rows:
+                    lost = self.tokenizer.id_to_token(max(kept))
+                    raise BadInput(f"a prompt holds {lost}, of which the model has no embedding: {prompt[:60]!r}")
+                result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut))
+        return result
 
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids, special tokens included."""
+        return self.tokenizer.decode(ids, skip_special_tokens=False)
 
-def _converted(decoder: Path) -> Tokenizer:
-    from transformers import AutoTokenizer
-    from transformers.utils import logging as transformers_logging
+    def placeholder(self) -> tuple[int, int]:
+        """The placeholder's (position, token id): the same in every prompt of the profile's template.
 
-    transformers_logging.set_verbosity_error()
-    found = AutoTokenizer.from_pretrained(decoder, trust_remote_code=False)
-    if not hasattr(found, "backend_tokenizer"):
-        raise TypeError(f"{type(found).__name__} has no fast tokenizer; save one as {FILE}")
-    return found.backend_tokenizer
-
-
-def _check_flags(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
-    """Refuse settings of tokenizer_config.json that some versions obey, where tokenizer.json says otherwise."""
-    for flag, said in _states(tokenizer).items():
-        wanted = config.get(flag)
-        if isinstance(wanted, bool) and said not in (None, wanted):
+        Raises:
+            BadInput: the profile has no placeholder, or the tokenizer has no such single token.
+        """
+        if self._profile.placeholder is None:
+            raise BadInput(f"{self._profile.called} names no placeholder token: token prepending needs one")
+        token = self._single_token(self._profile.placeholder, role="placeholder token")
+        before = self._profile.prefix.split(self._profile.placeholder)[0]
+        position = len(self._head) + len(self._ids([before])[0])
+        if position >= len(self._head) + self._room:
             raise BadInput(
-                f"{decoder}: tokenizer_config.json says {flag}: {str(wanted).lower()}, {FILE} does the contrary; "
-                "versions of transformers disagree on which counts: correct one of the two"
+                f"{option('max_length')}: shorter than the template's beginning, up to the placeholder token"
             )
+        return position, token
 
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return [encoded.ids for encoded in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
-def _states(tokenizer: Tokenizer) -> dict[str, bool | None]:
-    """What tokenizer.json says of these flags; None where it says nothing."""
-    normalizers = list(_nodes(tokenizer.normalizer))
-    splitters = list(_nodes(tokenizer.pre_tokenizer))
-    bert = next((node for node in normalizers if node["type"] == "BertNormalizer"), {})
-    lower = True if any(node["type"] == "Lowercase" for node in normalizers) else bert.get("lowercase")
-    prefix = [node["add_prefix_space"] for node in splitters if "add_prefix_space" in node]
-    prefix += [node["prepend_scheme"] != "never" for node in splitters if "prepend_scheme" in node]
-    prefix += [True for node in normalizers if node["type"] == "Prepend"]
-    return {
-        "do_lower_case": lower,
-        "tokenize_chinese_chars": bert.get("handle_chinese_chars"),
-        "add_prefix_space": any(prefix) if prefix else None,
-    }
+    def _single_token(self, token: str, *, role: str) -> int:
+        number = self.tokenizer.token_to_id(token)
+        if number is None:
+            raise BadInput(f"the model's tokenizer has no token {token}, the {role} of {self._profile.called}")
+        return number
 
-
-def _nodes(part: object) -> Iterator[dict]:
-    """The steps of a normalizer or pre-tokenizer, those of a sequence one by one."""
-    if part is None:
-        return
-    state = json.loads(part.__getstate__())
-    yield from state.get("normalizers") or state.get("pretokenizers") or [state]
-
-
-def _check_added(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
-    """Refuse added tokens that the tokenizer's other files know under another id than tokenizer.json."""
-    listed = config.get("added_tokens_decoder") or {}
-    said = {"tokenizer_config.json": {}, "added_tokens.json": read_if_there(decoder / "added_tokens.json")}
-    try:
-        said["tokenizer_config.json"] = {token["content"]: int(number) for number, token in listed.items()}
-    except (AttributeError, TypeError, KeyError, ValueError):
-        raise BadInput(
-            f"{decoder / 'tokenizer_config.json'}: added_tokens_decoder is no list of tokens by id"
-        ) from None
-    for file, tokens in said.items():
-        for token, number in tokens.items():
-            if (there := tokenizer.token_to_id(token)) != number:
-                raise BadInput(
-                    f"{decoder}: {file} gives the token {token!r} the id {number}, {FILE} "
-                    f"{'has no such token' if there is None else f'gives it {there}'}; they are not of one tokenizer"
-                )
+    def _cut_text(self, prompt: str) -> list[int]:
+        suffix = self._profile.suffix
+        body = prompt.removesuffix(suffix)
+        offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
+        room = self._room - len(self._ids([suffix])[0])
+        if room < 1:
+            raise BadInput(f"{option('truncate', 'text')}: {option('max_length')} is too short for the template")
+        end = offsets[min(room, len(offsets)) - 1][1]
+        while len(ids := self._ids([body[:end] + suffix])[0]) > self._room:
+            end -= 1
+        return ids

@@ -1,0 +1,1 @@
+"""Results -> a report's files. Imports neither torch nor mteb."""

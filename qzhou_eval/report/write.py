@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.files import write_text
-from qzhou_eval.report.contents import contents
-from qzhou_eval.report.latex import latex
-from qzhou_eval.report.page import page
-from qzhou_eval.report.sheets import sheets
-from qzhou_eval.report.text import markdown, on_screen, scores_alone
-from qzhou_eval.report.words import words
+from qzhou_eval.report.content.build import contents
+from qzhou_eval.report.formats.csv_files import sheets
+from qzhou_eval.report.formats.html import page
+from qzhou_eval.report.formats.language import words
+from qzhou_eval.report.formats.latex import latex
+from qzhou_eval.report.formats.text import markdown, on_screen, scores_alone
+from qzhou_eval.system.files import write_text
 
 
 def report(output_dirs: list[Path], score_profile: str, lang: str = "en", *, quiet: bool = False) -> None:

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qzhou_eval.items import Items
 from qzhou_eval.statistics.intervals import CONFIDENCE
-from qzhou_eval.statistics.scores import counted
+from qzhou_eval.statistics.item_scores import Items
+from qzhou_eval.statistics.resampled_scores import counted
 
 RESAMPLES = 2000
 _CHUNK = 2**20  # items drawn at once: a few arrays of that size fit the memory of any machine
 
 
-def draws(
+def resample_scores(
     several: Sequence[Items],
     splits: Sequence[str],
     *,
@@ -52,6 +52,31 @@ def draws(
         parts.append(_spread(several, split, drawn) if corrected and several[0].unit == "sets" else drawn)
     mean = np.mean(parts, axis=0)
     return None if np.isnan(mean).any() else mean
+
+
+def resample_together(
+    task: str, several: Sequence[tuple[str, Items | None]], splits: Sequence[str], **how
+) -> list[np.ndarray | None]:
+    """Resampled scores of one task under several settings: paired where they have the same items.
+
+    Args:
+        several: of each setting, what its data are and its items, None where none were kept.
+        splits, how: as in :func:`resample_scores`.
+
+    Returns:
+        Of each setting float64 (resamples,), None as there and where a split has no items.
+    """
+    found: list[np.ndarray | None] = [None] * len(several)
+    alike: dict[tuple, list[int]] = {}
+    for at, (data, items) in enumerate(several):
+        if items is not None and all(split in items.splits for split in splits):
+            shape = tuple(items.splits[split].shape[1] for split in splits)
+            alike.setdefault((data, items.statistic, shape), []).append(at)
+    for (data, *_), members in alike.items():
+        drawn = resample_scores([several[at][1] for at in members], splits, seed_for=f"{task} {data}", **how)
+        for at, one in zip(members, () if drawn is None else drawn, strict=drawn is not None):
+            found[at] = one
+    return found
 
 
 def rng_for(seed_for: str, split: str, seed: int = 0) -> np.random.Generator:

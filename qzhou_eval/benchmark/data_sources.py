@@ -1,0 +1,88 @@
+"""Where a task's data comes from: a local folder, the package, or the hub at a pinned revision."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.errors import BadInput
+from qzhou_eval.fetch.receipt import data_files, read_fetched
+from qzhou_eval.system.digests import digests_of_files, sha256_of_json
+from qzhou_eval.system.mteb_version import generation
+from qzhou_eval.system.network import is_offline
+
+MINIATURE_DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a task's data comes from: a local folder, or the hub at the pinned revision.
+
+    ``content`` names a folder's files by their digest, whatever its revision is called; ``size`` is their bytes, and
+    for data on the hub what the official texts take.
+    """
+
+    folder: Path | None
+    revision: str
+    content: str | None = None
+    size: int = 0
+
+
+class NoData(BadInput):
+    """A task's data is not where it is looked for."""
+
+
+def locate(task: Task, data_dir: Path | None) -> DataSource:
+    """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub at the revision that
+    the installed mteb pins.
+
+    A local folder's revision is ``local-<digest of its files>``, unless every file is what ``fetch`` brought at the
+    pinned revision: results never claim the hub's revision for other data, and edited files are seen.
+
+    Raises:
+        NoData: the folder is missing or empty, or there is none and the network is off, with the command that
+            would fetch it.
+    """
+    if task.benchmark == "mini":
+        data_dir = MINIATURE_DATA
+    if data_dir is None:
+        if is_offline():
+            raise no_data([task], None)
+        return DataSource(None, _pinned(task), size=3 * task.characters)  # Chinese in UTF-8
+    folder = data_dir / task.path
+    files = data_files(folder)
+    if not files:
+        raise no_data([task], data_dir)
+    digests = digests_of_files(files, folder)
+    content = f"local-{sha256_of_json(digests)[:16]}"
+    entry = read_fetched(data_dir).get(task.path)
+    as_pinned = entry and (entry.kind, entry.revision, entry.digests) == ("dataset", _pinned(task), digests)
+    size = sum(path.stat().st_size for path in files)
+    return DataSource(folder, _pinned(task) if as_pinned else content, content, size)
+
+
+def _pinned(task: Task) -> str:
+    """The data set's revision that the installed mteb pins."""
+    return task.revision if generation() == "current" else task.card_revision or task.revision
+
+
+def fetch_command(tasks: Iterable[Task], root: Path | str) -> str:
+    """The command that brings tasks' data sets, at the pinned revisions, into a data folder."""
+    return f"qzhou-eval fetch --tasks {' '.join(task.name for task in tasks)} --to {shlex.quote(str(root))}"
+
+
+def no_data(tasks: list[Task], data_dir: Path | None) -> NoData:
+    """That one task's data, or several tasks', is not in a folder or, without one, not on disk; with what to do."""
+    names = ", ".join(task.name for task in tasks)
+    several = len(tasks) > 1
+    if data_dir is None:
+        return NoData(f"{names}: --offline needs {'their' if several else 'its'} data on disk; {how_to_fetch(tasks)}")
+    where = data_dir if several else data_dir / tasks[0].path
+    command = fetch_command(tasks, data_dir)
+    return NoData(f"{names}: no data in {where}; fetch {'them' if several else 'it'} with: {command}")
+
+
+def how_to_fetch(tasks: Iterable[Task]) -> str:
+    """What to do where the hub cannot be asked."""
+    return f"where the hub can be reached, {fetch_command(tasks, 'ROOT')}, then give --data_dir ROOT"

@@ -1,0 +1,58 @@
+"""Published scores and the card's tables, as files hold them. Reads and checks; averages nothing, compares nothing."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.system.paths import data_folder
+
+
+@dataclass(frozen=True)
+class Published:
+    """One model in the form of results/published/published_scores.json.
+
+    ``scores`` are main scores, 0 to 1, by task and split. ``mteb_versions`` is empty where the results repository
+    took a model's scores from its card.
+    """
+
+    model: str
+    scores: dict[str, dict[str, float]]
+    revision: str | None = None
+    mteb_versions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _File:
+    models: list[Published]
+
+
+def read_published(file: Path | None = None) -> dict[str, Published]:
+    """Published models by their full name, from the project's own copy or from a file of the same form.
+
+    Raises:
+        BadInput: not such a file.
+    """
+    from pydantic import TypeAdapter, ValidationError  # a report of the miniature does without
+
+    path = file or data_folder("results/published") / "published_scores.json"
+    try:
+        read = TypeAdapter(_File).validate_json(path.read_text("utf-8"), strict=True)
+        return {entry.model: entry for entry in read.models}
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{path}: not a file of published scores ({where}: {first['msg']})") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a file of published scores ({error})") from None
+
+
+def named(model: str, published: Iterable[str]) -> list[str]:
+    """Those of the full names that ``model``, with or without its organisation, is."""
+    return [name for name in published if model in (name, name.split("/")[-1])]
+
+
+def card_tables() -> dict:
+    """The tables of the model card of QZhou-Embedding-Zh, and its leaderboard picture."""
+    return json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))

@@ -1,0 +1,150 @@
+"""Pairs -> comparisons: differences, rows and verdicts, all of it before anything is printed."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from qzhou_eval.benchmark.averages import mean_from_types
+from qzhou_eval.benchmark.published import card_tables
+from qzhou_eval.benchmark.registry import TYPES, all_tasks
+from qzhou_eval.checks.compare.differences import Difference, common_tasks, find_differences, replicates
+from qzhou_eval.checks.compare.matching import Pair
+from qzhou_eval.checks.compare.rows import ComparedScore, mean_rows, side_row, task_rows, without_tolerance
+from qzhou_eval.checks.compare.sides import Side
+
+CARD_MODEL = "Kingsoft-LLM/QZhou-Embedding-Zh"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides, what differs, and their scores side by side.
+
+    Attributes:
+        replication: ours should have the scores of theirs; else rows have no tolerance and no verdict.
+    """
+
+    ours: Side
+    theirs: Side
+    replication: bool
+    differences: list[Difference]
+    rows: list[ComparedScore]
+    means: list[ComparedScore]
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Tasks whose scores do not compare, each with the facts that forbid it."""
+        unlike = [d for d in self.differences if not d.comparable]
+        found = {row.name: [d.fact for d in unlike if not d.tasks or row.name in d.tasks] for row in self.rows}
+        return {task: facts for task, facts in found.items() if facts}
+
+    @property
+    def unlike(self) -> list[str]:
+        """Facts that make scores incomparable."""
+        return list(dict.fromkeys(d.fact for d in self.differences if not d.comparable))
+
+    @property
+    def compared(self) -> list[ComparedScore]:
+        """The tasks whose scores compare."""
+        left_out = self.left_out
+        return [row for row in self.rows if row.name not in left_out]
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is a score on both sides that does."""
+        return any(row.difference is not None for row in self.compared)
+
+    @property
+    def compared_means(self) -> list[ComparedScore]:
+        """The means that no task which does not compare is part of."""
+        without = {all_tasks()[task].type for task in self.left_out}
+        return [row for row in self.means if not without or (row.name in TYPES and row.name not in without)]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """What counts: of the tasks and of the means that compare."""
+        return [row.verdict for row in [*self.compared, *self.compared_means] if row.verdict]
+
+    @property
+    def unmatched(self) -> dict[str, list[str]]:
+        """Tasks that one side alone has, by side."""
+        both = common_tasks(self.ours, self.theirs)
+        return {side.source: [t for t in side.tasks if t not in both] for side in (self.ours, self.theirs)}
+
+
+def judge(ours: Side, theirs: Side) -> Comparison:
+    """Compare two sides that have tasks in common."""
+    rows = task_rows(ours, theirs)
+    benchmark = all_tasks()[rows[0].name].benchmark
+    means = mean_rows(side_row(ours, benchmark), side_row(theirs, benchmark), benchmark)
+    replication = replicates(ours, theirs)
+    if not replication:
+        rows, means = without_tolerance(rows), without_tolerance(means)
+    return Comparison(ours, theirs, replication, find_differences(ours, theirs), rows, means)
+
+
+@dataclass(frozen=True)
+class CardRow:
+    """A result compared with one row of the card's tables 1, 2 and 3.
+
+    Below full width the card's Mean(Task) does not follow from its own type means (docs/fidelity.md): ``means`` has
+    what follows from them, ``printed`` what stands on the card. ``unlike`` as in :class:`Comparison`.
+    """
+
+    ours: Side
+    title: str
+    means: list[ComparedScore]
+    printed: float
+    unlike: list[str]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every comparison and, where the card's own scores are the other side, the rows of its tables."""
+
+    comparisons: list[Comparison]
+    card: list[CardRow]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many scores and means are OK, CLOSE and OFF: the one verdict of ``compare`` and of the report."""
+        found = [verdict for one in self.comparisons for verdict in one.verdicts]
+        return Counter(found + [mean.verdict for row in self.card if not row.unlike for mean in row.means])
+
+
+def judge_all(pairs: list[Pair], sides: list[Side], score_profile: str) -> Judged:
+    """Judge pairs, and ``sides`` at every dimension against the card's tables where these are counted the same way."""
+    comparisons = [judge(*pair) for pair in pairs]
+    card = next((theirs for _, theirs in pairs if theirs.published and theirs.model == CARD_MODEL), None)
+    counted = card is not None and score_profile == "card"
+    return Judged(comparisons, _card_rows(sides, card) if counted else [])
+
+
+def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
+    """The rows of the card's tables that complete results of its model stand for.
+
+    Args:
+        published: the model's published scores; what differs from them decides on comparing, at any dimension.
+    """
+    card = card_tables()
+    found = []
+    for ours in sides:
+        row = side_row(ours, "cmteb")
+        if ours.name != published.name or row["Mean(TaskType)"] is None:
+            continue
+        unlike = list(dict.fromkeys(d.fact for d in find_differences(ours, published) if not d.comparable))
+        for table, name in _stands_for(ours):
+            if name in card[table]["rows"]:
+                theirs = dict(zip(card["columns"], card[table]["rows"][name], strict=True))
+                follows = mean_from_types({kind: theirs[kind] for kind in TYPES}, "cmteb")
+                means = mean_rows(row, theirs | {"Mean(Task)": follows}, "cmteb")
+                title = f"{table.replace('_', ' ')}, {name}"
+                found.append(CardRow(ours, title, means, theirs["Mean(Task)"], unlike))
+    return found
+
+
+def _stands_for(ours: Side) -> list[tuple[str, str]]:
+    """The tables' rows, as (table, row). Table 2's Original was trained without TP: another model than ours."""
+    full = ours.dim == ours.width
+    if dict(ours.setting).get("token_prepending") == "off":
+        return [("table_2", "Original")] if full else []
+    narrow = [("table_3", str(ours.dim))]
+    return [("table_1", ours.name), ("table_2", "TP"), *narrow] if full else narrow

@@ -1,0 +1,148 @@
+"""Which facts of two sides differ, and whether their scores may still be compared. Computes no score.
+
+Two sides of one model and protocol are a replication: their scores should be the same. Sides of two models, or two runs
+whose protocols differ, are set against each other: what differs is the question, and no score is right or wrong.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.checks.compare.sides import THE_HUBS, Side
+from qzhou_eval.results.facts import MADE
+from qzhou_eval.system.environment import ENCODING_LIBRARIES
+
+LAST_DIGITS = ("vectors may differ in their last digits", "scores may differ in their last digits")
+OTHER_CODE = "another revision of this project"
+FIXES = tuple(f"a fix of this project that changes {what} lies between them" for what in ("vectors", "scores"))
+MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # worth a line where they differ, not where one side does not say
+
+# What may be the question where two runs are set against each other; a replication must not differ in it.
+PROTOCOL = (
+    *("template", "placeholder", "instruction line", "text for the empty one", "end token", "instruction"),
+    *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
+)
+OF_A_MODEL = ("model revision", "weights", "tokenizer", "remote code")  # of two models they differ without saying more
+
+# What a difference means. Facts that are not here make scores incomparable.
+STATED = {
+    "model revision": "not known to be the same weights",
+    "weights": "another checkpoint; `verify` names the tensors",
+    "tokenizer": "other token ids are possible; `verify` compares them",
+    "remote code": "the checkpoint's own code decides on token prepending; `verify` names its reading",
+    "precision": "vectors differ from the third decimal on",
+    "metric": "the same measure; map_at_1000 is rounded to five decimals",
+    "data": "the same data set, uploaded again for mteb 2.x",
+    "seed": "other training samples and clusters",
+    "mteb": "rounding, ties, queries without negatives, outer white space: docs/fidelity.md",
+    "encoding version": FIXES[0],
+    "scoring version": FIXES[1],
+    "scikit-learn": "from 1.9 on, clustering moves by a point or more",
+    **dict.fromkeys(("numpy", "scipy", "pytrec_eval-terrier", "datasets"), LAST_DIGITS[1]),
+    **dict.fromkeys((*ENCODING_LIBRARIES, *MADE, "machine"), LAST_DIGITS[0]),
+    "code": OTHER_CODE,
+}
+NOT_COMPARABLE = "not comparable"
+QUESTION = "what is compared"
+UNPROVEN = "not proven to be the same data"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One fact that differs. ``tasks`` are those it concerns; empty for the whole run."""
+
+    fact: str
+    ours: str
+    theirs: str
+    tasks: tuple[str, ...]
+    meaning: str
+
+    @property
+    def comparable(self) -> bool:
+        return self.meaning != NOT_COMPARABLE
+
+
+def replicates(ours: Side, theirs: Side) -> bool:
+    """Whether ours should have the scores of theirs: the same model, by the same protocol.
+
+    Results that are compared with their own model's published scores claim to; two runs may differ on purpose.
+    """
+    if not same_model(ours, theirs):
+        return False
+    pairs = [(ours.facts, theirs.facts)]
+    pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
+    return theirs.published or not any(name in PROTOCOL for pair in pairs for name, *_ in _unlike(*pair))
+
+
+def find_differences(ours: Side, theirs: Side) -> list[Difference]:
+    """Every fact that is known on both sides and differs; tasks with the same difference share an entry."""
+    question = () if replicates(ours, theirs) else (*PROTOCOL, "model")
+    found = [
+        Difference(name, str(one), str(two), (), QUESTION if name in question else STATED.get(name, NOT_COMPARABLE))
+        for name, one, two in [*_identity(ours, theirs), *_unlike(ours.facts, theirs.facts)]
+        if name not in OF_A_MODEL or same_model(ours, theirs)
+    ]
+    grouped: dict[tuple, list[str]] = {}
+    for task in common_tasks(ours, theirs):
+        for name, one, two in _unlike(ours.tasks[task].facts, theirs.tasks[task].facts):
+            if name == "data" and ours.tasks[task].has_data_of(theirs.tasks[task]):
+                continue  # the same files under another name
+            meaning = _meaning(task, name, one, two)
+            if name in question:
+                meaning = QUESTION
+            elif meaning == NOT_COMPARABLE and question and name == "data" and theirs.published:
+                meaning = UNPROVEN
+            if meaning:
+                grouped.setdefault((name, str(one), str(two), meaning), []).append(task)
+    found += [Difference(name, one, two, tuple(tasks), why) for (name, one, two, why), tasks in grouped.items()]
+    return found
+
+
+def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
+    """By side, what the other alone knows, of one task at least; without facts of the last digits."""
+    pairs = [(ours.facts, theirs.facts)]
+    pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
+    found = {ours.source: [], theirs.source: []}
+    for one, two in pairs:
+        for name in {**one, **two}:
+            known = [facts.get(name) is not None for facts in (one, two)]
+            if STATED.get(name) not in MINOR and name != "profile" and any(known) and not all(known):
+                found[theirs.source if known[0] else ours.source].append(name)
+    return {source: list(dict.fromkeys(names)) for source, names in found.items() if names}
+
+
+def common_tasks(ours: Side, theirs: Side) -> list[str]:
+    """Tasks that both sides have, in the benchmark's order."""
+    return [name for name in all_tasks() if name in ours.tasks and name in theirs.tasks]
+
+
+def same_model(ours: Side, theirs: Side) -> bool:
+    """By name; a folder has no organisation, so there the last part decides."""
+    local = ours.model.startswith("local/") or theirs.model.startswith("local/")
+    return ours.name == theirs.name if local else ours.model == theirs.model
+
+
+def _identity(ours: Side, theirs: Side) -> Iterator[tuple[str, object, object]]:
+    if not same_model(ours, theirs):
+        yield "model", ours.model, theirs.model
+    if ours.revision != theirs.revision and ours.revision and theirs.revision:
+        yield "model revision", ours.revision, theirs.revision
+
+
+def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tuple[str, object, object]]:
+    for name, one in ours.items():
+        two = theirs.get(name)
+        if one is not None and two is not None and one != two:
+            yield name, one, two
+
+
+def _meaning(task: str, name: str, one: object, two: object) -> str | None:
+    """What a task's difference means; None if it is none: data of the hub at a revision that nobody recorded."""
+    known = all_tasks()[task]
+    if name == "data" and THE_HUBS in (one, two):
+        return NOT_COMPARABLE if any(str(value).startswith("local-") for value in (one, two)) else None
+    if name == "data":
+        return STATED[name] if {one, two} == {known.revision, known.card_revision} else NOT_COMPARABLE
+    if name == "metric":
+        return STATED[name] if {one, two} == {known.metric, known.card_metric} else NOT_COMPARABLE
+    return STATED.get(name, NOT_COMPARABLE)

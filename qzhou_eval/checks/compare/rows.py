@@ -1,0 +1,79 @@
+"""Differences of scores against tolerances: OK, CLOSE or OFF. Pure arithmetic on scores x 100."""
+
+import math
+from dataclasses import dataclass, replace
+
+from qzhou_eval.benchmark.averages import COLUMNS, count_by_type, table_row
+from qzhou_eval.benchmark.registry import TYPES, all_tasks
+from qzhou_eval.checks.compare.differences import common_tasks
+from qzhou_eval.checks.compare.sides import Side
+from qzhou_eval.checks.tolerance import TOLERANCE, grade
+
+REASONS = (
+    f"tolerance: {TOLERANCE['STS']} is the results repository's 0.001; classification "
+    f"({TOLERANCE['Classification']}) and clustering ({TOLERANCE['Clustering']}) move more under bfloat16-sized noise; "
+    "a mean's follows from its tasks'. CLOSE is up to three times the tolerance."
+)
+VERDICTS = ("OK", "CLOSE", "OFF")  # by grade
+ROUNDING = 0.01  # published tables have two decimals
+
+
+@dataclass(frozen=True)
+class ComparedScore:
+    """One compared number; without a tolerance where it is not to be the other."""
+
+    name: str
+    ours: float | None
+    theirs: float | None
+    tolerance: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus theirs; None if one is missing."""
+        return None if self.ours is None or self.theirs is None else self.ours - self.theirs
+
+    @property
+    def verdict(self) -> str | None:
+        """OK, CLOSE or OFF; None if there is nothing to judge."""
+        if self.difference is None or self.tolerance is None:
+            return None
+        return VERDICTS[grade(self.difference, self.tolerance)]
+
+
+def task_rows(ours: Side, theirs: Side) -> list[ComparedScore]:
+    """A row for each task that both sides have."""
+    return [
+        ComparedScore(name, ours.tasks[name].score, theirs.tasks[name].score, TOLERANCE[all_tasks()[name].type])
+        for name in common_tasks(ours, theirs)
+    ]
+
+
+def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None], benchmark: str) -> list[ComparedScore]:
+    """Type means and overall means (the card's eight columns) of two table rows, where both have them."""
+    rows = [
+        ComparedScore(column, ours[column], theirs[column], column_tolerance(column, benchmark)) for column in COLUMNS
+    ]
+    return [row for row in rows if row.difference is not None]
+
+
+def without_tolerance(rows: list[ComparedScore]) -> list[ComparedScore]:
+    """The same numbers, not to be judged."""
+    return [replace(row, tolerance=None) for row in rows]
+
+
+def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
+    """A side's eight columns."""
+    return table_row({name: task.score for name, task in side.tasks.items()}, benchmark)
+
+
+def column_tolerance(column: str, benchmark: str) -> float:
+    """The tolerance of a mean: its tasks' tolerances as independent errors, and a table's rounding."""
+    tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
+    of_type = count_by_type(benchmark)
+
+    def weight(kind: str) -> float:
+        if column in TYPES:
+            return 1 / of_type[kind] if kind == column else 0.0
+        return 1 / len(tasks) if column == "Mean(Task)" else 1 / (len(TYPES) * of_type[kind])
+
+    return math.sqrt(sum((weight(task.type) * TOLERANCE[task.type]) ** 2 for task in tasks)) + ROUNDING

@@ -1,0 +1,202 @@
+"""What is compared: one model at one setting and dimension, with its scores and everything known of how they came.
+
+A fact that is None is not known, and is never compared with the other side.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qzhou_eval.benchmark.averages import counted_splits, task_score
+from qzhou_eval.benchmark.published import Published, named, read_published
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.errors import BadInput, did_you_mean
+from qzhou_eval.results.combined import read_results
+from qzhou_eval.results.facts import NOTHING, instruction_text, run_facts, task_facts
+from qzhou_eval.results.mteb_files import CUT, PLAIN
+from qzhou_eval.results.reader import RecordedResults
+from qzhou_eval.results.setting import label
+from qzhou_eval.statistics.item_scores import Items
+from qzhou_eval.system.mteb_version import CARD_MTEB
+
+if TYPE_CHECKING:
+    from qzhou_eval.protocol.profile import Profile
+
+THE_HUBS = "the hub's, at a revision that is not recorded"
+
+
+@dataclass(frozen=True)
+class TaskSide:
+    """One task on one side.
+
+    Attributes:
+        score: main score, 0 to 100; None if a counted split is missing.
+        facts: data, splits, metric, instruction, and what encoded and scored it.
+        counted: the splits whose mean the score is.
+        items: reads what the score is made of; None if that was not kept.
+        files: the digest of the data's files; equal ones are the same data, whatever their revision is called.
+    """
+
+    score: float | None
+    facts: dict[str, object]
+    counted: tuple[str, ...] = ()
+    items: Callable[[], Items] | None = None
+    files: str | None = None
+
+    def has_data_of(self, other: "TaskSide") -> bool:
+        """Whether the data are known to be the same."""
+        if self.files is not None and self.files == other.files:
+            return True
+        return self.facts.get("data") is not None and self.facts.get("data") == other.facts.get("data")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model at one setting and dimension.
+
+    ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
+    mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``width`` 0
+    where the model's full width is not known, and ``dim`` 0 where they are not known to be cut. ``published``: scores
+    without results behind them. ``model_label`` is what the model is called, if that was said; no fact is judged by it.
+    """
+
+    source: str
+    model: str
+    revision: str | None
+    setting: tuple[tuple[str, str | int], ...]
+    generation: str
+    dim: int
+    width: int
+    facts: dict[str, object]
+    tasks: dict[str, TaskSide] = field(default_factory=dict)
+    published: bool = False
+    model_label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name without its organisation."""
+        return self.model.split("/")[-1]
+
+    @property
+    def label(self) -> str:
+        """Model, setting and dimension, for headings."""
+        scored_by = [("mteb", CARD_MTEB)] if self.generation == "card" else []
+        shown = label(self.model_label or self.name, [*self.setting, *scored_by])
+        return f"{shown}, dim {self.dim}" if self.dim else shown
+
+
+def from_folder(folder: Path, score_profile: str) -> list[Side]:
+    """Every model, setting and dimension of an output folder, or of results of plain mteb, widest first.
+
+    Raises:
+        BadInput: no results there.
+    """
+    sides = [side_of(folder, recorded, score_profile) for recorded in read_results(folder)]
+    return sorted(sides, key=lambda side: (side.name, side.setting, side.generation, -side.dim))
+
+
+def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side:
+    """One variant of an output folder."""
+    variant = recorded.variant
+    given = str(dict(variant.experiment).get(CUT, ""))  # plain mteb's, of a model whose full width is not known
+    apart = ("dim", "mteb", PLAIN[0], *([CUT] if given.isdecimal() else []))
+    tasks = {}
+    for task, made in recorded.tasks.items():
+        score = task_score(task, recorded.scores[task], score_profile)
+        tasks[task] = TaskSide(
+            None if score is None else 100 * score,
+            task_facts(made),
+            tuple(counted_splits(task, score_profile)),
+            partial(recorded.items, task) if made.get("items") else None,
+            made.get("data_files"),
+        )
+    return Side(
+        source=str(folder),
+        model=variant.model,
+        revision=variant.revision,
+        setting=tuple((key, value) for key, value in variant.experiment if key not in apart),
+        generation="" if recorded.plain else "card" if ("mteb", CARD_MTEB) in variant.experiment else "current",
+        dim=int(given) if given.isdecimal() else variant.dim,
+        width=variant.width,
+        facts={} if recorded.plain else _run_facts(recorded),
+        tasks=tasks,
+        model_label=recorded.label,
+    )
+
+
+def _run_facts(recorded: RecordedResults) -> dict[str, object]:
+    facts = run_facts(recorded)
+    if facts["remote code"]:
+        facts["token prepending"] = None  # the checkpoint's code decides on it
+    return facts
+
+
+def from_published(file: Path | None, model: str, score_profile: str) -> Side:
+    """A model's published scores: from the project's own table, or from a file of the same form.
+
+    A file that holds one model alone is taken whatever that model is called.
+
+    Raises:
+        BadInput: not such a file, or the model is not in it.
+    """
+    entry = _published_entry(file, model)
+    profile = _profile_of(entry.model)
+    tasks = {}
+    for task in all_tasks():
+        score = task_score(task, entry.scores.get(task, {}), score_profile)
+        if score is not None:
+            facts = _published_facts(task, entry.mteb_versions, profile, official=file is None)
+            tasks[task] = TaskSide(100 * score, facts)
+    source = str(file or "published scores")
+    return Side(source, entry.model, entry.revision, (), "", 0, 0, _protocol_facts(profile), tasks, published=True)
+
+
+def _published_entry(file: Path | None, model: str) -> Published:
+    entries = read_published(file)
+    found = list(entries) if file is not None and len(entries) == 1 else named(model, entries)
+    if len(found) != 1:
+        short = sorted(name.split("/")[-1] for name in entries)
+        meant, known = did_you_mean(model.rsplit("/", maxsplit=1)[-1], short), ", ".join(short)
+        hint = f"it holds {known}" if file else f"{meant}name one as published:NAME, of {known}"
+        raise BadInput(f"--to {file or 'published'}: no scores of {model}; {hint}")
+    return entries[found[0]]
+
+
+def _published_facts(name: str, versions: list[str], profile: "Profile | None", *, official: bool) -> dict[str, object]:
+    task = all_tasks()[name]
+    facts: dict[str, object] = {"mteb": versions[0] if len(versions) == 1 else None}
+    if official:
+        facts["data"] = (task.card_revision or task.revision) if versions == [CARD_MTEB] else THE_HUBS
+    if versions == [CARD_MTEB]:
+        facts["metric"] = task.card_metric or task.metric
+    if profile is not None and name in profile.tasks:
+        facts["instruction"] = instruction_text(profile.tasks[name].model_dump())
+    return facts
+
+
+def _profile_of(model: str) -> "Profile | None":
+    """The shipped profile that names the model: its scores were made by that protocol."""
+    from qzhou_eval.protocol.profile import load_profile, profile_names  # pydantic and YAML: for published scores alone
+
+    profiles = [load_profile(name) for name in profile_names()]
+    return next((profile for profile in profiles if profile.model and profile.model.name == model), None)
+
+
+def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
+    if profile is None:
+        return {}
+    return {
+        "precision": profile.dtype,
+        "token prepending": list(profile.token_prepending) if profile.token_prepending else NOTHING,
+        "limit": profile.max_length,
+        "truncation": "whole",
+        "normalisation": True,
+        "instruction used": True,
+        "template": profile.template,
+        "placeholder": profile.placeholder or NOTHING,
+        "instruction line": profile.instruction or NOTHING,
+        "text for the empty one": profile.empty_text,
+        "end token": profile.end_token or NOTHING,
+    }

@@ -1,0 +1,87 @@
+"""Prints two models, or two protocols, set against each other: differences with intervals, and no verdict."""
+
+from tabulate import tabulate
+
+from qzhou_eval.checks.compare.comparison import Comparison
+from qzhou_eval.checks.compare.differences import QUESTION
+from qzhou_eval.checks.compare.footnotes import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
+from qzhou_eval.checks.compare.intervals import AT_HAND, Interval, intervals
+from qzhou_eval.checks.compare.rows import ComparedScore
+from qzhou_eval.statistics.intervals import significant
+
+NO_ITEMS = "no items are kept of these scores, so there is no interval"
+ONE_SIDED = "published scores come without items: an interval is of our run's spread alone"
+
+
+def heading(one: Comparison) -> str:
+    """What the comparison asks."""
+    asked = ", ".join(dict.fromkeys(d.fact for d in one.differences if d.meaning == QUESTION))
+    return f"not a replication, so no score is right or wrong: what differs is the {asked}"
+
+
+def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
+    """Tasks and means with intervals, and how many differences are significant."""
+    spread, left_out = intervals(one), one.left_out
+    lines = [_line(row, row.name, spread, marked=row.name in left_out) for row in rows]
+    lines += [_line(row, f"mean: {row.name}", spread, marked=False) for row in one.compared_means]
+    if mean := _mean_at_hand(one):
+        lines.append(_line(mean, f"mean of these {len(one.compared)} tasks", {mean.name: spread.get(AT_HAND)}))
+    print()
+    headers = ["task", "ours", "theirs", "difference", "95 % interval", "significant"]
+    if not spread:
+        lines, headers = [line[:4] for line in lines], headers[:4]
+    print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
+    if any(row.name in left_out for row in rows):
+        print(MARK_NOTE)
+    if not spread:
+        print(NO_ITEMS)
+        return
+    print(SPREAD_NOTE)
+    if one.theirs.published:
+        print(ONE_SIDED)
+    better, worse, unsure, unknown = _counts(one, spread)
+    more = f", {unknown} without an interval" if unknown else ""
+    print(f"of {len(one.compared)} tasks {better} significantly better, {worse} worse, {unsure} not significant{more}")
+
+
+def print_dimensions(narrower: list[Comparison]) -> None:
+    """A line for each dimension: the mean of the tasks that compare."""
+    lines = []
+    for one in narrower:
+        spread, mean = intervals(one), _mean_at_hand(one, least=1)
+        dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.left_out else ''}"
+        difference = mean.difference if mean else None
+        lines.append([dim, len(one.compared), difference, interval_cell(spread.get(AT_HAND)), *_counts(one, spread)])
+    print()
+    headers = ["dim", "tasks", "mean difference", "95 % interval", "better", "worse", "not significant", "no interval"]
+    print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
+
+
+def _mean_at_hand(one: Comparison, least: int = 2) -> ComparedScore | None:
+    """The mean of the tasks that compare, where no mean of the benchmark says it already."""
+    known = [row for row in one.compared if row.difference is not None]
+    if len(known) < least or any(row.name == "Mean(Task)" for row in one.compared_means):
+        return None
+    ours, theirs = (sum(scores) / len(known) for scores in ([r.ours for r in known], [r.theirs for r in known]))
+    return ComparedScore(AT_HAND, ours, theirs, None)
+
+
+def _counts(one: Comparison, spread: dict[str, Interval]) -> tuple[int, int, int, int]:
+    """Tasks that are significantly better, worse, neither, and without an interval."""
+    known = [row for row in one.compared if row.name in spread]
+    sure = [row for row in known if significant(spread[row.name])]
+    better = sum(row.difference > 0 for row in sure)
+    return better, len(sure) - better, len(known) - len(sure), len(one.compared) - len(known)
+
+
+def _line(row: ComparedScore, name: str, spread: dict[str, Interval], *, marked: bool = False) -> list:
+    found = spread.get(row.name)
+    verdict = "-" if found is None else "yes" if significant(found) else "no"
+    return [
+        name,
+        row.ours,
+        row.theirs,
+        row.difference,
+        interval_cell(found),
+        f"{verdict} {MARK}" if marked else verdict,
+    ]

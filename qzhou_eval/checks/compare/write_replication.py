@@ -1,0 +1,79 @@
+"""Prints a replication: ours and theirs with tolerances and verdicts, and ours against the card's tables."""
+
+from tabulate import tabulate
+
+from qzhou_eval.benchmark.averages import COLUMNS
+from qzhou_eval.checks.compare.comparison import CardRow, Comparison
+from qzhou_eval.checks.compare.footnotes import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
+from qzhou_eval.checks.compare.intervals import intervals
+from qzhou_eval.checks.compare.rows import ROUNDING, VERDICTS, ComparedScore
+
+SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
+
+
+def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
+    """Rows of tasks, then of means; what does not compare is marked, or left out as the tasks are."""
+    spread, left_out, compared = intervals(one), one.left_out, one.compared_means
+    means = one.means if len(rows) == len(one.rows) else compared
+    lines = [_line(row.name, row, spread.get(row.name), row.name in left_out) for row in rows]
+    lines += [_line(f"mean: {row.name}", row, spread.get(row.name), row not in compared) for row in means]
+    headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
+    if not spread:
+        lines, headers = ([*line[:4], *line[5:]] for line in lines), [*headers[:4], *headers[5:]]
+    print()
+    print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
+    if spread:
+        print(SPREAD_NOTE)
+    if any(row.name in left_out for row in rows):
+        print(MARK_NOTE)
+
+
+def print_dimensions(narrower: list[Comparison]) -> None:
+    """A line for each dimension."""
+    lines = [_line_of_dimension(one) for one in narrower]
+    print()
+    print(tabulate(lines, ["dim", *VERDICTS, "largest difference for its tolerance"]))
+
+
+def print_card(rows: list[CardRow]) -> None:
+    """Ours minus the card's tables, a line for each of its rows."""
+    if not rows:
+        return
+    lines = []
+    for row in rows:
+        cells = [f"{mean.difference:+z.2f}{SIGNS[mean.verdict]}" for mean in row.means]
+        verdict = max((mean.verdict for mean in row.means), key=VERDICTS.index)
+        lines.append([row.title, row.ours.label, *cells, f"{verdict} {MARK}" if row.unlike else verdict])
+    print("\nOurs minus the card's tables (~ CLOSE, ! OFF)\n")
+    headers = ["row", "ours", *COLUMNS, "verdict"]
+    print(tabulate(lines, headers, stralign="right", colalign=("left", "left"), disable_numparse=True))
+    for row in rows:
+        _print_mean_of_the_card(row)
+    if any(row.unlike for row in rows):
+        print(f"{MARK} not comparable, does not count (the card's Original is another training)")
+
+
+def _print_mean_of_the_card(row: CardRow) -> None:
+    """Where the card prints another Mean(Task) than follows from its own type means."""
+    mean = next(mean for mean in row.means if mean.name == "Mean(Task)")
+    if abs(row.printed - mean.theirs) > ROUNDING:
+        print(
+            f"Mean(Task) of {row.title} is compared with {mean.theirs:.2f}, which follows from its type means; "
+            f"the card prints {row.printed:.2f} (docs/fidelity.md)"
+        )
+
+
+def _line(name: str, row: ComparedScore, spread: tuple[float, float] | None, marked: bool) -> list:
+    verdict = f"{row.verdict or '-'} {MARK}" if marked else row.verdict or "-"
+    return [name, row.ours, row.theirs, row.difference, interval_cell(spread), row.tolerance, verdict]
+
+
+def _line_of_dimension(one: Comparison) -> list:
+    worst = max(
+        (row for row in one.compared if row.difference is not None),
+        key=lambda row: abs(row.difference) / row.tolerance,
+        default=None,
+    )
+    named = f"{worst.name} {worst.difference:+z.2f}" if worst else "-"
+    dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.left_out else ''}"
+    return [dim, *(one.verdicts.count(name) for name in VERDICTS), named]

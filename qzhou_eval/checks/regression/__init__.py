@@ -1,0 +1,1 @@
+"""A run compared with a baseline that is kept in a file: the gate of a CI."""

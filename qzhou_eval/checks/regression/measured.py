@@ -1,0 +1,153 @@
+"""A results folder -> what the gate looks at, grouped by model and setting. Reads and groups; judges nothing."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.benchmark.averages import counted_splits, task_score
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.errors import BadInput
+from qzhou_eval.results.facts import NOTHING, joined, machines, run_facts, task_facts
+from qzhou_eval.results.reader import RecordedResults, read_recorded
+from qzhou_eval.results.setting import label, short_name, without_dimension
+from qzhou_eval.statistics.item_scores import Items
+
+_OF_RUN = {  # what a baseline calls it -> the fact
+    "max_length": "limit",
+    "truncate": "truncation",
+    "dtype": "precision",
+    "normalize": "normalisation",
+    "use_instruction": "instruction used",
+}
+_OF_PROFILE = {
+    "template": "template",
+    "placeholder": "placeholder",
+    "instruction_line": "instruction line",
+    "empty_text": "text for the empty one",
+    "end_token": "end token",
+}
+_OF_RECORD = ("metric", "splits", "data", "mteb", "scikit_learn")
+_SHORT = 12  # hex digits of a digest, enough to tell two apart
+
+
+@dataclass(frozen=True)
+class MeasuredTask:
+    """One task under one setting: by dimension its score (0 to 100, six decimals; NaN for one that is no number), and
+    its items, None where none were kept.
+    """
+
+    settings: dict[str, object]
+    scores: dict[int, float]
+    items: dict[int, Items | None]
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """One model at one setting, as a :class:`~qzhou_eval.checks.regression.baseline.Result` with its items.
+
+    ``model`` is its label, if it has one.
+    """
+
+    source: Path
+    model: str
+    experiment: dict[str, object]
+    settings: dict[str, object]
+    made_from: dict[str, str | None]
+    tasks: dict[str, MeasuredTask]
+
+    @property
+    def label(self) -> str:
+        return label(short_name(self.model), self.experiment.items())
+
+
+def measure(folder: Path, score_profile: str) -> list[MeasuredRun]:
+    """Every model and setting of an output folder, its tasks in the benchmark's order.
+
+    Raises:
+        BadInput: no results, an unfinished one, or results that do not belong together.
+    """
+    groups: dict[tuple, list[RecordedResults]] = {}
+    revisions: dict[str, str] = {}
+    for recorded in read_recorded(folder):
+        variant, name = recorded.variant, recorded.label or recorded.variant.model
+        if (known := revisions.setdefault(name, variant.revision)) != variant.revision:
+            several = " and ".join(sorted([known, variant.revision]))
+            raise BadInput(f"{folder}: mixed: {name} at the revisions {several}; give a folder with one")
+        groups.setdefault((name, without_dimension(variant.experiment)), []).append(recorded)
+    found = [_measured(folder, *key, group, score_profile) for key, group in groups.items()]
+    return sorted(found, key=lambda one: one.label)
+
+
+def _measured(
+    folder: Path, model: str, experiment: tuple, group: list[RecordedResults], score_profile: str
+) -> MeasuredRun:
+    group = sorted(group, key=lambda recorded: recorded.variant.dim)
+    tasks = {}
+    for task in all_tasks():
+        if holders := [recorded for recorded in group if task in recorded.tasks]:
+            tasks[task] = _task(folder, task, holders, score_profile)
+    called = label(short_name(model), experiment)
+    settings = _the_same(folder, called, [_settings(one) | {"score_profile": score_profile} for one in group])
+    return MeasuredRun(folder, model, dict(experiment), settings, _made_from(group), tasks)
+
+
+def _task(folder: Path, task: str, holders: list[RecordedResults], score_profile: str) -> MeasuredTask:
+    scores = {}
+    for recorded in holders:
+        counted = counted_splits(task, score_profile)
+        missing = set(counted) - set(recorded.scores[task])
+        if not missing <= set(recorded.tasks[task]["record"]["splits"]):
+            raise BadInput(f"{recorded.path(task)}: not all of its splits ({', '.join(counted)}) were scored")
+        score = task_score(task, recorded.scores[task], score_profile)
+        scores[recorded.variant.dim] = math.nan if score is None else round(100 * score, 6)
+    settings = _the_same(folder, task, [_task_settings(recorded.tasks[task]) for recorded in holders])
+    return MeasuredTask(settings, scores, {recorded.variant.dim: recorded.items(task) for recorded in holders})
+
+
+def _the_same(folder: Path, what: str, several: list[dict]) -> dict:
+    """The one value of what all dimensions must share."""
+    for other in several[1:]:
+        for field, value in several[0].items():
+            if other[field] != value:
+                raise BadInput(f"{folder}: mixed: {what} has {field} {value} and {other[field]} at other dimensions")
+    return several[0]
+
+
+def _settings(recorded: RecordedResults) -> dict[str, object]:
+    facts = run_facts(recorded)
+    layers = recorded.variant.token_prepending
+    protocol = {name: _value(facts[fact]) for name, fact in _OF_PROFILE.items()}
+    return {
+        "token_prepending": f"{layers[0]}-{layers[1]}" if layers else "off",
+        "remote_code": bool(_value(facts["remote code"])),
+        **{name: facts[fact] for name, fact in _OF_RUN.items()},
+        "width": recorded.variant.width,
+        **({"profile": facts["profile"]} if "profile" in facts else protocol),
+    }
+
+
+def _task_settings(made: dict) -> dict[str, object]:
+    instruction = _value(task_facts(made)["instruction"])
+    return {field: made["record"][field] for field in _OF_RECORD} | {"instruction": instruction}
+
+
+def _value(fact: object) -> object:
+    """A fact as a baseline has it: None for nothing, too."""
+    return None if fact == NOTHING else fact
+
+
+def _made_from(group: list[RecordedResults]) -> dict[str, str | None]:
+    """What is under test, and where it was computed: stated where it differs, never a reason to refuse."""
+    facts, tasks = run_facts(group[0]), [made for recorded in group for made in recorded.tasks.values()]
+    return {
+        "model": group[0].variant.model,
+        "revision": group[0].variant.revision,
+        "weights": _short(facts["weights"]),
+        "tokenizer": _short(facts["tokenizer"]),
+        "code": joined(_short(task_facts(made)["code"]) for made in tasks),
+        "machine": machines(tasks),
+    }
+
+
+def _short(digest: object) -> str | None:
+    return digest[:_SHORT] if isinstance(digest, str) and digest != NOTHING else None

@@ -1,0 +1,55 @@
+"""Which tensors a checkpoint stores: names, shapes, dtypes, and a digest of each one's bytes. No model is loaded."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
+    """Each tensor's name -> ``dtype shape sha256``; the projection's names begin with ``projection.``.
+
+    The digest is over the bytes as they are stored; how they are split over files does not matter.
+
+    Raises:
+        BadInput: a file is missing or damaged.
+    """
+    found = {}
+    for path in _files(checkpoint.decoder):
+        found |= _tensors(path)
+    if checkpoint.projection is not None:
+        projection = _tensors(checkpoint.projection / SINGLE)
+        found |= {f"projection.{name}": value for name, value in projection.items()}
+    return dict(sorted(found.items()))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files that are loaded: the single one, or those that the index names."""
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    try:
+        names = set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+    except (OSError, ValueError, KeyError):
+        raise BadInput(f"{folder}: neither {SINGLE} nor a readable {INDEX}") from None
+    return [folder / name for name in sorted(names)]
+
+
+def _tensors(path: Path) -> dict[str, str]:
+    found = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  (the file is no mapping)
+                stored = file.get_slice(name)
+                content = file.get_tensor(name).reshape(-1).view(torch.uint8).numpy()
+                digest = hashlib.sha256(content).hexdigest()
+                found[name] = f"{stored.get_dtype()} {stored.get_shape()} {digest}"
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path}: damaged or incomplete ({error})") from None
+    return found

@@ -1,0 +1,1 @@
+"""Prompts -> vectors in the store. Knows no task and imports no mteb."""

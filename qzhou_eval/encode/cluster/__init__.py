@@ -1,0 +1,1 @@
+"""Encoding by worker processes on several devices, on this machine or a Ray cluster."""

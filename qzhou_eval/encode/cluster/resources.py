@@ -1,0 +1,96 @@
+"""Where workers can run: the GPUs (or cores) of this machine, or of a Ray cluster. Starts or joins Ray."""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+from dataclasses import dataclass
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+from ray.exceptions import RayError
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.system.environment import usable_cores
+from qzhou_eval.system.formatting import whole_number
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerResources:
+    """``workers`` of them; ``options`` is what Ray is asked for each."""
+
+    workers: int
+    options: dict
+
+
+def connect(address: str | None, workers: int | None) -> None:
+    """Join the cluster at ``address`` or, without one, start Ray on this machine; once for each process.
+
+    Raises:
+        BadInput: no cluster there.
+    """
+    if ray.is_initialized():
+        return
+    _check_address(address)
+    where = {"address": address}
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the home folder
+        where = {"address": "local", "num_cpus": max(usable_cores(), workers or 1), "include_dashboard": False}
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**where, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"--ray {address}: {reason}; if it wants a token, set RAY_AUTH_MODE=token") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process unheard
+
+
+def _check_address(address: str | None) -> None:
+    """Ask a head node at once: Ray itself tries for many minutes."""
+    if address in (None, "auto"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    number = whole_number(port)
+    if not host or number is None:
+        raise BadInput(f"--ray {address}: give the head node's HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, number), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise BadInput(f"--ray {address}: no cluster there ({error})") from None
+
+
+def device_of_cluster() -> str:
+    """``cuda`` if the cluster has GPUs, else ``cpu``, which is said: nodes with GPUs may only be late."""
+    if ray.cluster_resources().get("GPU"):
+        return "cuda"
+    log.warning("the cluster has no GPU (yet): encoding on its CPUs; --device cuda would refuse that")
+    return "cpu"
+
+
+def worker_resources(device: str, workers: int | None) -> WorkerResources:
+    """A worker for each GPU, or ``workers`` of them; without GPUs one for each machine, and the cores shared out.
+
+    Raises:
+        BadInput: more workers than there are places.
+    """
+    total = ray.cluster_resources()
+    if device == "cuda":
+        found = int(total.get("GPU", 0))
+        if not found:
+            raise BadInput("--device cuda: Ray finds no GPU (yet)")
+        if (workers or found) > found:
+            raise BadInput(f"--workers {workers}: there are {found} GPUs; each worker needs one")
+        return WorkerResources(workers or found, {"num_gpus": 1, "scheduling_strategy": "SPREAD"})
+    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    cores = [count for count in cores if count]
+    workers = workers or len(cores)
+    if workers > sum(cores):
+        raise BadInput(f"--workers {workers}: there are {sum(cores)} cores; each worker needs one")
+    share = max(size for size in range(1, max(cores) + 1) if sum(count // size for count in cores) >= workers)
+    return WorkerResources(workers, {"num_cpus": share, "scheduling_strategy": "SPREAD"})

@@ -1,0 +1,223 @@
+"""The run's side of a cluster: starts a worker for each GPU, hands out work, replaces workers that die."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+
+from qzhou_eval.encode.cluster.resources import WorkerResources
+from qzhou_eval.encode.cluster.work_queue import Queue, QueuedBatch
+from qzhou_eval.encode.cluster.worker import CannotLoad, Worker, WorkerReady
+from qzhou_eval.encode.readings import Reading
+from qzhou_eval.encode.shard_writer import EncodedStep, EncodeError
+from qzhou_eval.encode.store import Store
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.batching.batches import plan
+
+log = logging.getLogger(__name__)
+
+AHEAD = 2  # units that a worker has: one it works on, one that waits for it
+DEATHS_FOR_EACH = 10  # in a row, without a unit finished, for each worker; then something is wrong with all
+LOST_STARTS = 3  # workers in a row that died while they loaded the model
+QUIET_SECONDS = 60  # before one says what is waited for
+SHARED_FOLDER_SECONDS = 60  # until a network folder shows what another machine wrote
+
+
+@dataclass(eq=False)
+class _Member:
+    """A worker as the run knows it: ``opened`` once its model is loaded; ``units`` in the order they were given."""
+
+    actor: object
+    opened: WorkerReady | None = None
+    units: list[list[QueuedBatch]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One task's prompts on their way into the store."""
+
+    queue: Queue
+    keys: list[bytes]
+    tokenized: list
+    store: Store
+
+    def rows(self, unit: list[QueuedBatch]) -> list[int]:
+        return [row for batch in unit for row in batch.rows]
+
+    def is_stored(self, unit: list[QueuedBatch]) -> bool:
+        return not self.store.missing([self.keys[row] for row in self.rows(unit)])
+
+    def step(self, unit: list[QueuedBatch]) -> EncodedStep:
+        """What is known of a unit whose worker could not tell any more."""
+        rows = self.rows(unit)
+        return EncodedStep(rows, sum(len(self.tokenized[row].ids) for row in rows), None)
+
+
+class WorkerPool:
+    """Workers that encode and write shards, as :class:`~qzhou_eval.encode.stage.Writer` wants it.
+
+    Raises:
+        BadInput: a worker cannot load the model, or sees other files.
+    """
+
+    def __init__(
+        self, places: WorkerResources, open_encoder: Callable, readings: Sequence[Reading], store_dir: Path
+    ) -> None:
+        log.info("starting %d workers with Ray", places.workers)
+        self.devices = places.workers
+        self._lost_starts = self._deaths_in_a_row = 0
+        self._waiting: dict[object, tuple[_Member, list[QueuedBatch] | None]] = {}
+        kind = ray.remote(max_restarts=0, max_task_retries=0, **places.options)(Worker)
+        self._start_actor = lambda: kind.remote(open_encoder, readings, store_dir)
+        self._members: list[_Member] = []
+        for _ in range(places.workers):
+            self._start()
+        self._first: WorkerReady | None = None
+        while self._first is None:
+            self._follow(None)
+
+    def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[EncodedStep]:
+        """Have prompts encoded into ``store``, and see that it shows them.
+
+        Raises:
+            EncodeError: vectors that cannot be used, or prompts that killed two workers; the others are stored.
+            BadInput: a worker does not see the store, or sees another one.
+        """
+        lengths = [len(prompt.ids) for prompt in tokenized]
+        empty = [row for row, length in enumerate(lengths) if not length]  # no batch has them
+        batches = list(plan(lengths, self._first.batch_tokens, self._first.way))
+        queue = Queue(batches + ([empty] if empty else []), self.devices)
+        job = _Job(queue, keys, tokenized, store)
+        failed: EncodeError | None = None
+        written: list[int] = []
+        while queue or any(unit is not None for _, unit in self._waiting.values()):
+            self._give_out(job)
+            try:
+                for step in self._follow(job):
+                    written += step.rows
+                    yield step
+            except EncodeError as error:
+                failed = failed or error
+                queue.drop()
+        _wait_for([keys[row] for row in written], store)
+        if failed:
+            raise failed
+        if rows := [row for batch in queue.set_aside for row in batch.rows]:
+            named = " ".join(keys[row].hex() for row in rows)
+            raise EncodeError(f"{len(rows)} prompts were set aside, since two workers died of them: {named}")
+
+    def close(self) -> None:
+        """End the workers."""
+        for member in self._members:
+            ray.kill(member.actor)
+        self._members.clear()
+        self._waiting.clear()  # a reference that is dropped after Ray has gone ends the process
+        ray.shutdown()
+
+    def _start(self) -> None:
+        member = _Member(self._start_actor())
+        self._members.append(member)
+        self._waiting[member.actor.open.remote()] = member, None
+
+    def _give_out(self, job: _Job) -> None:
+        """Give each worker what it lacks, first to those that have the least."""
+        for depth in range(AHEAD):
+            for member in self._members:
+                if job.queue and member.opened and len(member.units) == depth:
+                    unit = job.queue.take()
+                    rows = job.rows(unit)
+                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows]
+                    where = job.store.fingerprint, job.store.round
+                    member.units.append(unit)
+                    self._waiting[member.actor.encode.remote(*work, *where)] = member, unit
+
+    def _follow(self, job: _Job | None) -> list[EncodedStep]:
+        """Wait for whatever comes next from any worker, and act on it; the steps done, rows as of the whole task."""
+        ready = []
+        while not ready:
+            ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=QUIET_SECONDS)
+            if not ready and not any(member.opened for member in self._members):
+                log.info("waiting for %d workers to find a place and load the model", len(self._members))
+        member, unit = self._waiting.pop(ready[0])
+        try:
+            answer = ray.get(ready[0])
+        except RayTaskError as error:  # the worker lives, and says what is wrong
+            if unit is not None:
+                member.units.remove(unit)
+            if not isinstance(error.cause, CannotLoad):
+                raise error.cause from None
+            self._leave_out(member, str(error.cause))
+            return []
+        except RayError as error:
+            return self._replace(member, job, error)
+        if unit is None:
+            self._lost_starts = 0
+            member.opened = answer
+            self._first = self._first or answer
+            log.info("worker on %s, process %d: model loaded", answer.host, answer.process)
+            return []
+        self._deaths_in_a_row = 0
+        member.units.remove(unit)
+        rows = job.rows(unit)
+        return [EncodedStep([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in answer]
+
+    def _replace(self, dead: _Member, job: _Job | None, error: RayError) -> list[EncodedStep]:
+        """Start another worker for a dead one and put its work back; the steps of what it had still written."""
+        reason = str(error).splitlines()[0]
+        self._dismiss(dead)
+        if dead.opened is None:
+            self._lost_starts += 1
+            if self._lost_starts >= LOST_STARTS:
+                self._leave_out(dead, f"{LOST_STARTS} workers in a row died while they loaded the model ({reason})")
+                return []
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row > DEATHS_FOR_EACH * self.devices:
+            raise BadInput(
+                f"{self._deaths_in_a_row} workers died in a row and none finished anything ({reason}); "
+                "what is done is kept; repeat the command to resume"
+            )
+        where = f"on {dead.opened.host}, process {dead.opened.process}" if dead.opened else "that was starting"
+        log.warning("the worker %s died; another is started, and its work is given out again", where)
+        self._start()
+        if not dead.units:
+            return []
+        job.store.refresh(verify=False)
+        written = [unit for unit in dead.units if job.is_stored(unit)]
+        lost = [unit for unit in dead.units if unit not in written]
+        died_of_it = not isinstance(error, ActorUnavailableError)  # else the network has
+        for place, unit in reversed(list(enumerate(lost))):  # it died of the first, the other had not begun
+            job.queue.give_back(unit, died_of_it=died_of_it and place == 0)
+        return [job.step(unit) for unit in written]
+
+    def _leave_out(self, member: _Member, reason: str) -> None:
+        """Go on with one worker fewer.
+
+        Raises:
+            BadInput: there is no other.
+        """
+        self._dismiss(member)
+        if not self._members:
+            raise BadInput(reason)
+        log.warning("%s; going on with %d workers", reason, len(self._members))
+
+    def _dismiss(self, member: _Member) -> None:
+        """Forget a worker, and end what may be left of it: it would hold its GPU."""
+        ray.kill(member.actor)
+        if member in self._members:
+            self._members.remove(member)
+        self._waiting = {ref: told for ref, told in self._waiting.items() if told[0] is not member}
+
+
+def _wait_for(keys: list[bytes], store: Store) -> None:
+    """Index what the workers wrote; a network folder may show it late."""
+    end = time.monotonic() + SHARED_FOLDER_SECONDS
+    store.refresh(verify=False)
+    while store.missing(keys):
+        if time.monotonic() > end:
+            raise BadInput(f"--store_dir: {store.folder} does not show what workers wrote; do all machines share it?")
+        time.sleep(1)
+        store.refresh(verify=False)

@@ -1,0 +1,132 @@
+"""Encode: prompts that are not in the store -> model -> store. Needs no mteb and knows no task's data."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from qzhou_eval.encode.encoder import Encoder, Prepare, Prepared
+from qzhou_eval.encode.progress import Progress
+from qzhou_eval.encode.shard_writer import EncodedStep, EncodeError, write_shards
+from qzhou_eval.encode.store import Store, prompt_key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EncodeCounts:
+    """How much of a task's prompts there was to do, and how long it took.
+
+    ``padding_tokens`` were forwarded beside the ``encoded_tokens``; ``share_of_ceiling`` is the arithmetic done per
+    second as a share of what the devices reach in one large matrix product, None where nothing was encoded.
+    """
+
+    prompts: int
+    tokens: int
+    cut: int
+    encoded: int
+    encoded_tokens: int
+    padding_tokens: int
+    seconds: float
+    share_of_ceiling: float | None
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Distinct prompts as their keys in the store and their token ids."""
+
+    keys: list[bytes]
+    tokenized: Sequence[Prepared]
+
+
+class Writer(Protocol):
+    """Who encodes and writes shards: :class:`InProcess`, or the workers of a cluster."""
+
+    devices: int
+
+    def write(self, keys: list[bytes], tokenized: Sequence[Prepared], store: Store) -> Iterator[EncodedStep]:
+        """Encode prompts into ``store``; raises as :func:`~qzhou_eval.encode.shard_writer.write_shards` does."""
+
+
+class InProcess:
+    """The encoders of this process, by the fingerprint of their vectors; all have the same loaded weights."""
+
+    devices = 1
+
+    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+        self._encoders = encoders
+
+    def write(self, keys: list[bytes], tokenized: Sequence[Prepared], store: Store) -> Iterator[EncodedStep]:
+        return write_shards(self._encoders[store.fingerprint], keys, tokenized, store)
+
+
+def tokenize(prompts: list[str], tokenizer: Prepare) -> Prompts:
+    """Keys and token ids of distinct rendered prompts; may run in another thread than :func:`encode`."""
+    return Prompts([prompt_key(prompt) for prompt in prompts], tokenizer(prompts))
+
+
+def encode(
+    prompts: Prompts,
+    store: Store,
+    open_writer: Callable[[], Writer],
+    identity: dict,
+    *,
+    task: str = "",
+    progress: Progress | None = None,
+) -> EncodeCounts:
+    """Bring the vectors of ``prompts`` into the store; only the missing ones meet the model.
+
+    Args:
+        task: under which name ``progress`` is told of every step.
+
+    Raises:
+        EncodeError: vectors that cannot be used; those of the other prompts are kept.
+        BadInput: the store cannot be written.
+    """
+    missing = store.missing(prompts.keys)
+    lengths = [len(prompts.tokenized[i].ids) for i in missing]
+    forwarded, seconds, share = 0, 0.0, None
+    if missing:
+        writer = open_writer()
+        store.create(identity)
+        progress = progress or Progress()
+        progress.begin(task, lengths, writer.devices)
+        start = time.monotonic()
+        keys, tokenized = [prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing]
+        forwarded, ideal = _encode(keys, tokenized, store, writer, partial(progress.step, task))
+        seconds = time.monotonic() - start
+        share = ideal / seconds / writer.devices
+    return EncodeCounts(
+        prompts=len(prompts.keys),
+        tokens=sum(len(t.ids) for t in prompts.tokenized),
+        cut=sum(t.cut for t in prompts.tokenized),
+        encoded=len(missing),
+        encoded_tokens=sum(lengths),
+        padding_tokens=forwarded - sum(lengths),
+        seconds=round(seconds, 3),
+        share_of_ceiling=round(share, 4) if share else None,
+    )
+
+
+def _encode(
+    keys: list[bytes],
+    tokenized: Sequence[Prepared],
+    store: Store,
+    writer: Writer,
+    tell: Callable[[list[int], float | None], None],
+) -> tuple[int, float]:
+    """Encode and store prompts; the tokens forwarded, padding included, and the seconds at the ceiling."""
+    forwarded, ideal = 0, 0.0
+    left = set(range(len(keys)))
+    with closing(writer.write(keys, tokenized, store)) as steps:
+        for step in steps:
+            left.difference_update(step.rows)
+            forwarded += step.forwarded
+            ideal += step.ideal_seconds or 0.0
+            tell([len(tokenized[row].ids) for row in step.rows], step.ideal_seconds)
+    if left:
+        raise EncodeError(f"{len(left)} of {len(keys)} prompts got no vector, the first is {keys[min(left)].hex()}")
+    return forwarded, ideal

@@ -1,0 +1,52 @@
+"""How much there is to encode, known early: a sample of each planned task is tokenised long before its turn comes."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+
+from qzhou_eval.encode.encoder import Prepare
+from qzhou_eval.encode.key_index import KeyIndex
+from qzhou_eval.encode.progress import Progress
+from qzhou_eval.encode.store import Store, prompt_key
+
+SAMPLE = 256  # prompts of each task
+
+
+def estimate_workload(
+    plans: Iterable[tuple[Future, Mapping[str, Store]]], tokenizer: Prepare, progress: Progress
+) -> None:
+    """Tell ``progress`` of each plan as it comes, from a thread of its own, which nobody waits for.
+
+    A prompt counts for the first task that has it, and not at all if it is in the store.
+
+    Args:
+        plans: each :class:`~qzhou_eval.run.plan.WaitingPlan`, in the order in which they will be encoded, and by the
+            name that ``progress`` has for it the store that it goes to.
+    """
+    seen: dict[str, KeyIndex] = {}
+
+    def count() -> None:
+        for planned, stores in plans:
+            try:
+                prompts = planned.result().read()
+            except Exception:  # cancelled ones, too; the run itself says so when it is this task's turn
+                for name in stores:
+                    progress.expect(name)
+                continue
+            keys = [prompt_key(prompt) for prompt in prompts]
+            for name, store in stores.items():
+                new = set(seen.setdefault(store.fingerprint, KeyIndex()).first_seen(keys))
+                todo = [prompts[position] for position in store.missing(keys) if position in new]
+                progress.expect(name, *estimate(todo, tokenizer))
+
+    threading.Thread(target=count, name="backlog", daemon=True).start()
+
+
+def estimate(prompts: list[str], tokenizer: Prepare, size: int = SAMPLE) -> tuple[list[int], float]:
+    """Token counts of a sample of about ``size`` prompts, evenly over their lengths, and how many each stands for."""
+    if not prompts:
+        return [], 1.0
+    by_length = sorted(prompts, key=len)
+    every = max(1, len(prompts) // size)
+    sample = by_length[every // 2 :: every]
+    return [len(prompt.ids) for prompt in tokenizer(sample)], len(prompts) / len(sample)

@@ -1,0 +1,1 @@
+"""Vectors in the store -> scores and their items."""

@@ -1,0 +1,28 @@
+"""One task's data -> the scores of chance and of character n-grams. Runs in a worker process; knows no model."""
+
+from pathlib import Path
+
+from qzhou_eval.benchmark.data_sources import DataSource
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.encode.char_ngrams import variant, vectors
+from qzhou_eval.results.baselines import Baseline, keep
+from qzhou_eval.results.variant import SHARED
+
+
+def measure(task: Task, source: DataSource, output_dir: Path) -> None:
+    """Score a task by mteb 2.26.24's own evaluators from n-gram vectors, and keep that beside the score of chance.
+
+    Raises:
+        BadInput: the data cannot be used.
+    """
+    from qzhou_eval.evaluate.mteb_adapter import v2 as mteb
+    from qzhou_eval.evaluate.mteb_adapter.chance import chance
+    from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TextVectors
+
+    mteb_task = mteb.load(task, source)
+    by_chance = {split: chance(mteb_task, task, split) for split in task.splits}
+    scored = mteb.score(mteb_task, task, source, TextVectors(vectors), [variant()], evaluators=SHARED)
+    ((_, result, items),) = scored
+    by_ngrams = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
+    about = {"task": task.name, "data": source.revision, "metric": task.metric, "mteb": result.mteb_version}
+    keep(output_dir, Baseline(**about, chance=by_chance, char_ngrams=by_ngrams), items)

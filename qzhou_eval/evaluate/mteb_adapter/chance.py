@@ -1,0 +1,64 @@
+"""The score of chance on a task's data, by the task's own metric, for mteb 2.26.24's task objects."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from mteb.abstasks import AbsTask
+
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.evaluate.chance_levels import majority, random_average_precision, random_ndcg, random_v_measure
+
+
+def chance(mteb_task: AbsTask, task: Task, split: str) -> float:
+    """The expected score on one split, 0 to 1, of a task whose data is loaded.
+
+    The most frequent label for accuracies, none for a rank correlation, random clusters for V-measures, and documents
+    in random order for rank metrics.
+    """
+    data = mteb_task.dataset.get("default", mteb_task.dataset)[split]
+    return _BY_TYPE[task.type](mteb_task, data)
+
+
+def _labels(mteb_task: AbsTask, data) -> float:
+    return majority(data[mteb_task.label_column_name][:])
+
+
+def _pairs(mteb_task: AbsTask, data) -> float:
+    labels = data[mteb_task.label_column_name][:]
+    return majority(labels[0] if len(labels) == 1 else labels)  # one row of lists, as older data sets have them
+
+
+def _sets(mteb_task: AbsTask, data) -> float:
+    return float(np.mean([random_v_measure(labels) for labels in data[mteb_task.label_column_name][:]]))
+
+
+def _ranked(mteb_task: AbsTask, data: Mapping) -> float:
+    """Of the queries that have a relevant document, as mteb counts them."""
+    name, k = mteb_task.metadata.main_score.split("_at_")
+    corpus, candidates = set(data["corpus"]["id"][:]), data["top_ranked"]
+    scores = []
+    for query in data["queries"]["id"][:]:
+        relevant = {doc: grade for doc, grade in data["relevant_docs"].get(query, {}).items() if grade > 0}
+        if not relevant:
+            continue
+        ranked = corpus if candidates is None else set(candidates.get(query, ()))
+        found = [grade for doc, grade in relevant.items() if doc in ranked]
+        if name == "ndcg":
+            scores.append(random_ndcg(found, list(relevant.values()), len(ranked), int(k)))
+        elif name == "map":
+            scores.append(random_average_precision(len(found), len(relevant), len(ranked), int(k)))
+        else:
+            raise ValueError(
+                f"{mteb_task.metadata.name}: no level of chance is known for {mteb_task.metadata.main_score}"
+            )
+    return float(np.mean(scores))
+
+
+_BY_TYPE = {
+    "Classification": _labels,
+    "Clustering": _sets,
+    "PairClassification": _pairs,
+    "Reranking": _ranked,
+    "Retrieval": _ranked,
+    "STS": lambda _task, _data: 0.0,
+}

@@ -1,0 +1,19 @@
+"""Which adapter fits the installed mteb. The rest of the project does not know which one runs.
+
+An adapter is a module with the functions ``load`` (a task and its data), ``calls`` (the texts that mteb will ask for),
+``score`` (a task from stored vectors, at each variant), ``meta`` (what ``model_meta.json`` says) and, for an encoder
+that mteb itself is given, ``model_meta``, ``cos_sim`` and ``pairwise_cos_sim``.
+"""
+
+from qzhou_eval.system.mteb_version import generation
+
+
+def installed_adapter():
+    """The adapter of the installed mteb."""
+    if generation() == "card":
+        from qzhou_eval.evaluate.mteb_adapter import v1
+
+        return v1
+    from qzhou_eval.evaluate.mteb_adapter import v2
+
+    return v2

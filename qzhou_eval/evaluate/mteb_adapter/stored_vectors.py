@@ -1,0 +1,148 @@
+"""Stored vectors of one task's texts. A missing vector is an error, never a silent re-encode. Imports no mteb."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.encode.store import Store, prompt_key
+from qzhou_eval.errors import BadInput
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.statistics.item_scores import PROBE
+
+SAME = 1e-5  # of the largest component: far below what tells texts apart, above rounding in float32
+_SOME = 4096  # vectors compared at once
+
+
+@dataclass(frozen=True)
+class EncodeCall:
+    """One call of an encoder: the side (``query``, ``document``, None for symmetric tasks) and its texts."""
+
+    side: str | None
+    texts: list[str]
+
+
+class TaskVectors:
+    """Full-width vectors of one task's texts, read from the store once and shared by all dimensions.
+
+    Attributes:
+        texts: how many texts were asked for so far, repetitions counted.
+        samples: the first rendered prompt of each side ("query", "document", or "text").
+        made_with: what these vectors were made with, as the store says it.
+    """
+
+    def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
+        self._store = store
+        self._task = task
+        self._profile = profile
+        self._use_instruction = use_instruction
+        self._row: dict[tuple[str | None, str], int] = {}
+        self._first: dict[str, np.ndarray] = {}
+        self._blocks: list[np.ndarray] = []  # as they were read: joined, they would be in memory twice
+        self._starts: list[int] = []
+        self.texts = 0
+        self.samples: dict[str, str] = {}
+        self.made_with: list[dict] = []
+
+    def of(self, texts: list[str], side: str | None) -> np.ndarray:
+        """float32 (n, width), in the order of ``texts``.
+
+        Raises:
+            BadInput: a prompt is not in the store.
+        """
+        return self.take(self.rows(texts, side))
+
+    def rows(self, texts: list[str], side: str | None) -> np.ndarray:
+        """Each text's number, int64 (n,), for :meth:`take`; texts that are not there yet are read from the store.
+
+        Raises:
+            BadInput: a prompt is not in the store.
+        """
+        self.texts += len(texts)
+        new = list(dict.fromkeys(text for text in texts if (side, text) not in self._row))
+        if new:
+            self._read(new, side)
+        return np.array([self._row[side, text] for text in texts], np.int64)
+
+    def take(self, rows: np.ndarray, dim: int | None = None) -> np.ndarray:
+        """float32 (n, dim): the vectors of such numbers, cut; not to be written to, since it may be all that there is.
+
+        A corpus is usually what one call asked for, in its order, and is then handed out without a copy.
+        """
+        block_of = np.searchsorted(self._starts, rows, side="right") - 1
+        if len(rows) and (block_of == block_of[0]).all():
+            block, inside = self._blocks[block_of[0]][:, :dim], rows - self._starts[block_of[0]]
+            return block if np.array_equal(inside, np.arange(len(block))) else block[inside]
+        parts = [block[:, :dim] for block in self._blocks]
+        taken = np.empty((len(rows), parts[0].shape[1] if parts else 0), np.float32)
+        for number, (start, part) in enumerate(zip(self._starts, parts, strict=True)):
+            taken[block_of == number] = part[rows[block_of == number] - start]
+        return taken
+
+    def probe(self, dim: int) -> dict[str, np.ndarray]:
+        """By side ("query", "document", or "text") the stored vectors of its first texts, float32 (at most 3, dim)."""
+        return {side: vectors[:, :dim].copy() for side, vectors in self._first.items()}
+
+    def collapsed(self, dim: int) -> bool:
+        """Whether all texts, two at least, have the same vector at a dimension, but for rounding."""
+        if len(self._row) < 2:
+            return False
+        first = self._blocks[0][0, :dim]
+        near = SAME * np.abs(first).max()
+        return all(
+            (np.abs(block[start : start + _SOME, :dim] - first) <= near).all()
+            for block in self._blocks
+            for start in range(0, len(block), _SOME)
+        )
+
+    def _read(self, texts: list[str], side: str | None) -> None:
+        instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
+        prompts = [render(self._profile, text, instruction) for text in texts]
+        self.samples.setdefault(side or "text", prompts[0])
+        keys = [prompt_key(prompt) for prompt in prompts]
+        try:
+            vectors = self._store.get(keys).numpy()
+        except KeyError:
+            missing = len(self._store.missing(keys))
+            raise BadInput(
+                f"{self._task.name}: {missing} of {len(keys)} prompts are not in the store; run encode first"
+            ) from None
+        self.made_with += [made for made in self._store.made_with(keys) if made not in self.made_with]
+        self._add(texts, side, vectors)
+
+    def _add(self, texts: list[str], side: str | None, vectors: np.ndarray) -> None:
+        start = len(self._row)
+        self._blocks.append(vectors)
+        self._starts.append(start)
+        self._row |= {(side, text): start + i for i, text in enumerate(texts)}
+        self._first.setdefault(side or "text", vectors[:PROBE].copy())
+
+
+class TextVectors(TaskVectors):
+    """Vectors that are made of the texts as they are by ``encode``, texts -> float32 (n, width), without a store."""
+
+    def __init__(self, encode: Callable[[list[str]], np.ndarray]) -> None:
+        super().__init__(None, None, None, use_instruction=False)
+        self._encode = encode
+
+    def _read(self, texts: list[str], side: str | None) -> None:
+        self._add(texts, side, self._encode(texts))
+
+
+class Recorded:
+    """Keeps what was asked for, in place of :class:`TaskVectors`; answers with vectors of each text's digest.
+
+    Which texts a task asks for, and in which order, does not depend on the vectors.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[EncodeCall] = []
+
+    def of(self, texts: list[str], side: str | None) -> np.ndarray:
+        """float32 (n, 2)."""
+        self.calls.append(EncodeCall(side, list(texts)))
+        digests = b"".join(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8] for text in texts)
+        return np.frombuffer(digests, np.int32).reshape(len(texts), 2).astype(np.float32) / 2**31

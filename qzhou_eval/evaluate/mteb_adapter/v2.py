@@ -1,0 +1,195 @@
+"""The adapter of mteb 2.26.24: its task objects, its encoder protocol, its result files."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from importlib import import_module
+
+import mteb
+from mteb.abstasks import AbsTask
+from mteb.models import ModelMeta
+from mteb.models.model_meta import ScoringFunction
+from mteb.models.search_wrappers import SearchEncoderWrapper
+from mteb.results import TaskResult
+from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+
+from qzhou_eval.benchmark.data_sources import DataSource
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.evaluate.mteb_adapter import v2_retrieval
+from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
+from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
+from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, TaskVectors
+from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
+from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_once
+from qzhou_eval.protocol.matryoshka import cut_and_normalize
+from qzhou_eval.results.variant import SHARED, Variant
+from qzhou_eval.statistics.item_scores import Items
+
+__all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
+
+ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
+
+
+def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
+    """A fresh task object with its data looked through and loaded, so that mteb neither unloads nor reloads it.
+
+    ``say``: log what is odd about the data and yet usable.
+
+    Raises:
+        BadInput: the data cannot be used.
+    """
+    mteb_task = _new(task)
+    use_source(mteb_task, source)
+    with own_arrow_cache(source):
+        check_data(task, source, say=say)
+        with readable_errors(task, source):
+            mteb_task.load_data()
+    return mteb_task
+
+
+def _new(task: Task) -> AbsTask:
+    if task.task_class is not None:
+        module, _, name = task.task_class.partition(":")
+        return getattr(import_module(module), name)()
+    return mteb.get_task(task.name, eval_splits=list(task.splits))
+
+
+def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
+    """Every encode call of ``task``, over all its splits; recording needs no search, so none is done.
+
+    Raises:
+        BadInput: a text is not a string.
+    """
+    recorded = Recorded()
+    model = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
+    if task.type in ("Retrieval", "Reranking"):
+        model = _Asks(model, index_backend=_NoSearch())
+    with columns_read_once():
+        for split in task.splits:
+            mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
+    return recorded.calls
+
+
+def score(
+    mteb_task: AbsTask,
+    task: Task,
+    source: DataSource,
+    vectors: TaskVectors,
+    variants: Sequence[Variant],
+    *,
+    evaluators: str,
+) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
+    """Score ``task`` at each variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
+
+    Raises:
+        BadInput: a prompt is not in the store.
+    """
+    shared = evaluators == SHARED
+    if shared and task.type in ("Retrieval", "Reranking") and v2_retrieval.reproduces(mteb_task):
+        yield from _ranked(mteb_task, task, source, vectors, variants)
+        return
+    order, listener = CallOrder(vectors), Listener(mteb_task, task)
+    if shared:
+        draw_once(mteb_task)
+    for variant in variants:
+        asked = order.start() if shared else vectors
+        encoder = _Encoder(asked, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
+        start = time.monotonic()
+        with columns_read_once() if shared else nullcontext():
+            by_split, items = {}, {}
+            for split in mteb_task.eval_splits:
+                by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
+                items[split] = listener.take(by_split[split])
+            result = TaskResult.from_task_results(
+                mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
+            )
+        yield variant, result, items_of(task, items, result.scores)
+
+
+def _ranked(
+    mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variants: Sequence[Variant]
+) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
+    """Retrieval or reranking at all variants together; each result's time is its share."""
+    encoder = _Encoder(vectors, model_meta(variants[0]), dim=None, normalize=False)
+    how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
+    dims = [variant.dim for variant in variants]
+    start = time.monotonic()
+    by_split = {split: v2_retrieval.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
+    share = (time.monotonic() - start) / len(variants)
+    for variant in variants:
+        scores = {split: by_dim[variant.dim] for split, (by_dim, _) in by_split.items()}
+        items = {split: by_query[variant.dim] for split, (_, by_query) in by_split.items()}
+        result = TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC))
+        yield variant, result, items_of(task, items, result.scores)
+
+
+def meta(variant: Variant) -> dict:
+    """The content of ``model_meta.json``."""
+    return model_meta(variant).to_dict()
+
+
+def model_meta(variant: Variant) -> ModelMeta:
+    """mteb's ``ModelMeta`` of the model at one variant."""
+    return ModelMeta.create_empty(
+        overwrites=dict(
+            name=variant.model,
+            revision=variant.revision,
+            languages=["zho-Hans"],
+            max_tokens=variant.max_length,
+            embed_dim=variant.dim,
+            framework=["PyTorch", "Transformers"],
+            similarity_fn_name=ScoringFunction.COSINE,
+            use_instructions=variant.use_instruction,
+            experiment_kwargs=dict(variant.experiment) or None,
+        )
+    )
+
+
+class _Encoder:
+    """mteb's encoder protocol over stored vectors, cut to one dimension."""
+
+    def __init__(
+        self, vectors: TaskVectors | CallOrder | Recorded, meta: ModelMeta, *, dim: int | None, normalize: bool
+    ) -> None:
+        self.mteb_model_meta = meta
+        self._vectors = vectors
+        self._dim = dim
+        self._normalize = normalize
+
+    def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
+        def texts() -> list[str]:
+            return text_list([t for batch in inputs for t in batch["text"]], f"{task_metadata.name}, split {hf_split}")
+
+        side = getattr(prompt_type, "value", None)
+        if isinstance(self._vectors, CallOrder):
+            vectors = self._vectors.of(side, hf_split, len(inputs.dataset), texts, self._dim)
+        else:
+            vectors = self._vectors.of(texts(), side)
+        return cut_and_normalize(vectors, self._dim, normalize=self._normalize)
+
+    def similarity(self, one, two):
+        return cos_sim(one, two)
+
+    def similarity_pairwise(self, one, two):
+        return pairwise_cos_sim(one, two)
+
+
+class _Asks(SearchEncoderWrapper):
+    """mteb's search for recording: candidates are not looked at, of which a query may have none."""
+
+    def search(self, queries, *, top_ranked=None, **how):
+        return super().search(queries, **how)
+
+
+class _NoSearch:
+    """mteb's search backend that finds each query's first document."""
+
+    def add_documents(self, embeddings, idxs):
+        pass
+
+    def search(self, embeddings, top_k, similarity_fn, top_ranked=None, query_idx_to_id=None):
+        return [[1.0]] * len(embeddings), [[0]] * len(embeddings)
+
+    def clear(self):
+        pass

@@ -1,0 +1,224 @@
+"""Retrieval and reranking of mteb 2.26.24 at all dimensions at once: its texts, its score dict, our search and ranks.
+
+mteb forms the texts and asks for their vectors once, at full width, as it does for a search backend; what it would
+then do for each dimension is done by :mod:`qzhou_eval.evaluate.retrieval`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mteb._evaluators.retrieval_metrics import make_score_dict, nauc
+from mteb.abstasks import AbsTask, AbsTaskRetrieval
+from mteb.abstasks.retrieval import _filter_queries_without_positives
+from mteb.models import EncoderProtocol
+from mteb.models.search_wrappers import SearchEncoderWrapper
+
+from qzhou_eval.evaluate.retrieval.metrics import confidence, places, rank_metrics
+from qzhou_eval.evaluate.retrieval.search import Found, rerank, search
+
+log = logging.getLogger(__name__)
+
+_NAMES = {"ndcg": "NDCG", "map": "MAP", "recall": "Recall", "precision": "P", "hit_rate": "HitRate", "mrr": "MRR"}
+_ROUNDED = ("ndcg", "map", "recall", "precision", "hit_rate")
+_OWN_CODE = ("evaluate", "_evaluate_subset", "task_specific_scores")
+_NOWHERE = -2  # a relevant document that is not in the corpus, and the padding
+
+
+def reproduces(mteb_task: AbsTask) -> bool:
+    """Whether this module gives what the task's own ``evaluate`` gives; if not, the log says why."""
+    reason = _different(mteb_task)
+    if reason:
+        log.warning("%s: scored by mteb's own evaluator, one dimension after the other: %s", _name(mteb_task), reason)
+    return reason is None
+
+
+def _name(mteb_task: AbsTask) -> str:
+    return mteb_task.metadata.name
+
+
+def _different(mteb_task: AbsTask) -> str | None:
+    if not isinstance(mteb_task, AbsTaskRetrieval):
+        return "it is not a retrieval task"
+    for name in _OWN_CODE:
+        if getattr(type(mteb_task), name) is not getattr(AbsTaskRetrieval, name):
+            return f"it has its own {name}"
+    for name in ("skip_first_result", "_previous_results_model_meta"):
+        if getattr(mteb_task, name):
+            return f"it sets {name}"
+    mteb_task.convert_v1_dataset_format_to_v2(None)
+    for subset in mteb_task.dataset.values():
+        for data in subset.values():
+            for side in ("corpus", "queries"):
+                ids = _ids(data, side)
+                if len(set(ids)) < len(ids):
+                    return f"ids of its {side} are not unique"
+    return None
+
+
+def evaluate(
+    mteb_task: AbsTaskRetrieval,
+    split: str,
+    encoder: EncoderProtocol,
+    dims: Sequence[int],
+    *,
+    normalize: bool,
+    encode_kwargs: Mapping,
+) -> tuple[dict[int, dict[str, dict]], dict[int, np.ndarray | None]]:
+    """What ``mteb_task.evaluate`` returns, scores by subset, for each dimension, and each query's main score.
+
+    Args:
+        mteb_task: a task that :func:`reproduces` accepts, its data loaded.
+        split: the split to score.
+        encoder: gives vectors of full width, as they are.
+        dims: dimensions to cut to.
+        normalize: whether cut vectors are normalised before they are compared.
+        encode_kwargs: mteb's options for its encoder.
+
+    Returns:
+        The scores, and by dimension float32 (1, queries), in the order of the queries' ids; None if there are several
+        subsets.
+    """
+    scores, by_query = {dim: {} for dim in dims}, dict.fromkeys(dims)
+    for subset in mteb_task.hf_subsets or list(mteb_task.dataset):
+        data = mteb_task.dataset[subset][split]
+        data["relevant_docs"], data["queries"] = _filter_queries_without_positives(
+            data["relevant_docs"], data["queries"]
+        )
+        where = {"task_metadata": mteb_task.metadata, "hf_split": split, "hf_subset": subset}
+        queries, documents = _vectors(data, encoder, **where, encode_kwargs=encode_kwargs)
+        own = _own(data) if mteb_task.ignore_identical_ids else None
+        how = {"k": mteb_task._top_k, "k_values": mteb_task.k_values, "own": own, "normalize": normalize}
+        by_id = sorted(range(len(queries)), key=_ids(data, "queries").__getitem__)
+        for dim, one in measure(data, queries, documents, dims, **how).items():
+            scores[dim][subset] = one.score_dict(mteb_task.k_values)
+            mteb_task._add_main_score(scores[dim][subset])
+            name, k = mteb_task.metadata.main_score.split("_at_")
+            main = one.metrics[name][by_id, mteb_task.k_values.index(int(k))]
+            by_query[dim] = main[None].astype(np.float32) if len(scores[dim]) == 1 else None
+    return scores, by_query
+
+
+def _vectors(data: Mapping, encoder: EncoderProtocol, **how) -> tuple[np.ndarray, np.ndarray]:
+    """Full vectors of the queries and of the corpus, asked for by mteb's own search."""
+    kept = _Kept()
+    wrapper = SearchEncoderWrapper(encoder, index_backend=kept)
+    wrapper.index(data["corpus"], **how)
+    wrapper.search(data["queries"], top_k=1, **how)
+    return kept.queries, kept.documents
+
+
+class _Kept:
+    """mteb's search backend that keeps the vectors and finds each query's first document."""
+
+    def add_documents(self, embeddings: np.ndarray, idxs: list[str]) -> None:
+        self.documents = embeddings
+
+    def search(
+        self, embeddings: np.ndarray, top_k: int, similarity_fn: Callable, top_ranked=None, query_idx_to_id=None
+    ) -> tuple[list[list[float]], list[list[int]]]:
+        self.queries = embeddings
+        return [[1.0]] * len(embeddings), [[0]] * len(embeddings)
+
+    def clear(self) -> None:
+        pass
+
+
+def _ids(data: Mapping, side: str) -> list[str]:
+    return data[side]["id"][:]  # a plain list; going through the column row by row takes seconds
+
+
+def _own(data: Mapping) -> np.ndarray | None:
+    """int64 (queries,): the row of the document that has the query's id, -1 for none; None if no query has one."""
+    row = {name: number for number, name in enumerate(_ids(data, "corpus"))}
+    own = np.array([row.get(query, -1) for query in _ids(data, "queries")], np.int64)
+    return own if (own >= 0).any() else None
+
+
+def _found(
+    data: Mapping, queries: np.ndarray, documents: np.ndarray, dims: Sequence[int], **how
+) -> Iterator[tuple[slice, dict[int, Found]]]:
+    ids = _ids(data, "corpus")
+    order = np.empty(len(ids), np.int64)
+    order[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids))
+    if data["top_ranked"] is None:
+        yield from search(queries, documents, dims, order=order, **how)
+        return
+    row = {name: number for number, name in enumerate(ids)}
+    ranked = [dict.fromkeys(data["top_ranked"].get(query, ())) for query in _ids(data, "queries")]
+    candidates = [np.array([row[name] for name in names], np.int64) for names in ranked]
+    whole = slice(0, len(queries))
+    yield whole, rerank(queries, documents, dims, candidates=candidates, order=order, **how)
+
+
+@dataclass(frozen=True)
+class RankMetrics:
+    """Each query's metrics at one dimension, float64 (queries, cut-offs), and how sure its search was, (queries,)."""
+
+    metrics: dict[str, np.ndarray]
+    sureness: dict[str, np.ndarray]
+
+    def score_dict(self, k_values: Sequence[int]) -> dict:
+        """mteb's score dict, less the main score: means over queries, and how well confidence tells the good ones."""
+        means, naucs, naucs_mrr = {name: {} for name in self.metrics}, {}, {}
+        for name, values in self.metrics.items():
+            for k, column in zip(k_values, values.T, strict=True):
+                label = f"{_NAMES[name]}@{k}"
+                mean = sum(column.tolist()) / len(column)
+                means[name][label] = round(mean, 5) if name in _ROUNDED else mean
+                if name != "hit_rate":
+                    target = naucs_mrr if name == "mrr" else naucs
+                    for which, sure in self.sureness.items():
+                        target[f"nAUC_{label}_{which}"] = nauc(sure, column)
+        means["_map"] = means.pop("map")
+        return make_score_dict(**means, naucs=naucs, naucs_mrr=naucs_mrr, task_scores={})
+
+
+def measure(
+    data: Mapping,
+    queries: np.ndarray,
+    documents: np.ndarray,
+    dims: Sequence[int],
+    *,
+    k: int,
+    k_values: Sequence[int],
+    own: np.ndarray | None,
+    normalize: bool,
+) -> dict[int, RankMetrics]:
+    """Every query's metrics at each dimension.
+
+    Args:
+        data: mteb's ``RetrievalSplitData``; of the queries and the corpus only ids are looked at, and without
+            ``top_ranked`` the whole corpus is searched.
+        queries: float32 (queries, width).
+        documents: float32 (documents, width), in the corpus' order.
+        dims: dimensions to cut to.
+        k: how many documents each query finds.
+        k_values: cut-offs of the metrics.
+        own: each query's document that does not count, as in :func:`~qzhou_eval.evaluate.retrieval.search.search`.
+        normalize: whether cut vectors are normalised before they are compared.
+    """
+    relevant, gains = _relevant(data)
+    metrics, sureness = {dim: [] for dim in dims}, {dim: [] for dim in dims}
+    for block, by_dim in _found(data, queries, documents, dims, k=k, own=own, normalize=normalize):
+        for dim, one in by_dim.items():
+            metrics[dim].append(rank_metrics(places(one.documents, relevant[block]), gains[block], k_values))
+            sureness[dim].append(confidence(one.scores))
+    return {dim: RankMetrics(_joined(metrics[dim]), _joined(sureness[dim])) for dim in dims}
+
+
+def _joined(blocks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _relevant(data: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (queries, most relevant documents of one): their rows in the corpus, and their grades."""
+    row = {name: number for number, name in enumerate(_ids(data, "corpus"))}
+    judged = [
+        [(row.get(name, _NOWHERE), grade) for name, grade in data["relevant_docs"][query].items() if grade > 0]
+        for query in _ids(data, "queries")
+    ]
+    width = max(map(len, judged))
+    padded = np.array([one + [(_NOWHERE, 0)] * (width - len(one)) for one in judged], np.int64)
+    return padded.reshape(len(judged), width, 2).transpose(2, 0, 1)

@@ -1,0 +1,96 @@
+"""What all dimensions of a task have in common, done once. Every metric stays mteb's own, on the same values."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+from datasets import Column, arrow_dataset
+from mteb.abstasks import AbsTask, AbsTaskClassification
+
+from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
+
+
+@contextmanager
+def columns_read_once():
+    """Within the block a data set's column is read once, however often it is walked.
+
+    ``datasets`` decodes a row at each step over a column, and mteb hands the labels, as such a column, to a dozen
+    metrics: most of a classification task's time.
+    """
+    before = arrow_dataset.Column
+    arrow_dataset.Column = _ReadOnce
+    try:
+        yield
+    finally:
+        arrow_dataset.Column = before
+
+
+class _ReadOnce(Column):
+    @cached_property
+    def _rows(self) -> list:
+        return super().__getitem__(slice(None))
+
+    def __iter__(self):
+        return iter(self._rows)
+
+    def __getitem__(self, key):
+        return self._rows[key] if isinstance(key, int | slice) else super().__getitem__(key)
+
+
+def draw_once(mteb_task: AbsTask) -> None:
+    """Let a classification task remember its draws: they depend on data, seed and experiment, not on vectors."""
+    if not isinstance(mteb_task, AbsTaskClassification):
+        return
+    draw, drawn = mteb_task._undersample_data, {}
+
+    def remembered(dataset, experiment_num, idxs=None):
+        key = dataset._fingerprint, experiment_num
+        if key not in drawn:
+            drawn[key] = draw(dataset, experiment_num, idxs)
+        return drawn[key]
+
+    mteb_task._undersample_data = remembered
+
+
+class CallOrder:
+    """The stored vectors of one task by encode call: its texts are read and looked up at the first dimension only.
+
+    Which texts mteb asks for, and in which order, does not depend on the vectors.
+    """
+
+    def __init__(self, vectors: TaskVectors) -> None:
+        self._vectors = vectors
+        self._calls: list[tuple[tuple, np.ndarray]] = []
+        self._next = 0
+        self._known = False
+
+    def start(self) -> "CallOrder":
+        """Begin a dimension.
+
+        Raises:
+            RuntimeError: the one before asked less often than the first.
+        """
+        if self._next < len(self._calls):
+            raise RuntimeError(f"{self._next} encode calls at one dimension, {len(self._calls)} at another")
+        self._known = bool(self._calls)
+        self._next = 0
+        return self
+
+    def of(self, side: str | None, split: str, count: int, texts: Callable[[], list[str]], dim: int) -> np.ndarray:
+        """float32 (count, dim): the vectors of the next call, cut, in the order of its texts.
+
+        ``texts`` gives them and is called at the first dimension only.
+
+        Raises:
+            BadInput: a prompt is not in the store.
+            RuntimeError: the call is not the one that the first dimension made here.
+        """
+        what = side, split, count
+        if not self._known:
+            self._calls.append((what, self._vectors.rows(texts(), side)))
+        if self._next == len(self._calls) or self._calls[self._next][0] != what:
+            raise RuntimeError(f"encode call {self._next + 1} is not the first dimension's: {what}")
+        _, rows = self._calls[self._next]
+        self._next += 1
+        return self._vectors.take(rows, dim)

@@ -1,0 +1,140 @@
+"""Store -> scores: one task at all dimensions through mteb's own evaluators, one JSON and its items per dimension.
+
+Runs in a worker process; reads the store, writes results, and knows no model. mteb is imported
+inside the functions: the main process, which only submits jobs, does without it.
+"""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qzhou_eval.benchmark.averages import task_score
+from qzhou_eval.benchmark.data_sources import DataSource
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.errors import UnusableScore
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.results.manifest import Manifest, supersede
+from qzhou_eval.results.variant import SHARED, Variant
+from qzhou_eval.statistics.item_scores import Items, write_items
+from qzhou_eval.system.files import publish, temporary_in, write_text
+from qzhou_eval.system.paths import items_path
+
+log = logging.getLogger(__name__)
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """One task at some dimensions, all from the same stored vectors.
+
+    ``score_profile`` says which splits count in the scores that are handed back. ``baseline``: score chance and
+    character n-grams on the task's data, too.
+    """
+
+    task: Task
+    source: DataSource
+    profile: Profile
+    store_dir: Path
+    output_dir: Path
+    variants: tuple[Variant, ...]
+    evaluators: str = SHARED
+    score_profile: str = "card"
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What became of a job.
+
+    Attributes:
+        scores: the main score, 0 to 1, by dimension: the mean over the splits that count.
+        texts: how many texts mteb asked for at one dimension, repetitions counted.
+        samples: the first rendered prompt of each side ("query", "document", or "text").
+        encoded_with: what the vectors were made with.
+    """
+
+    scores: dict[int, float]
+    texts: int
+    samples: dict[str, str]
+    encoded_with: list[dict]
+
+
+def evaluate(job: EvaluateJob) -> Evaluated:
+    """Score the job's task at each of its variants and write mteb's TaskResult JSON for each.
+
+    Raises:
+        BadInput: the data cannot be used, or a prompt is not in the store.
+        UnusableScore: a score is no number or out of range; then nothing is written.
+    """
+    from qzhou_eval.encode.store import Store
+    from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
+    from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
+
+    mteb = installed_adapter()
+    store = Store(job.store_dir, job.variants[0].fingerprint)
+    store.refresh(verify=False)
+    vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
+    scored, texts = _score(mteb, job, vectors)
+    by_dim = {
+        variant.dim: {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
+        for variant, result, _ in scored
+    }
+    _check(job.task, by_dim, [dim for dim in by_dim if vectors.collapsed(dim)], texts)
+    if job.baseline:
+        _keep_baseline(job)  # before the results: once these are recorded, the job is not done again
+    recorded = Manifest(job.output_dir)  # what a stopped run left unrecorded is written over
+    for variant, result, items in scored:
+        probed = items and replace(items, probe=vectors.probe(variant.dim))
+        if recorded.has(variant, job.task.name):
+            supersede(job.output_dir, variant.folder, job.task.name)
+        _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
+    scores = {dim: task_score(job.task.name, by_split, job.score_profile) for dim, by_split in by_dim.items()}
+    return Evaluated(scores, texts, vectors.samples, vectors.made_with)
+
+
+def _score(mteb, job: EvaluateJob, vectors) -> tuple[list, int]:
+    """What the adapter gives for each variant, and how many texts were asked for; the data are let go of."""
+    mteb_task = mteb.load(job.task, job.source)
+    scored, texts = [], 0
+    for one in mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators):
+        scored.append(one)
+        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+    return scored, texts
+
+
+def _keep_baseline(job: EvaluateJob) -> None:
+    """What fails here costs a comparison, and no result."""
+    from qzhou_eval.evaluate.baseline import measure
+
+    try:
+        measure(job.task, job.source, job.output_dir)
+    except Exception as error:
+        log.warning("%s: chance and character n-grams are not scored on its data: %s", job.task.name, error)
+
+
+def _check(task: Task, by_dim: dict[int, dict[str, float]], collapsed: list[int], texts: int) -> None:
+    """Refuse scores that are no numbers or out of range; say so where texts have one vector and yet a score."""
+    same = f"the model gives the same vector for all {texts:,} texts"
+    lowest = -1 if task.type == "STS" else 0
+    for dim, by_split in by_dim.items():
+        for split, score in by_split.items():
+            if not lowest - _ROUNDING <= score <= 1 + _ROUNDING:  # nan is refused too
+                cause = f": {same}" if dim in collapsed else ""
+                raise UnusableScore(f"its score at dimension {dim} on {split} is {score}{cause}")
+    if collapsed:
+        log.warning("%s: %s, at dimension %s", task.name, same, ", ".join(map(str, sorted(collapsed))))
+
+
+def _write(folder: Path, result, items: Items | None, meta: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "model_meta.json", json.dumps(meta, default=str, indent=4))
+    path = folder / f"{result.task_name}.json"
+    if items is None:
+        items_path(path).unlink(missing_ok=True)
+    else:
+        write_items(items_path(path), items)
+    with temporary_in(folder) as temporary:
+        result.to_disk(temporary)
+        publish(temporary, path)

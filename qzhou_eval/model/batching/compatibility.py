@@ -1,0 +1,72 @@
+"""Which decoders may pack or pad prompts, by their configuration: sliding windows, soft caps, rotary limits, state.
+
+What a trial with short prompts can show is left to independence.py.
+"""
+
+import torch
+from torch import nn
+
+from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED
+from qzhou_eval.system.options import option
+
+
+def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> str | None:
+    """Why prompts of up to ``max_length`` tokens may not share batches in one of the ways, or None.
+
+    Args:
+        own_code: the decoder is the checkpoint's own code.
+    """
+    text = model.config.get_text_config(decoder=True)
+    limit = _rotary_limit(text, "dynamic")
+    if limit is not None and limit < max_length:
+        fits = option("max_length", limit)
+        return f"rotary positions depend on the longest prompt so far beyond {limit} tokens; give {fits}"
+    if way == ONE_LENGTH:
+        return None
+    if fault := _sees_lengths(text, max_length):
+        return fault
+    if way == PACKED:
+        return _not_packed(text, max_length, own_code=own_code)
+    if next(model.parameters()).dtype != torch.float32 and _has_state(model):
+        return "in half precision rounding would hide what padding adds to the decoder's state"
+    return None
+
+
+def _sees_lengths(config, max_length: int) -> str | None:
+    limit = _rotary_limit(config, "longrope")
+    if limit is not None and limit < max_length:
+        return f"rotary positions depend on the batch's longest prompt beyond {limit} tokens"
+    chunk = getattr(config, "attention_chunk_size", None)
+    if chunk is not None and chunk < max_length:
+        return f"the decoder's attention is cut every {chunk} tokens, counted in the batch"
+    return None
+
+
+def _not_packed(config, max_length: int, *, own_code: bool) -> str | None:
+    if own_code:
+        return "the checkpoint's own code pads"
+    if getattr(config, "attn_logit_softcapping", None) is not None:
+        return "the decoder caps attention softly"
+    kinds = getattr(config, "layer_types", None)
+    slides = kinds is None or any("sliding" in kind for kind in kinds)
+    window = getattr(config, "sliding_window", None)
+    if slides and window is not None and window < max_length:
+        return f"the decoder's window of {window} tokens is shorter than {option('max_length')}"
+    return None
+
+
+def _has_state(model: nn.Module) -> bool:
+    """Whether tokens reach each other otherwise than by attention, which masks padding exactly."""
+    return getattr(model, "_is_stateful", False) or any(isinstance(part, nn.Conv1d) for part in model.modules())
+
+
+def _rotary_limit(config, kind: str) -> int | None:
+    """Tokens up to which rotary positions of such a kind are fixed, or None where there is none of it."""
+    written = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    each = [written, *(value for value in written.values() if isinstance(value, dict))]  # by kind of layer, or plain
+    limits = [
+        one.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+        for one in each
+        if kind in str(one.get("rope_type") or one.get("type"))
+    ]
+    return min((limit or config.max_position_embeddings for limit in limits), default=None)

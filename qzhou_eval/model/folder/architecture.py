@@ -1,0 +1,108 @@
+"""What a config.json says of its model: sizes, however they are spelled, and whether it is a causal decoder at all.
+
+Nothing is loaded here. What no configuration tells, a forward pass does: see :mod:`qzhou_eval.model.causal`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.files import whole_number
+from qzhou_eval.system.options import option
+
+SUPPORTED = "only causal decoders are evaluated (Qwen3, Llama, Mistral, Gemma and their like)"
+
+# Model types of transformers 4.51 and 5.23 with a masked language model, and further encoders of text.
+_ENCODERS = """
+    albert bert big_bird camembert canine convbert data2vec-text deberta deberta-v2 distilbert dpr electra ernie
+    ernie_m esm esmc eurobert flaubert fnet funnel gte ibert jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt
+    longformer luke markuplm mega megatron-bert mobilebert modernbert modernvbert mpnet mra neomme new nezha nomic_bert
+    nystromformer perceiver qdqbert reformer rembert roberta roberta-prelayernorm roc_bert roformer splinter
+    squeezebert tapas ultrabert ultravbert visual_bert xlm xlm-roberta xlm-roberta-xl xlnet xmod yoso"""
+_ENCODER_DECODERS = """
+    bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt gptsan-japanese led longt5 m2m_100 marian
+    mbart mt5 mvp nllb-moe pegasus pegasus_x plbart prophetnet seamless_m4t seamless_m4t_v2 switch_transformers t5
+    t5gemma t5gemma2 umt5 whisper xlm-prophetnet"""
+_NESTED = ("text_config", "llm_config", "language_config")
+_TOKENS = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tokens_embed|embed_in|tok_embeddings)\.weight$")
+_POSITIONS = re.compile(r"(?:^|\.)(?:wpe|embed_positions|position_embeddings|positions_embed)\.weight$")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A decoder's sizes.
+
+    Attributes:
+        kind: the model type.
+        layers: number of decoder layers.
+        hidden: size of a hidden state.
+        vocabulary: rows of the embedding matrix.
+        positions: tokens that it was made for, None if it does not say.
+        learned_positions: each position has a row of a table, so there are no more than ``positions``.
+    """
+
+    kind: str
+    layers: int
+    hidden: int
+    vocabulary: int
+    positions: int | None
+    learned_positions: bool
+
+
+def read_architecture(path: Path, config: dict, shapes: dict[str, tuple[int, ...]]) -> Architecture:
+    """Sizes from a config.json, wherever they stand in it and whatever they are called.
+
+    Args:
+        path: the file, for the words.
+        shapes: the stored tensors'.
+
+    Raises:
+        BadInput: a size is missing, no number, or contradicts a tensor.
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise BadInput(f"{path}: model_type is {kind!r}; expected the name of an architecture")
+    text = next((config[name] for name in _NESTED if isinstance(config.get(name), dict)), config)
+    vocabulary = whole_number(path, text, "vocab_size", required=text is config) or whole_number(
+        path, config, "vocab_size"
+    )
+    rows = {shape[0] for name, shape in shapes.items() if _TOKENS.search(name)}
+    if len(rows) == 1 and rows != {vocabulary}:
+        raise BadInput(f"{path}: vocab_size is {vocabulary}, but the embedding matrix has {rows.pop()} rows")
+    table = {shape[0] for name, shape in shapes.items() if _POSITIONS.search(name)}
+    positions = whole_number(path, text, "max_position_embeddings", "n_positions", "n_ctx", required=False)
+    return Architecture(
+        kind=kind,
+        layers=whole_number(path, text, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+        hidden=whole_number(path, text, "hidden_size", "n_embd", "d_model"),
+        vocabulary=vocabulary,
+        positions=positions or (min(table) if table else None),
+        learned_positions=bool(table),
+    )
+
+
+def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> None:
+    """Refuse by name what its configuration shows to be no causal decoder.
+
+    Args:
+        own_code: the class that the checkpoint brings, which is not run.
+
+    Raises:
+        BadInput: an encoder, an encoder-decoder, or a decoder with attention in both directions.
+    """
+    kind = config.get("model_type")
+    classes = config.get("architectures")
+    name = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else kind
+    text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
+    run_it = option("trust_remote_code", True)
+    hint = f"; its own code, {own_code}, may do it: {run_it}, after reading it" if own_code else ""
+    if config.get("is_encoder_decoder") is True or kind in _ENCODER_DECODERS.split():
+        raise BadInput(f"{path}: {kind} ({name}) is an encoder-decoder; {SUPPORTED}")
+    if kind in _ENCODERS.split() and config.get("is_decoder") is not True:
+        raise BadInput(f"{path}: {kind} ({name}) is an encoder, whose last token stands for nothing; {SUPPORTED}{hint}")
+    for fields in (config, text):
+        for field, causal in (("is_causal", True), ("use_bidirectional_attention", False)):
+            if fields.get(field) not in (None, causal, "vision"):
+                said = f"{field}: {str(fields[field]).lower()}"
+                raise BadInput(f"{path}: {kind} ({name}) sees both directions ({said}); {SUPPORTED}{hint}")

@@ -1,0 +1,172 @@
+"""Find a checkpoint and say what it is: name, revision, width, depth, digest. Loads no weights, needs no torch.
+
+Two layouts of the hub are known: a sentence-transformers folder (Transformer, last-token Pooling,
+optionally Dense and Normalize) and a bare decoder.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.architecture import Architecture, check_causal_decoder, read_architecture
+from qzhou_eval.model.folder.files import check_case, obstacle, present, read_if_there, read_json, stored_shapes
+from qzhou_eval.model.folder.location import locate
+from qzhou_eval.model.folder.modules import read_modules, width_of_vectors
+from qzhou_eval.model.folder.remote_code import classes_left_out, decoder_class, how_to_bring
+from qzhou_eval.system.digests import sha256_of_files
+from qzhou_eval.system.paths import stays_inside
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder on disk.
+
+    Attributes:
+        folder: the whole checkpoint.
+        name: ``org/name`` on the hub, ``local/<folder>`` for a folder that is not proven to be the hub's.
+        revision: the hub's commit, or ``local-<digest>`` for such a folder.
+        decoder: the folder with the decoder's weights and tokenizer.
+        projection: the Dense module's folder, or None.
+        architecture: the decoder's sizes.
+        width: size of the full vector.
+        own_code: the class that the checkpoint brings for its decoder (``auto_map``), or None.
+        left_out: all classes that it brings and that are not run, each with the file that names it.
+    """
+
+    folder: Path
+    name: str
+    commit: str | None
+    decoder: Path
+    projection: Path | None
+    architecture: Architecture
+    width: int
+    own_code: str | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> int:
+        """Number of decoder layers."""
+        return self.architecture.layers
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of weights, projection, configuration and tokenizer; code has its own."""
+        folders = {self.decoder, self.projection or self.decoder}
+        kinds = {".safetensors", ".json", ".txt", ".model", ".jinja"}
+        ours = {"modules.json", "config_sentence_transformers.json", "generation_config.json"}
+        files = [p for f in folders for p in f.iterdir() if p.suffix in kinds and p.name not in ours and p.is_file()]
+        return sha256_of_files(sorted(files), self.folder)
+
+    @cached_property
+    def code_digest(self) -> str:
+        """SHA-256 (hex) of the code that the checkpoint brings; it counts only where that code runs."""
+        return sha256_of_files(sorted(self.decoder.glob("*.py")), self.folder)
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 (hex) of the weight files, the projection's too."""
+        return sha256_of_files(self._weights, self.folder)
+
+    @property
+    def weights_bytes(self) -> int:
+        """How large the weight files are."""
+        return sum(path.stat().st_size for path in self._weights)
+
+    @property
+    def _weights(self) -> list[Path]:
+        folders = {self.decoder, self.projection or self.decoder}
+        return sorted(path for folder in folders for path in folder.glob("*.safetensors"))
+
+    @cached_property
+    def tokenizer_digest(self) -> str:
+        """SHA-256 (hex) of the tokenizer's files."""
+        kinds = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
+        files = {p for kind in kinds for p in self.decoder.glob(kind) if p.is_file()}
+        return sha256_of_files(sorted(files), self.folder)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is not proven to be a model of the hub: then its name is a folder's."""
+        return self.commit is None
+
+    @property
+    def revision(self) -> str:
+        return self.commit or f"local-{self.digest[:12]}"
+
+
+def find_checkpoint(
+    model_name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> Checkpoint:
+    """Find a checkpoint in a folder or on the hub (downloaded once, safetensors only).
+
+    A folder has the hub's name and commit if it is byte for byte what ``fetch`` brought, or a snapshot of the hub
+    client's cache whose files are the cache's own.
+
+    Raises:
+        BadInput: nothing there, not a model, a file that is damaged or contradicts another, or a model that this
+            harness cannot run.
+    """
+    place = locate(str(model_name_or_path), revision=revision, trust_remote_code=trust_remote_code)
+    _refuse_adapter(place.folder)
+    check_case(place.folder)
+    modules = read_modules(place.folder)
+    decoder = modules.decoder
+    _refuse_adapter(decoder)
+    check_case(decoder)
+    path = decoder / "config.json"
+    config = read_json(path, what=f"{place.folder} is no model folder")
+    how = how_to_bring(place.name, place.commit)
+    own_code = decoder_class(path, config, trust_remote_code=trust_remote_code, how=how)
+    runs_own_code = trust_remote_code and own_code is not None
+    if not runs_own_code:
+        check_causal_decoder(path, config, own_code=own_code)
+    _check_names(decoder)
+    architecture = read_architecture(path, config, stored_shapes(decoder))
+    return Checkpoint(
+        folder=place.folder,
+        name=place.name,
+        commit=place.commit,
+        decoder=decoder,
+        projection=modules.projection,
+        architecture=architecture,
+        width=width_of_vectors(modules, architecture.hidden),
+        own_code=own_code,
+        left_out=classes_left_out(modules, config, own_code, runs=runs_own_code),
+    )
+
+
+def state_hidden_size(checkpoint: Checkpoint, dims: tuple[int, ...]) -> None:
+    """Say which of several dimensions are above the decoder's hidden size, of which vectors are made."""
+    hidden = checkpoint.architecture.hidden
+    above = [dim for dim in dims if dim > hidden]
+    if above and len(dims) > 1:
+        log.info(
+            "%s: the decoder's hidden size is %d: dimensions above it (%s) carry no more information",
+            *(checkpoint.name, hidden, ", ".join(map(str, above))),
+        )
+
+
+def _refuse_adapter(folder: Path) -> None:
+    path = folder / "adapter_config.json"
+    if path.exists():
+        base = read_json(path).get("base_model_name_or_path")
+        raise BadInput(
+            f"{path}: an adapter{f' of {base}' if base else ''}; adapters are not loaded: "
+            "merge it into its base model with peft's merge_and_unload, save that, and give the new folder"
+        )
+
+
+def _check_names(decoder: Path) -> None:
+    """Refuse what leads a loader out of the folder, or to other weights: it would have no part in the digest."""
+    for file, field in (("tokenizer_config.json", "fast_tokenizer_files"), ("config.json", "transformers_weights")):
+        value = read_if_there(decoder / file).get(field) or []
+        for name in value if isinstance(value, list) else [value]:
+            if not stays_inside(name) or "/" in name:
+                raise BadInput(f"{decoder / file}: {field}: {name} is not a file of the same folder")
+    tokenizer = decoder / "tokenizer.json"
+    if present(tokenizer) and (reason := obstacle(tokenizer)) is not None:
+        raise BadInput(f"{tokenizer}: cannot load the tokenizer: the file {reason}")

@@ -1,0 +1,123 @@
+"""Where a checkpoint lies: a folder, a snapshot of the hub's cache, or the hub; its name and commit where proven."""
+
+import hashlib
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.fetch.receipt import CODE, data_files, hub_model, is_one_of
+from qzhou_eval.system.digests import digests_of_files
+from qzhou_eval.system.network import is_offline
+from qzhou_eval.system.options import option
+
+log = logging.getLogger(__name__)
+
+# A checkpoint's files: no pickles, and no code unless it is asked for.
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+_NAME = "model_name_or_path"
+_SNAPSHOT = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)/snapshots/(?P<commit>[0-9a-f]{40})$")
+_SMALL = 10 * 2**20  # bytes; git's hash is made of files up to this size, larger ones go by their SHA-256
+
+
+@dataclass(frozen=True)
+class Location:
+    """A folder, the name of what is in it, and the hub's commit if it is proven to be that."""
+
+    folder: Path
+    name: str
+    commit: str | None
+
+
+def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: bool) -> Location:
+    """Find a folder, or download it from the hub (once, safetensors only). An existing folder comes before the hub.
+
+    Raises:
+        BadInput: nothing there, a file, or a revision of a folder.
+    """
+    asked = model_name_or_path
+    if not asked.strip():
+        raise BadInput(f"{option(_NAME)}: empty; give a folder or an org/name on the hub")
+    try:
+        folder = Path(asked).expanduser()
+        is_folder, is_file = folder.is_dir(), folder.is_file()
+    except (OSError, RuntimeError) as error:  # no such user, a name too long, a folder that nobody may enter
+        raise BadInput(f"{option(_NAME, asked)}: {getattr(error, 'strerror', None) or error}") from None
+    could_be_hubs = asked.count("/") == 1 and not asked.startswith((".", "/", "~")) and not asked.endswith("/")
+    if is_folder:
+        if revision is not None:
+            raise BadInput(f"{option('revision', revision)}: {folder} is a folder; revisions are the hub's")
+        name, commit = hub_model(folder, [*WANTED, CODE]) or _cached(folder) or (_local_name(folder), None)
+        if could_be_hubs and name != asked:
+            log.warning("%s: the folder of that name here, not the hub's model", asked)
+        return Location(folder, name, commit)
+    if is_file:
+        raise BadInput(f"{option(_NAME, asked)}: a file; give the model's folder, {folder.parent}")
+    if not could_be_hubs:
+        raise BadInput(f"{option(_NAME, asked)}: no such folder, and not an org/name on the hub")
+    folder = _download(asked, revision, trust_remote_code)
+    return Location(folder, asked, folder.name)
+
+
+def _local_name(folder: Path) -> str:
+    """``local/<folder>`` in letters, digits, spaces, ``.``, ``_`` and ``-``: it names folders and stands in tables."""
+    name = re.sub(r"[^\w. -]", "_", folder.resolve().name)
+    return f"local/{name[:60] or 'model'}"  # at most 240 bytes, so that every file system takes it
+
+
+def _cached(folder: Path) -> tuple[str, str] | None:
+    """Name and commit of a snapshot in the hub client's cache, if its files are the cache's blobs and are unchanged.
+
+    A blob's name is the hash of its content: SHA-256 of large files, git's of small ones.
+    """
+    folder = Path(os.path.abspath(folder))
+    found = _SNAPSHOT.search(folder.as_posix())
+    if found is None:
+        return None
+    blobs = folder.parents[1].resolve() / "blobs"
+    files = [path for path in data_files(folder) if is_one_of(path.name, [*WANTED, CODE])]
+    if not files or any(path.resolve().parent != blobs for path in files):
+        return None
+    large = [path for path in files if len(path.resolve().name) == 64]
+    digests = digests_of_files(large, folder)
+    for path in files:
+        blob = path.resolve().name
+        if (digests[path.relative_to(folder).as_posix()] if path in large else _git_hash(path)) != blob:
+            return None
+    return f"{found['organisation']}/{found['name']}", found["commit"]
+
+
+def _git_hash(path: Path) -> str | None:
+    """The name that git gives to a small file's content."""
+    size = path.stat().st_size
+    return hashlib.sha1(b"blob %d\0" % size + path.read_bytes()).hexdigest() if size <= _SMALL else None
+
+
+def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    patterns = [*WANTED, CODE] if trust_remote_code else WANTED
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except HFValidationError:
+        raise BadInput(f"{option(_NAME, name)}: no such folder, and no name that the hub allows") from None
+    except RepositoryNotFoundError:
+        raise BadInput(f"{option(_NAME, name)}: not a folder, and no such model on the hub") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if is_offline():
+            code = " --code" if trust_remote_code else ""
+            raise BadInput(
+                f"{option(_NAME, name)}: --offline needs the model on disk; where the hub can be reached, "
+                f"qzhou-eval fetch --model {name}{code} --to ROOT, then give ROOT/models/{name}"
+            ) from None
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{option(_NAME, name)}: not a folder, and the hub cannot be reached ({reason})") from None

@@ -1,0 +1,127 @@
+"""A checkpoint's tokenizer: tokenizer.json itself where there is one, which every version of transformers must match.
+
+Versions of transformers build some tokenizers again from parts of tokenizer.json, and let tokenizer_config.json change
+others. Vectors of all versions share one store, so the file is read as it is, and a tokenizer_config.json that
+contradicts it is refused. Where the file is missing, transformers makes the tokenizer of what there is.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.files import read_if_there
+
+FILE = "tokenizer.json"
+_RULE = "special tokens of its post-processor, and those that add_bos_token and add_eos_token ask for"
+
+
+def token_rule(decoder: Path) -> str:
+    """How token ids are made of text: it decides vectors as the text does."""
+    source = FILE if (decoder / FILE).exists() else f"transformers {version('transformers')}"
+    return f"{source}; {_RULE}"
+
+
+def open_tokenizer(decoder: Path) -> Tokenizer:
+    """The tokenizer, without truncation and padding.
+
+    Raises:
+        BadInput: it cannot be loaded, or its files contradict each other.
+    """
+    try:
+        found = Tokenizer.from_file(str(decoder / FILE)) if (decoder / FILE).exists() else _converted(decoder)
+    except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
+        reason = " ".join(str(error).split())[:300]
+        raise BadInput(f"{decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})") from error
+    found.no_truncation()
+    found.no_padding()
+    config = read_if_there(decoder / "tokenizer_config.json")
+    found.encode_special_tokens = config.get("split_special_tokens") is True
+    if (decoder / FILE).exists():
+        _check_flags(found, decoder, config)
+        _check_added(found, decoder, config)
+    return found
+
+
+def check_vocabulary(tokenizer: Tokenizer, decoder: Path, rows: int) -> bool:
+    """Compare what the tokenizer can give with the embedding's rows; whether some special token has none.
+
+    Raises:
+        BadInput: a token that any text may hold has no row.
+    """
+    beyond = {number: token for token, number in tokenizer.get_vocab(with_added_tokens=True).items() if number >= rows}
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    for number in sorted(beyond.keys() - special):
+        raise BadInput(
+            f"{decoder}: the tokenizer has the token {beyond[number]!r} with id {number}, but the model has "
+            f"embeddings of {rows} tokens alone (config.json, vocab_size); one of the two is not the model's"
+        )
+    return bool(beyond)
+
+
+def _converted(decoder: Path) -> Tokenizer:
+    from transformers import AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    found = AutoTokenizer.from_pretrained(decoder, trust_remote_code=False)
+    if not hasattr(found, "backend_tokenizer"):
+        raise TypeError(f"{type(found).__name__} has no fast tokenizer; save one as {FILE}")
+    return found.backend_tokenizer
+
+
+def _check_flags(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
+    """Refuse settings of tokenizer_config.json that some versions obey, where tokenizer.json says otherwise."""
+    for flag, said in _states(tokenizer).items():
+        wanted = config.get(flag)
+        if isinstance(wanted, bool) and said not in (None, wanted):
+            raise BadInput(
+                f"{decoder}: tokenizer_config.json says {flag}: {str(wanted).lower()}, {FILE} does the contrary; "
+                "versions of transformers disagree on which counts: correct one of the two"
+            )
+
+
+def _states(tokenizer: Tokenizer) -> dict[str, bool | None]:
+    """What tokenizer.json says of these flags; None where it says nothing."""
+    normalizers = list(_nodes(tokenizer.normalizer))
+    splitters = list(_nodes(tokenizer.pre_tokenizer))
+    bert = next((node for node in normalizers if node["type"] == "BertNormalizer"), {})
+    lower = True if any(node["type"] == "Lowercase" for node in normalizers) else bert.get("lowercase")
+    prefix = [node["add_prefix_space"] for node in splitters if "add_prefix_space" in node]
+    prefix += [node["prepend_scheme"] != "never" for node in splitters if "prepend_scheme" in node]
+    prefix += [True for node in normalizers if node["type"] == "Prepend"]
+    return {
+        "do_lower_case": lower,
+        "tokenize_chinese_chars": bert.get("handle_chinese_chars"),
+        "add_prefix_space": any(prefix) if prefix else None,
+    }
+
+
+def _nodes(part: object) -> Iterator[dict]:
+    """The steps of a normalizer or pre-tokenizer, those of a sequence one by one."""
+    if part is None:
+        return
+    state = json.loads(part.__getstate__())
+    yield from state.get("normalizers") or state.get("pretokenizers") or [state]
+
+
+def _check_added(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
+    """Refuse added tokens that the tokenizer's other files know under another id than tokenizer.json."""
+    listed = config.get("added_tokens_decoder") or {}
+    said = {"tokenizer_config.json": {}, "added_tokens.json": read_if_there(decoder / "added_tokens.json")}
+    try:
+        said["tokenizer_config.json"] = {token["content"]: int(number) for number, token in listed.items()}
+    except (AttributeError, TypeError, KeyError, ValueError):
+        raise BadInput(
+            f"{decoder / 'tokenizer_config.json'}: added_tokens_decoder is no list of tokens by id"
+        ) from None
+    for file, tokens in said.items():
+        for token, number in tokens.items():
+            if (there := tokenizer.token_to_id(token)) != number:
+                raise BadInput(
+                    f"{decoder}: {file} gives the token {token!r} the id {number}, {FILE} "
+                    f"{'has no such token' if there is None else f'gives it {there}'}; they are not of one tokenizer"
+                )

@@ -1,0 +1,64 @@
+"""A run's limit in tokens against what the model can take and what its folder says. Warns once, or refuses."""
+
+import logging
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.files import read_if_there
+from qzhou_eval.system.options import option
+
+log = logging.getLogger(__name__)
+
+_NONE = 10**6  # tokenizers say 10**30 where they have no limit
+_OWN = "sentence_bert_config.json, max_seq_length"  # no bound of the model's, but where sentence-transformers cuts
+
+
+def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
+    """Limits in tokens that the folder's files state, by file and field.
+
+    Raises:
+        BadInput: a limit that is no number.
+    """
+    found = {}
+    for file, field in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+        value = read_if_there(checkpoint.decoder / file).get(field)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
+            raise BadInput(f"{checkpoint.decoder / file}: {field} is {value!r}; expected a number of tokens")
+        if value < _NONE:
+            found[f"{file}, {field}"] = int(value)
+    if checkpoint.architecture.positions is not None:
+        found["config.json, positions"] = checkpoint.architecture.positions
+    return found
+
+
+def overridden(checkpoint: Checkpoint, max_length: int) -> dict[str, int]:
+    """The stated limits that a run with ``max_length`` does not keep, and what sentence-transformers would send."""
+    stated = stated_limits(checkpoint)
+    return {
+        where: limit for where, limit in stated.items() if limit < max_length or (limit > max_length and where == _OWN)
+    }
+
+
+def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
+    """Compare before anything is encoded.
+
+    Args:
+        source: whose limit it is, in words.
+
+    Raises:
+        BadInput: the model has learned fewer positions.
+    """
+    made_for = checkpoint.architecture.positions
+    if checkpoint.architecture.learned_positions and made_for < max_length:
+        raise BadInput(
+            f"{source}: {max_length} tokens, but {checkpoint.name} has a table of {made_for} positions and can take no "
+            f"more; give {option('max_length', made_for)}, or a profile with that limit"
+        )
+    others = overridden(checkpoint, max_length)
+    words = "; ".join(f"{limit} ({where})" for where, limit in others.items())
+    if any(limit < max_length for limit in others.values()):
+        log.warning("%s: %d tokens, more than %s states: %s", source, max_length, checkpoint.name, words)
+    elif others:
+        log.info("%s: %d tokens; sentence-transformers would send up to %s", source, max_length, words)

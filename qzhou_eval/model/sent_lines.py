@@ -1,0 +1,64 @@
+"""The lines that say what goes to a model before it goes: profile and why, template, layers, limit, precision."""
+
+import json
+from collections.abc import Iterator
+
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.files import read_if_there
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layers_text
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.options import option
+
+OWN_PROMPTS = "config_sentence_transformers.json"
+
+
+def own_prompts(checkpoint: Checkpoint) -> list[str]:
+    """The names of the prompts that sentence-transformers would put in front of texts; the default one is marked.
+
+    Raises:
+        BadInput: the file that has them is damaged.
+    """
+    content = read_if_there(checkpoint.folder / OWN_PROMPTS)
+    prompts, default = content.get("prompts"), content.get("default_prompt_name")
+    given = [name for name, text in prompts.items() if text] if isinstance(prompts, dict) else []
+    return [f"{name}, the default" if name == default else name for name in given]
+
+
+def sent_lines(
+    checkpoint: Checkpoint,
+    profile: Profile,
+    settings: EncoderSettings,
+    *,
+    asked: EncoderOptions,
+    given: bool,
+    layers: list[tuple[int, int] | None],
+    use_instruction: bool,
+) -> Iterator[str]:
+    """Two to four lines.
+
+    Args:
+        asked: what ``settings`` were made from.
+        given: the profile was asked for.
+        layers: those with token prepending, of each reading.
+
+    Raises:
+        BadInput: the checkpoint's own prompts cannot be read.
+    """
+    why = option("profile") if given else "the model's own" if profile.is_of(checkpoint.name) else "default"
+    line = profile.instruction if use_instruction and profile.instruction else ""
+    template = json.dumps(f"{profile.prefix}{line}{{text}}{profile.suffix}", ensure_ascii=False)
+    yield f"sent to {checkpoint.name}: {template}, profile {profile.name} ({why})"
+    limit = "profile" if asked.max_length is None else option("max_length")
+    cut = ", of which the text alone is cut" if settings.truncate == "text" else ""
+    prepending = _prepending(settings, asked, layers)
+    yield f"{prepending}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
+    if own := own_prompts(checkpoint):
+        yield f"not used: the checkpoint's own prompts, {'; '.join(own)} ({OWN_PROMPTS})"
+
+
+def _prepending(settings: EncoderSettings, asked: EncoderOptions, layers: list[tuple[int, int] | None]) -> str:
+    if settings.trust_remote_code:
+        return "token prepending as the checkpoint's own code does it"
+    why = "profile" if len(layers) == 1 and asked.token_prepending == "auto" else option("token_prepending")
+    named = " and ".join("off" if one is None else f"on layers {layers_text(one)}" for one in layers)
+    return f"token prepending {named} ({why})"

@@ -1,0 +1,92 @@
+"""How much arithmetic a prompt costs, with or without loaded weights: counted here alone. Measures nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from qzhou_eval.model.batching.independence import routes_experts
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.last_layer import can_be_cut
+from qzhou_eval.model.loading import decoder_shape, projection_shape
+from qzhou_eval.model.token_prepending import decoder_layers
+
+ATTENTION_SLOWER = 4  # than a large product, for each operation: measured on a CPU, see docs/benchmarks.md, "ETA"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Floating-point operations of matrix products and of causal attention; norms and padding are not counted.
+
+    Attributes:
+        per_token: two for each weight of the decoder's layers.
+        per_pair: for each layer and query head four times ``head_dim``, in scores and in values, for each pair of
+            tokens that see each other.
+        per_prompt: two for each weight that only the last token meets.
+    """
+
+    per_token: float
+    per_pair: float
+    per_prompt: float
+
+    def __call__(self, lengths: Sequence[int]) -> float:
+        """Operations of prompts of these token counts; a prompt without a token costs none."""
+        return self._weighted(lengths, 1)
+
+    def effort(self, lengths: Sequence[int]) -> float:
+        """The same in proportion to time: operations of attention count for more, since they are slower."""
+        return self._weighted(lengths, ATTENTION_SLOWER)
+
+    def _weighted(self, lengths: Sequence[int], attention: float) -> float:
+        pairs = sum(length * (length + 1) / 2 for length in lengths)
+        prompts = sum(length > 0 for length in lengths)
+        return self.per_token * sum(lengths) + attention * self.per_pair * pairs + self.per_prompt * prompts
+
+
+def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None, *, cut: bool) -> Cost | None:
+    """The cost of a decoder's layers, on any device, the meta device too, and of its projection.
+
+    None where it cannot be counted like this: no attention, a state or a convolution, experts that are routed, sizes
+    that differ from layer to layer.
+
+    Args:
+        config: the decoder's text configuration.
+        cut: the last layer's output projection and MLP see the last token alone (see last_layer.py).
+    """
+    sizes = [getattr(config, name, None) for name in ("num_attention_heads", "hidden_size")]
+    if routes_experts(config) or not all(isinstance(size, int) for size in sizes) or _has_more_than_matrices(layers):
+        return None
+    heads, width = sizes
+    size = getattr(config, "head_dim", None) or width // heads
+    once = _weights(layers[-1].self_attn.o_proj) + _weights(layers[-1].mlp) if cut else 0
+    return Cost(
+        per_token=2.0 * (_weights(layers) - once),
+        per_pair=4.0 * len(layers) * heads * size,
+        per_prompt=2.0 * (once + (_weights(projection) if projection is not None else 0)),
+    )
+
+
+def checkpoint_cost(checkpoint: Checkpoint) -> Cost | None:
+    """The cost of a checkpoint under transformers' own class for it, or None as above; no weight is read.
+
+    Raises:
+        BadInput: its configuration cannot be used.
+    """
+    model = decoder_shape(checkpoint)
+    try:
+        layers = decoder_layers(model)
+    except ValueError:
+        return None
+    config = model.config.get_text_config(decoder=True)
+    return cost_of(layers, config, projection_shape(checkpoint), cut=can_be_cut(layers[-1]))
+
+
+def _has_more_than_matrices(layers: nn.ModuleList) -> bool:
+    return any(parameter.ndim > 2 for parameter in layers.parameters())
+
+
+def _weights(module: nn.Module) -> int:
+    """Weights in matrices, those that were turned into FP8 too."""
+    fp8 = (b for b in module.buffers() if b.ndim == 2 and b.dtype == torch.float8_e4m3fn)
+    return sum(p.numel() for p in module.parameters() if p.ndim == 2) + sum(b.numel() for b in fp8)

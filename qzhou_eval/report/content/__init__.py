@@ -1,0 +1,1 @@
+"""Results -> what a report says: tables, cells, sentences. No format."""

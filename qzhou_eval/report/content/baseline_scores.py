@@ -1,0 +1,65 @@
+"""What a score is to be measured by: chance and character n-grams on the same data, where their scores were kept."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from qzhou_eval.benchmark.averages import counted_splits, task_score
+from qzhou_eval.report.content.elements import Text
+from qzhou_eval.report.content.estimates import Estimate, Scored
+from qzhou_eval.results.baselines import Baseline, read
+from qzhou_eval.results.task_scores import TaskScore
+from qzhou_eval.statistics.bootstrap import RESAMPLES, resample_scores
+from qzhou_eval.statistics.item_scores import Items
+
+COLUMNS = ("chance", "char_ngrams")
+
+
+def add_floors(
+    rows: Iterable[Scored], scores: Iterable[TaskScore], output_dirs: list[Path], score_profile: str
+) -> None:
+    """Add to rows of scores what the output folders hold for the same task, data and mteb.
+
+    Raises:
+        BadInput: a damaged file.
+    """
+    by_setting = {(row.setting, row.dim): row for row in rows}
+    found: dict[tuple, Mapping[str, Estimate] | None] = {}
+    for score in scores:
+        record = score.recorded.tasks[score.task]["record"]
+        key = score.task, str(record["data"]), str(record["mteb"])
+        if key not in found:
+            kept = next(filter(None, (read(folder, *key) for folder in output_dirs)), None)
+            found[key] = kept and _estimates(*kept, score_profile)
+        if found[key] is not None:
+            by_setting[score.setting, score.dim].floors[score.task] = found[key]
+
+
+def _estimates(baseline: Baseline, items: Items | None, score_profile: str) -> Mapping[str, Estimate] | None:
+    """Points by :data:`COLUMNS`; the n-grams' resamples are those of every other result on the data."""
+    chance = task_score(baseline.task, baseline.chance, score_profile)
+    ngrams = task_score(baseline.task, baseline.char_ngrams, score_profile)
+    if chance is None or ngrams is None:
+        return None
+    splits = counted_splits(baseline.task, score_profile)
+    drawn = None
+    if items is not None and all(split in items.splits for split in splits):
+        drawn = resample_scores([items], splits, seed_for=f"{baseline.task} {baseline.data}", resamples=RESAMPLES)
+    of_ngrams = Estimate(100 * ngrams, None if drawn is None else 100 * drawn[0])
+    return {"chance": Estimate(100 * chance, published=True), "char_ngrams": of_ngrams}
+
+
+def not_above(row: Scored, tasks: Iterable[str]) -> tuple[Text, ...]:
+    """On which tasks a score is not significantly better than chance, and on which not than character n-grams."""
+    weak = {
+        name: tuple(task for task in tasks if task in row.floors and not _above(row.of(task), row.floors[task][name]))
+        for name in COLUMNS
+    }
+    return tuple(Text(f"note.not_above_{name}", {"tasks": found}) for name, found in weak.items() if found)
+
+
+def _above(one: Estimate, floor: Estimate) -> bool:
+    """Whether it is better for sure; the n-grams themselves count as such, and without items what is better at all."""
+    more = one - floor
+    if more.value is None or (more.draws is not None and not more.draws.any()):
+        return True
+    return more.value > 0 and more.sure is not False

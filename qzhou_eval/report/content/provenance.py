@@ -1,0 +1,143 @@
+"""What a setting's results were made with, from the manifest: facts, counts by task, and prompts as they were sent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from qzhou_eval.report.content.elements import Cell, Table, TableRow, Text
+from qzhou_eval.report.content.labels import labels
+from qzhou_eval.results.facts import NOTHING, run_facts
+from qzhou_eval.results.reader import RecordedResults
+from qzhou_eval.results.setting import Setting
+from qzhou_eval.results.task_scores import TaskScore
+
+_VALUES = {"truncate": ("whole", "text"), "attention": ("packed", "padded", "one length", "runs", "compiled")}
+COUNTS = ("texts", "prompts", "tokens", "cut", "seconds")
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """One setting.
+
+    Attributes:
+        facts: words' key below ``run.``, and what stands there.
+        prompts: a title and the whole prompt: of each side of one task that tells them apart, and of one that does not.
+        tasks: metric, data revision and counts of each task.
+    """
+
+    label: str | Text
+    facts: tuple[tuple[str, str | Text | tuple], ...]
+    prompts: tuple[tuple[Text, str], ...]
+    tasks: Table
+
+
+def runs(scores: list[TaskScore]) -> dict[Setting, RunDescription]:
+    """What each setting was made with."""
+    found: dict[Setting, list[TaskScore]] = {}
+    for score in scores:
+        found.setdefault(score.setting, []).append(score)
+    names = labels(found)
+    return {setting: _run(names[setting], several) for setting, several in found.items()}
+
+
+def _run(label: str | Text, scores: list[TaskScore]) -> RunDescription:
+    widest = max(score.dim for score in scores)
+    recorded = {score.task: score.recorded for score in scores if score.dim == widest}
+    made = {task: one.tasks[task] for task, one in recorded.items()}
+    facts = [(key, value) for key, value in _facts(next(iter(recorded.values())), made, scores) if value]
+    return RunDescription(label, tuple(facts), tuple(_prompts(made)), _tasks(label, made))
+
+
+def _facts(
+    recorded: RecordedResults, made: dict[str, dict], scores: list[TaskScore]
+) -> Iterable[tuple[str, str | Text | tuple]]:
+    variant = recorded.entry["variant"]
+    layers = variant["token_prepending"]
+    encoded = [one for task in made.values() for one in task.get("encoded_with", [])]
+    scored = [task.get("scored_with") or {} for task in made.values()]
+    yield from ((key, variant[key] or "") for key in ("model", "revision"))
+    if recorded.plain:
+        yield "source", Text("value.plain_mteb")
+        yield "mteb", _several(task["record"]["mteb"] for task in made.values())
+        return
+    facts = {name: "" if value in (None, NOTHING) else value for name, value in run_facts(recorded).items()}
+    yield "weights", str(facts["weights"])
+    yield "tokenizer", str(facts["tokenizer"])
+    yield "remote_code", Text("value.yes") if facts["remote code"] else ""
+    yield "profile", f"{variant['profile']} ({str(variant['profile_digest'])[:12]})"
+    on = layers and Text("value.layers", {"first": layers[0], "last": layers[1]})
+    yield "token_prepending", on or Text("value.off")
+    yield "dtype", str(variant["dtype"])
+    yield "max_length", Text("value.tokens", {"count": variant["max_length"]})
+    yield "truncate", _known("truncate", str(variant["truncate"]))
+    for key in ("normalize", "use_instruction"):
+        yield key, Text("value.yes" if variant[key] else "value.no")
+    yield "dims", tuple(map(str, sorted({score.dim for score in scores})))
+    yield "width", str(variant["width"])
+    for key in ("mteb", "scikit_learn"):
+        yield key, _several(task["record"].get(key) for task in made.values())
+    yield "versions", _versions([*(one.get("versions") or {} for one in encoded), *scored])
+    hardware = [one.get("hardware") or {} for one in encoded]
+    yield "hardware", _several(_machine(one) for one in hardware)
+    yield "attention", _several(tuple(_known("attention", part) for part in _parts(one)) for one in encoded)
+    yield "code", _several(_code(task.get("code") or {}) for task in made.values())
+    yield "tokens", f"{sum(_number(task.get('encoded_tokens')) or 0 for task in made.values()):,}"
+    yield "seconds", f"{sum(_number(task.get('seconds')) or 0 for task in made.values()):,.1f}"
+
+
+def _several(values: Iterable[object]) -> tuple:
+    """What the tasks say, each once."""
+    return tuple(dict.fromkeys(value if isinstance(value, (Text, tuple)) else str(value) for value in values if value))
+
+
+def _parts(encoded: dict) -> list[str]:
+    """Of "packed, runs", both."""
+    return [part for part in str(encoded.get("attention") or "").split(", ") if part]
+
+
+def _known(fact: str, value: str) -> str | Text:
+    """A value's words, where each language has some; else as it was recorded."""
+    return Text(f"value.{value}") if value in _VALUES[fact] else value
+
+
+def _versions(found: list[dict]) -> tuple[str, ...]:
+    every = {name: one[name] for one in reversed(found) for name in one if name not in ("mteb", "scikit-learn")}
+    return tuple(f"{name} {version}" for name, version in sorted(every.items()))
+
+
+def _machine(hardware: dict) -> str | Text:
+    parts = (hardware.get("gpu"), hardware.get("cpu"), hardware.get("machine"))
+    named = " / ".join(str(part) for part in parts if part)
+    cores = _number(hardware.get("cores"))
+    return Text("value.cores", {"machine": named, "count": cores}) if named and cores else named
+
+
+def _code(code: dict) -> str:
+    named = " ".join(str(part) for part in (code.get("version"), str(code.get("commit") or "")[:12]) if part)
+    return f"{named} *" if code.get("changed") else named
+
+
+def _prompts(made: dict[str, dict]) -> Iterable[tuple[Text, str]]:
+    """Of the first task with one side, and of the first with two."""
+    for of_one in (True, False):
+        samples = ((task, one.get("samples") or {}) for task, one in made.items())
+        found = next(((task, sides) for task, sides in samples if sides and ("text" in sides) == of_one), None)
+        for side, prompt in found[1].items() if found else ():
+            known = Text(f"side.{side}") if side in ("query", "document", "text") else side
+            yield Text("run.prompt", {"task": found[0], "side": known}), str(prompt)
+
+
+def _tasks(label: str | Text, made: dict[str, dict]) -> Table:
+    rows = []
+    for task, one in made.items():
+        record = one["record"]
+        counts = [Cell(_number(one.get(name))) for name in COUNTS]
+        metric, data = (Cell(str(record[name]) if record[name] else None) for name in ("metric", "data"))
+        rows.append(TableRow(task, (metric, *counts, data), str(record["type"])))
+    columns = ("metric", *COUNTS, "data")
+    known = [at for at in range(len(columns)) if any(row.cells[at].value is not None for row in rows)]
+    rows = [replace(row, cells=tuple(row.cells[at] for at in known)) for row in rows]
+    return Table("", "run", "task", tuple(columns[at] for at in known), tuple(rows), label, on_screen=False)
+
+
+def _number(value: object) -> float | int | None:
+    return value if isinstance(value, (int, float)) else None

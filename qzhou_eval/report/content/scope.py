@@ -1,0 +1,125 @@
+"""Which tasks a table's means are over: those that all its rows have. Settings with other tasks are never averaged
+beside each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from qzhou_eval.benchmark.averages import MEAN_TASK, Column, columns_of, tasks_of
+from qzhou_eval.report.content.elements import Text
+from qzhou_eval.report.content.estimates import Estimate, Scored
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """Rows that are shown together, and the tasks that each of them has.
+
+    Attributes:
+        tasks: type by type.
+        left_out: the rows that do not have them all.
+    """
+
+    benchmark: str
+    rows: tuple[Scored, ...]
+    tasks: tuple[str, ...]
+    left_out: tuple[Scored, ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        return columns_of(self.benchmark, self.tasks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names: keys of :meth:`row`."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def headings(self) -> tuple[str | Text, ...]:
+        """What stands over the columns: of a part of the tasks, which."""
+        return tuple(map(_heading, self.columns))
+
+    @property
+    def of(self) -> int:
+        """How many tasks the benchmark has."""
+        return len(tasks_of(self.benchmark))
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.tasks) == self.of
+
+    @property
+    def over(self) -> Text | None:
+        """What a title says that it is over, where that is not the whole benchmark."""
+        if self.is_whole:
+            return None
+        name = Text(f"benchmark.{self.benchmark}")
+        return Text("benchmark.part", {"benchmark": name, "have": len(self.tasks), "of": self.of})
+
+    @property
+    def mean_name(self) -> str | Text:
+        """What the overall figure is: the benchmark's mean, that of some tasks, or the one task's score."""
+        if len(self.tasks) == 1:
+            return self.tasks[0]
+        heading = self.headings[self.names.index(self.overall_name)]
+        return Text(f"column.{heading}") if isinstance(heading, str) else heading
+
+    @property
+    def overall_name(self) -> str:
+        """The column of the overall figure: the mean over the tasks, or the only one."""
+        return MEAN_TASK if MEAN_TASK in self.names else self.names[0]
+
+    def row(self, scored: Scored) -> dict[str, Estimate]:
+        """A row's estimates by column name."""
+        return scored.row(self.columns)
+
+    def overall(self, scored: Scored) -> Estimate:
+        """A row's mean over the tasks."""
+        return self.row(scored)[self.overall_name]
+
+
+def _heading(column: Column) -> str | Text:
+    if column.is_whole:
+        return column.name
+    have = {"have": len(column.tasks), "of": column.of}
+    if column.name == MEAN_TASK:
+        return Text("mean.part", {"count": have["have"]})
+    if len(column.tasks) == 1:
+        return column.tasks[0]
+    return Text("column.part", have | {"type": Text(f"column.{column.name}")})
+
+
+def own(row: Scored, benchmark: str) -> Scope:
+    """One row and its tasks."""
+    return _scope([row], benchmark, row.have(benchmark))
+
+
+def shared(rows: Sequence[Scored], benchmark: str) -> Scope | None:
+    """All rows over the tasks that each of them has; None if there is no such task."""
+    tasks = frozenset.intersection(*(row.have(benchmark) for row in rows))
+    return _scope(rows, benchmark, tasks) if tasks else None
+
+
+def scopes(rows: Sequence[Scored], benchmark: str) -> list[Scope]:
+    """Every row beside those that have its tasks, too, and all rows over what they have in common; most tasks first.
+
+    A row of a part of the tasks stands alone only where no task is common to it and another.
+    """
+    have = [row.have(benchmark) for row in rows]
+    sets = dict.fromkeys([*have, frozenset.intersection(*have)])
+    ordered = sorted((tasks for tasks in sets if tasks), key=len, reverse=True)
+    found = [_scope(rows, benchmark, tasks) for tasks in ordered]
+    compared = {row for scope in found if len(scope.rows) > 1 for row in scope.rows}
+    return [s for s in found if s.is_whole or len(s.rows) > 1 or s.rows[0] not in compared]
+
+
+def largest(rows: Sequence[Scored], benchmark: str, *, around: Scored) -> Scope | None:
+    """Of the scopes that hold one row and others, the one with most results; None if no other has a task of it."""
+    found = [scope for scope in scopes(rows, benchmark) if around in scope.rows and len(scope.rows) > 1]
+    return max(found, key=lambda scope: len(scope.rows) * len(scope.tasks), default=None)
+
+
+def _scope(rows: Sequence[Scored], benchmark: str, tasks: frozenset[str]) -> Scope:
+    inside = tuple(row for row in rows if tasks <= row.have(benchmark))
+    ordered = tuple(task for task in tasks_of(benchmark) if task in tasks)
+    return Scope(benchmark, inside, ordered, tuple(row for row in rows if row not in inside))

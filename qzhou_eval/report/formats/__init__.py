@@ -1,0 +1,1 @@
+"""What a report says -> HTML, Markdown, LaTeX, CSV, figures, in English or Chinese."""

@@ -1,0 +1,128 @@
+"""``load_results``: the results of output folders as one tidy pandas frame. Averages nothing, draws nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qzhou_eval.benchmark.averages import SCORE_PROFILES, counted_splits
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.errors import BadInput
+from qzhou_eval.results.combined import read_together
+from qzhou_eval.results.reader import RecordedResults
+from qzhou_eval.results.setting import facts_text, setting_of
+from qzhou_eval.statistics.bootstrap import RESAMPLES, resample_together
+from qzhou_eval.statistics.intervals import CONFIDENCE, interval
+
+COLUMNS = [
+    *("model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high"),
+    *("setting", "revision", "label"),
+]
+
+
+@dataclass(frozen=True)
+class _Result:
+    recorded: RecordedResults
+    task: str
+    split: str
+
+    @property
+    def record(self) -> dict:
+        return self.recorded.tasks[self.task]["record"]
+
+
+def load_results(
+    *dirs: str | Path,
+    score_profile: str = "card",
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The results of output folders, a row for each model, setting, dimension, task and counted split.
+
+    Args:
+        dirs: output folders of runs, or results of plain mteb.
+        score_profile: which splits count, ``card`` or ``mteb2``; they differ in MultilingualSentiment alone.
+        confidence: of the interval from ``low`` to ``high``.
+        resamples: of the bootstrap over the split's items; 0 for no intervals, which is quick.
+        seed: of the resamples; all settings of a task are scored on the same ones.
+
+    Returns:
+        Columns ``model``; ``dim``; ``tp``, the layers of token prepending as ``1-7``, or ``off``; ``task``; ``type``;
+        ``split``; ``metric``; ``score``, the main score, 0 to 100; ``low`` and ``high``, its interval, NaN where no
+        items were kept or there are fewer than two; ``setting``, whatever else is not the profile's own protocol at
+        full width, ``""`` if nothing; ``revision`` of the model; ``label``, its ``--model_label``, else its name.
+        Sorted by model, setting, TP, dimension and task. Plain mteb's have ``from plain mteb`` in ``setting``, ``tp``
+        is ``unknown``, and ``dim`` is 0 where mteb did not write it.
+
+    Raises:
+        BadInput: no results, a damaged manifest, or results that do not belong together.
+    """
+    if score_profile not in SCORE_PROFILES:
+        raise BadInput(f"score_profile {score_profile!r}: give one of {', '.join(SCORE_PROFILES)}")
+    if not dirs:
+        raise BadInput("load_results: give one output folder or more")
+    if not 0 < confidence < 1:
+        raise BadInput(f"confidence {confidence!r}: give a number between 0 and 1, such as 0.95")
+    if resamples < 0:
+        raise BadInput(f"resamples {resamples!r}: give 0 for no intervals, or a number such as 2000")
+    for folder in dirs:
+        if not isinstance(folder, str | Path):
+            raise BadInput(f"load_results: {folder!r} is no folder; give them one by one: load_results('one', 'two')")
+    found = list(_results([Path(folder) for folder in dirs], score_profile))
+    frame = pd.DataFrame([_row(result) for result in found], columns=COLUMNS)
+    if resamples:
+        for members in _of_one_split(found):
+            bounds = _bounds([found[at] for at in members], confidence, resamples, seed)
+            frame.loc[members, ["low", "high"]] = bounds
+    order = frame["task"].map({name: at for at, name in enumerate(all_tasks())})
+    by = ["model", "revision", "setting", "tp", "dim", "order", "split"]
+    return frame.assign(order=order).sort_values(by, ignore_index=True).drop(columns="order")
+
+
+def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
+    for recorded in read_together(folders):
+        for task in recorded.tasks:
+            for split in counted_splits(task, score_profile):
+                if split in recorded.scores[task]:
+                    yield _Result(recorded, task, split)
+                elif not recorded.plain and split not in recorded.tasks[task]["record"]["splits"]:
+                    raise BadInput(f"{recorded.path(task)}: no score on {split}, which {score_profile} counts")
+
+
+def _row(result: _Result) -> dict:
+    variant = result.recorded.variant
+    layers = variant.token_prepending
+    apart = setting_of(result.recorded).without_token_prepending()
+    return {
+        "model": variant.model,
+        "dim": variant.dim,
+        "tp": "unknown" if result.recorded.plain else f"{layers[0]}-{layers[1]}" if layers else "off",
+        "task": result.task,
+        "type": result.record["type"],
+        "split": result.split,
+        "metric": result.record["metric"],
+        "score": 100 * result.recorded.scores[result.task][result.split],
+        "low": np.nan,
+        "high": np.nan,
+        "setting": facts_text(apart.experiment),
+        "revision": variant.revision,
+        "label": apart.short_name,
+    }
+
+
+def _of_one_split(found: list[_Result]) -> list[list[int]]:
+    """Which results are of the same task and split."""
+    groups: dict[tuple, list[int]] = {}
+    for at, result in enumerate(found):
+        groups.setdefault((result.task, result.split), []).append(at)
+    return list(groups.values())
+
+
+def _bounds(members: list[_Result], confidence: float, resamples: int, seed: int) -> np.ndarray:
+    """The interval of each in points, (results, 2); NaN without items."""
+    items = [(one.record["data"], one.recorded.items(one.task)) for one in members]
+    drawn = resample_together(members[0].task, items, [members[0].split], resamples=resamples, seed=seed)
+    return np.array([(np.nan, np.nan) if one is None else interval(100 * one, confidence) for one in drawn])

@@ -1,0 +1,84 @@
+"""What a manifest says of a result, as facts by name: read here once, for all that compare, judge and show results.
+
+A fact that is None is not known; one that was recorded as nothing is "none".
+"""
+
+from collections.abc import Iterable
+
+from qzhou_eval.results.reader import RecordedResults
+from qzhou_eval.system.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
+
+NOTHING = "none"
+MADE = ("attention", "device", "batch_plan", "products")  # of what vectors were made with
+_OF_RUN = {  # fact -> where a manifest's entry has it
+    "weights": ("provenance", "model", "weights_sha256"),
+    "tokenizer": ("provenance", "model", "tokenizer_sha256"),
+    "remote code": ("provenance", "model", "remote_code"),
+    "precision": ("variant", "dtype"),
+    "token prepending": ("variant", "token_prepending"),
+    "limit": ("variant", "max_length"),
+    "truncation": ("variant", "truncate"),
+    "normalisation": ("variant", "normalize"),
+    "instruction used": ("variant", "use_instruction"),
+    "template": ("provenance", "profile", "template"),
+    "placeholder": ("provenance", "profile", "placeholder"),
+    "instruction line": ("provenance", "profile", "instruction"),
+    "text for the empty one": ("provenance", "profile", "empty_text"),
+    "end token": ("provenance", "profile", "end_token"),
+    "encoding version": ("provenance", "encoding_version"),
+}
+
+
+def run_facts(recorded: RecordedResults) -> dict[str, object]:
+    """Of a setting: checkpoint, precision and protocol. ``profile`` is a digest where only that was recorded."""
+    facts = {name: _at(recorded.entry, keys) for name, keys in _OF_RUN.items()}
+    if facts["template"] is None:
+        facts["profile"] = recorded.variant.profile_digest  # from before the profile's fields were recorded
+    return facts
+
+
+def task_facts(made: dict) -> dict[str, object]:
+    """Of one task, from its part of an entry: data, metric, instruction, and what encoded and scored it."""
+    record, scored_with = made["record"], made.get("scored_with") or {}
+    encoded_with = made.get("encoded_with") or []
+    versions = [one.get("versions") or {} for one in encoded_with]
+    return {
+        "data": record["data"],
+        "splits": ", ".join(record["splits"]) or None,
+        "metric": record["metric"],
+        "instruction": instruction_text(made["instruction"]) if "instruction" in made else None,
+        "seed": made.get("seed"),
+        "mteb": record["mteb"],
+        "scikit-learn": record["scikit_learn"],
+        "scoring version": record.get("scoring_version"),
+        **{name: scored_with.get(name) for name in SCORING_LIBRARIES if name not in ("mteb", "scikit-learn", "torch")},
+        **{name: joined(one.get(name) for one in encoded_with) for name in MADE},
+        "machine": machines([made]),
+        **{name: joined(one.get(name) for one in versions) for name in ENCODING_LIBRARIES},
+        "code": (made.get("code") or {}).get("commit"),
+    }
+
+
+def machines(several: Iterable[dict]) -> str | None:
+    """What encoded tasks: the GPU, else the CPU, of each machine that wrote to the store."""
+    hardware = [one.get("hardware") or {} for made in several for one in made.get("encoded_with") or []]
+    return joined(one.get("gpu") or one.get("cpu") for one in hardware)
+
+
+def joined(values: Iterable[object]) -> str | None:
+    """The different values in one text; None if none is known."""
+    return " and ".join(sorted({str(value) for value in values if value})) or None
+
+
+def instruction_text(instruction: dict | None) -> str:
+    """A task's instruction and who gets it, as one value."""
+    return f"{instruction['instruct']}: {instruction['instruction']}" if instruction else NOTHING
+
+
+def _at(entry: dict, keys: tuple[str, ...]) -> object:
+    *path, last = keys
+    for key in path:
+        entry = entry.get(key) or {}
+    if last not in entry:
+        return None
+    return NOTHING if entry[last] is None else entry[last]

@@ -1,0 +1,230 @@
+"""Results that plain mteb wrote, 2.x and 1.x, as :class:`~.reader.RecordedResults`. Imports no mteb.
+
+    ROOT/results/<org__name>/<revision>/<Task>.json, model_meta.json      a cache root, an output folder of mteb 1.12+
+    ROOT/results/<org__name>/<revision>/experiments/<name>/<Task>.json    the same with experiment_kwargs
+    FOLDER/<Task>.json                                                    an output folder of mteb before 1.12
+
+A folder of any of these levels is read, or one file. Up to 1.10 a file holds splits at its top, with the metrics' names
+of the day, and no main score; it is read as mteb 2.26.24's ``TaskResult.from_disk`` converts it. mteb keeps neither
+items nor most of what decides a score: that is None in the entry.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.benchmark.registry import Task, all_tasks
+from qzhou_eval.errors import BadInput
+from qzhou_eval.results.reader import META, Complaints, RecordedResults, numbers
+
+PLAIN = ("from", "plain mteb")  # in an experiment: keeps these results apart from a run's of the same model
+CUT = "dimension"  # in an experiment: what vectors were cut to, of a full width that is not known
+_UNKNOWN = (
+    *("profile", "profile_digest", "fingerprint", "token_prepending", "normalize", "use_instruction", "max_length"),
+    *("truncate", "dtype"),
+)
+_EXPERIMENTS = "experiments"
+_NESTED = {"v_measures", "cos_sim", "euclidean", "manhattan", "dot", "max"}  # of metrics, not of subsets
+_RENAMED = {"CMedQAv1": "CMedQAv1-reranking", "CMedQAv2": "CMedQAv2-reranking"}
+_PREFIX = {"cos_sim": "cosine"}  # other nested metrics (max, dot, ...) keep their name in front
+_OLDER_METRICS = {"Reranking": ("map",), "PairClassification": ("cosine_accuracy", "max_ap", "cosine_ap")}
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One file. ``scores`` are main scores by split; ``metric`` is whose they are, None where the file does not say."""
+
+    task: Task
+    mteb: str | None
+    data: str | None
+    metric: str | None
+    scores: dict[str, float]
+
+
+def read_plain(path: Path) -> list[RecordedResults]:
+    """The results of plain mteb in a folder, or in one file: an entry for each model, revision and experiment.
+
+    What is no score of a known task on its splits is left out by name.
+
+    Raises:
+        BadInput: no results there.
+    """
+    complaints, folders = Complaints(), {}
+    for file in _files(path):
+        try:
+            result = _read(file)
+        except ValueError as error:
+            complaints.add(file, f"left out, {error}")
+            continue
+        if file.parent not in folders:
+            folders[file.parent] = RecordedResults(file.parent, _entry(file.parent.absolute()), {}, plain=True)
+        _add(folders[file.parent], file, result, complaints)
+    found = [recorded for recorded in folders.values() if recorded.tasks]
+    if not found:
+        nothing = f"{path}: no results there (no manifest.json, and no results of plain mteb)"
+        raise BadInput("; ".join([nothing, *complaints.lines()]))
+    complaints.say()
+    return found
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file is a result of mteb."""
+    try:
+        _splits(_content(path), path.stem)
+    except ValueError:
+        return False
+    return True
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    root = path / "results" if (path / "results").is_dir() else path
+    return sorted(file for file in root.rglob("*.json") if file.name != META and file.is_file())
+
+
+def _add(recorded: RecordedResults, file: Path, result: _Result, complaints: Complaints) -> None:
+    task = result.task
+    if task.name in recorded.tasks:
+        complaints.add(file, f"left out, another file beside it has {task.name}")
+        return
+    scores = numbers(result.scores, file, complaints)
+    if not scores:
+        return
+    if result.metric not in (None, task.metric):
+        complaints.add(file, f"its main score is {result.metric}, the task's is {task.metric}")
+    record = {"type": task.type, "metric": result.metric, "splits": [], "data": result.data, "mteb": result.mteb}
+    recorded.tasks[task.name] = {"record": record | {"scikit_learn": None}}
+    recorded.scores[task.name] = scores
+
+
+def _entry(folder: Path) -> dict:
+    """What is known of a folder's results: model, revision, experiment; all else is None, an unknown dimension 0."""
+    meta = _meta(folder)
+    apart = folder.name if folder.parent.name == _EXPERIMENTS else None
+    base = folder.parents[1] if apart else folder
+    named = "__" in base.parent.name
+    model = (base.parent if named else base).name
+    model = model.replace("__", "/", 1) if "__" in model else f"local/{model}"
+    given = meta.get("experiment_kwargs")
+    given = given if isinstance(given, dict) else {"experiment": apart} if apart else {}
+    width = _whole((_meta(base) if apart else meta).get("embed_dim"))  # beside a cut dimension stands that one
+    dim = (_whole(given.get("dim")) or width) if width else 0
+    experiment = {_printable(key): _printable(value) for key, value in given.items() if key != "dim"}
+    if dim != width:
+        experiment["dim"] = dim
+    elif "dim" in given and not dim:
+        experiment[CUT] = _printable(given["dim"])  # of a width that is not known: a setting of its own
+    variant = {
+        "model": _printable(meta.get("name") or model),
+        "revision": _printable(meta.get("revision") or (base.name if named else "")) or None,
+        "dim": dim,
+        "width": width,
+        "experiment": sorted([*experiment.items(), PLAIN]),
+    }
+    return {"variant": variant | dict.fromkeys(_UNKNOWN), "provenance": {}, "tasks": {}}
+
+
+def _meta(folder: Path) -> dict:
+    try:
+        return dict(_content(folder / META))
+    except ValueError:
+        return {}
+
+
+def _whole(value: object) -> int:
+    """A dimension; 0 if it is not known."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _printable(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _content(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise ValueError("it is not a JSON file that can be read") from None
+    if not isinstance(content, dict):
+        raise ValueError("it is no result of mteb")
+    return content
+
+
+def _read(file: Path) -> _Result:
+    """One result file.
+
+    Raises:
+        ValueError: no result of mteb, of no task of this version, or without a score on the task's splits.
+    """
+    content = _content(file)
+    name, splits = _splits(content, file.stem)
+    task = all_tasks().get(_RENAMED.get(name, name)) or _by_lower_case(name)
+    if task is None:
+        raise ValueError("no task of this version")
+    scores, metrics = {}, set()
+    for split in task.splits:
+        rows = [_main(row, task) for row in splits.get(split, [])]
+        if rows:
+            scores[split] = sum(score for score, _ in rows) / len(rows)
+            metrics |= {metric for _, metric in rows}
+    if not scores:
+        raise ValueError(f"no score on {' or '.join(task.splits)}")
+    version, revision = (content.get(key) for key in ("mteb_version", "dataset_revision"))
+    return _Result(
+        task,
+        version if isinstance(version, str) else None,
+        revision if isinstance(revision, str) else None,
+        metrics.pop() if len(metrics) == 1 else None,
+        scores,
+    )
+
+
+def _by_lower_case(name: str) -> Task | None:
+    """As mteb finds a task whose name was written otherwise before 1.11."""
+    return next((task for known, task in all_tasks().items() if known.lower() == name.lower()), None)
+
+
+def _splits(content: dict, stem: str) -> tuple[str, dict[str, list[dict]]]:
+    """The task's name, and by split its subsets' metrics, of either form."""
+    if isinstance(content.get("task_name"), str) and isinstance(content.get("scores"), dict):
+        found = {split: rows for split, rows in content["scores"].items() if isinstance(rows, list)}
+        return content["task_name"], {split: [r for r in rows if isinstance(r, dict)] for split, rows in found.items()}
+    if "mteb_version" not in content and "mteb_dataset_name" not in content:
+        raise ValueError("it is no result of mteb")
+    splits = {split: metrics for split, metrics in content.items() if isinstance(metrics, dict)}
+    by_subset = any(key not in _NESTED and isinstance(value, dict) for m in splits.values() for key, value in m.items())
+    rows = {
+        split: [one for one in metrics.values() if isinstance(one, dict)] if by_subset else [metrics]
+        for split, metrics in splits.items()
+    }
+    return str(content.get("mteb_dataset_name", stem)), rows
+
+
+def _main(row: dict, task: Task) -> tuple[float, str | None]:
+    """A subset's main score and whose it is: the file's own, else the task's metric, else what an older mteb had.
+
+    Raises:
+        ValueError: none of them.
+    """
+    flat = dict(_flat(row))
+    known = [name for name in (task.metric, *_OLDER_METRICS.get(task.type, ())) if name in flat]
+    if "main_score" not in flat:
+        if not known:
+            raise ValueError(f"neither a main score nor {task.metric}")
+        return flat[known[0]], known[0]
+    main = flat.pop("main_score")
+    if not flat:
+        return main, None
+    return main, next((name for name in [*known, *flat] if flat[name] == main), "main_score")
+
+
+def _flat(row: dict) -> Iterator[tuple[str, float]]:
+    """Metrics by name, nested ones as ``cosine_spearman``."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from ((f"{_PREFIX.get(name, name)}_{key}", one) for key, one in _flat(value))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield name, float(value)

@@ -1,0 +1,243 @@
+"""Finished results of an output folder, as its manifest notes them. Files only; no mteb, no torch."""
+
+import json
+import logging
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
+
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.errors import BadInput
+from qzhou_eval.results.manifest import Manifest, check_place
+from qzhou_eval.results.variant import Record, Variant
+from qzhou_eval.statistics.item_scores import Items, read_items
+from qzhou_eval.system.paths import items_path
+
+META = "model_meta.json"  # mteb's own note beside results
+AGAIN = "the run's command makes it again"
+NOT_WHOLE = "it is not a whole result file"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RecordedResults:
+    """One model at one setting and dimension.
+
+    Attributes:
+        place: the folder of its result files.
+        entry: what the manifest says of it; for results of plain mteb, which have none, None where nothing is known.
+        scores: main scores, 0 to 1, by task and split; without those that are no number from -1 to 1.
+        plain: results of plain mteb.
+        label: what the model is called, if that was said.
+    """
+
+    place: Path
+    entry: dict
+    scores: dict[str, dict[str, float]]
+    plain: bool = False
+    label: str | None = None
+
+    @property
+    def variant(self) -> Variant:
+        """Its :class:`~qzhou_eval.results.variant.Variant`."""
+        return _variant(self.entry)
+
+    @property
+    def tasks(self) -> dict[str, dict]:
+        """By task: its record, counts and what it was made with."""
+        return self.entry["tasks"]
+
+    def path(self, task: str) -> Path:
+        """A task's result file."""
+        return self.place / f"{task}.json"
+
+    def items(self, task: str) -> Items | None:
+        """What a task's score is made of; None if that was not kept, as under mteb 1.38.30.
+
+        Raises:
+            BadInput: not a whole file of items.
+        """
+        return read_items(items_path(self.path(task))) if self.tasks[task].get("items") else None
+
+
+class Complaints:
+    """What is wrong with files, by the reason: each reason becomes one line, however many files it holds for."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def add(self, what: Path | str, why: str) -> None:
+        self._found.setdefault(why, []).append(str(what))
+
+    def lines(self) -> list[str]:
+        return [
+            f"{what[0]}{f' and {len(what) - 1} more' if len(what) > 1 else ''}: {why}"
+            for why, what in self._found.items()
+        ]
+
+    def say(self) -> None:
+        """Log the lines as warnings; a name in them may hold line breaks."""
+        for line in self.lines():
+            log.warning("%s", BadInput(line))
+
+
+def read_recorded(folder: Path) -> list[RecordedResults]:
+    """Every variant of an output folder. A result that cannot be used is left out by name, never the others with it.
+
+    Raises:
+        BadInput: no results there, none that can be used, or a damaged manifest.
+    """
+    if not (folder / "manifest.json").is_file():
+        raise BadInput(f"{folder}: no results there (no manifest.json)")
+    manifest = Manifest(folder)
+    variants, complaints = manifest.content["variants"], Complaints()
+    if not variants:
+        raise BadInput(f"{folder}: no results there")
+    read = [_read_variant(manifest, place, complaints) for place in variants]
+    found = [recorded for recorded in read if recorded.tasks]
+    if not found:
+        raise BadInput("; ".join(complaints.lines()))
+    complaints.say()
+    _warn_of_others(folder, variants)
+    return found
+
+
+def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> RecordedResults:
+    entry = manifest.content["variants"][place]
+    try:
+        _check_types(Variant, entry["variant"])
+        variant = _variant(entry)
+        check_place(variant.folder, entry["tasks"])
+        if variant.folder != place:
+            raise ValueError(f"{variant.folder} recorded in {place}")
+        if not all(made["sha256"] and _record(made) for made in entry["tasks"].values()):
+            raise ValueError("a result without its digest")
+        _check_form(entry)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
+    recorded = RecordedResults(manifest.folder / place, entry | {"tasks": {}}, {}, label=manifest.label(variant))
+    for task, made in entry["tasks"].items():
+        _read_task(manifest, recorded, task, made, complaints)
+    return recorded
+
+
+def _read_task(manifest: Manifest, recorded: RecordedResults, task: str, made: dict, complaints: Complaints) -> None:
+    """Add what the manifest notes of a task, and its scores, unless they cannot be used."""
+    path, place = recorded.path(task), recorded.variant.folder
+    if why := _unusable(manifest, place, task):
+        complaints.add(path, why)
+        return
+    try:
+        scores = _scores(path)
+    except ValueError as error:
+        complaints.add(path, f"left out, {error}; remove it, then {AGAIN}")
+        return
+    kept = made
+    if made.get("items") and not manifest.items_intact(place, task):
+        complaints.add(items_path(path), f"missing or changed, so the score has no interval; {AGAIN}")
+        kept = made | {"items": None}
+    recorded.tasks[task] = kept
+    recorded.scores[task] = numbers(scores, path, complaints)
+
+
+def _unusable(manifest: Manifest, place: str, task: str) -> str | None:
+    """Why a result that the manifest notes is left out before it is read."""
+    if task not in all_tasks():
+        return "left out, no task of this version"
+    if manifest.intact(place, task):
+        return None
+    if not (manifest.folder / place / f"{task}.json").exists():
+        return f"left out, it is not there any more; {AGAIN}"
+    return f"left out, it was changed after it was written; {AGAIN}"
+
+
+def _scores(path: Path) -> dict[str, float]:
+    """Main scores by split, from mteb's TaskResult JSON.
+
+    Raises:
+        ValueError: not a whole result file.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return {split: float(rows[0]["main_score"]) for split, rows in content["scores"].items()}
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError(NOT_WHOLE) from None
+
+
+def contradiction(recorded: RecordedResults, task: str) -> str | None:
+    """How a result file contradicts what was recorded of it: its task, mteb, data or splits; None if it does not."""
+    record = recorded.tasks[task]["record"]
+    names = {"task": "task_name", "mteb": "mteb_version", "data": "dataset_revision"}
+    try:
+        content = json.loads(recorded.path(task).read_text("utf-8"))
+        says = {name: content[key] for name, key in names.items()} | {"splits": sorted(content["scores"])}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return NOT_WHOLE
+    known = {"task": task, "mteb": record["mteb"], "data": record["data"], "splits": sorted(record["splits"])}
+    unlike = (name for name, value in says.items() if value != known[name])
+    return next((f"its {name}: {says[name]}, the manifest's: {known[name]}" for name in unlike), None)
+
+
+def numbers(scores: dict[str, float], path: Path, complaints: Complaints) -> dict[str, float]:
+    """The scores that are such: a NaN, as equal vectors for all texts give, counts as a missing one."""
+    for split, score in scores.items():
+        if not -1 <= score <= 1:
+            complaints.add(path, f"left out, its score on {split} is {score}")
+    return {split: score for split, score in scores.items() if -1 <= score <= 1}
+
+
+def _variant(entry: dict) -> Variant:
+    fields = entry["variant"]
+    layers = fields["token_prepending"]
+    known = {"experiment": tuple((k, v) for k, v in fields["experiment"])}
+    return Variant(**fields | known | {"token_prepending": tuple(layers) if layers else None})
+
+
+def _check_types(kind: type, values: dict) -> None:
+    """Refuse values that are not of the types that a dataclass has for them; lists stand for tuples."""
+    for name, hint in get_type_hints(kind).items():
+        if name in values and not _fits(values[name], hint):
+            raise TypeError(f"{name} is {values[name]!r}")
+
+
+def _fits(value: object, hint: object) -> bool:
+    parts = get_args(hint)
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, part) for part in parts)
+    if get_origin(hint) is not tuple:
+        return type(value) is hint  # true is no number
+    if not isinstance(value, (list, tuple)):
+        return False
+    parts = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+    return len(value) == len(parts) and all(map(_fits, value, parts))
+
+
+def _check_form(entry: dict) -> None:
+    """What stands beside variants and records is shown, not needed; but it has the form that its readers expect."""
+    for made in entry["tasks"].values():
+        if (given := made.get("instruction")) is not None:
+            str(given["instruct"] + given["instruction"])
+    for part in (entry.get("provenance", {}), *entry["tasks"].values()):
+        for name in ("model", "profile", "instruction", "samples", "code", "scored_with"):
+            dict(part.get(name) or {})
+        for machine in part.get("encoded_with", []):
+            for name in ("hardware", "versions"):
+                dict(machine.get(name) or {})
+
+
+def _record(made: dict) -> Record:
+    given = made["record"]
+    _check_types(Record, given)
+    return Record(**{f.name: given[f.name] for f in fields(Record) if f.default is MISSING or f.name in given})
+
+
+def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:
+    """Say which results no manifest vouches for: copied in, or written when a kill came before the note."""
+    recorded = {folder / place / f"{task}.json" for place, entry in variants.items() for task in entry["tasks"]}
+    others = sorted(p for p in (folder / "results").rglob("*.json") if p not in recorded and p.name != META)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        about = "not in the manifest, left out; what a stopped run left there, its command makes again"
+        log.warning("%s%s: %s", others[0], more, about)

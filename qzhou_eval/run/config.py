@@ -1,0 +1,249 @@
+"""What the user asked for, and what it means for the model and tasks at hand; a run's defaults."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from qzhou_eval.benchmark.data_sources import DataSource, NoData, locate, no_data
+from qzhou_eval.benchmark.registry import Task, named_tasks, select
+from qzhou_eval.encode.readings import Reading
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint, state_hidden_size
+from qzhou_eval.model.profile_choice import profile_for
+from qzhou_eval.model.sent_lines import sent_lines
+from qzhou_eval.model.settings import (
+    ENCODING_VERSION,
+    EncoderOptions,
+    EncoderSettings,
+    layer_range,
+    layers_text,
+    resolve_settings,
+)
+from qzhou_eval.protocol.dimensions import dimensions
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.prompts import check_instructions
+from qzhou_eval.results.variant import SHARED, Variant
+from qzhou_eval.run import factories
+from qzhou_eval.run.filing import variant_of
+from qzhou_eval.system.environment import code_revision
+from qzhou_eval.system.files import check_writable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The command line as values; field names, the encoder's too, are the flags' names.
+
+    ``also_token_prepending`` are further values of the encoder's ``token_prepending``: read by the same loaded weights.
+    """
+
+    model_name_or_path: str
+    output_dir: Path | None = None
+    store_dir: Path | None = None
+    revision: str | None = None
+    profile: str | None = None
+    tasks: list[str] | None = None
+    task_types: list[str] | None = None
+    dim: list[str] = field(default_factory=list)
+    normalize: bool = True
+    use_instruction: bool = True
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    also_token_prepending: tuple[str | tuple[int, int], ...] = ()
+    data_dir: Path | None = None
+    eval_workers: int | None = None
+    evaluators: str = SHARED
+    score_profile: str = "card"
+    workers: int | None = None
+    ray: str | None = None
+    model_label: str | None = None
+    reencode: list[str] | None = None
+    reevaluate: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run made ready: nothing is left to look up, nothing has been computed or written yet.
+
+    ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again though they are there.
+    ``asked`` is what was asked of the encoder, to be compared with what stored vectors were made with.
+    ``sent`` says in a few lines what goes to the model. ``code`` is this project's own revision.
+    ``model_label`` is what reports call the model, None for its name. ``score_profile`` says which splits count in the
+    scores that are said while the run goes on; results have them all.
+    ``without_data`` are tasks that were asked for and are left out of a plan. ``device`` is where the model will run,
+    None on a cluster.
+
+    ``open_tokenizer`` gives a callable from prompts to
+    :class:`~qzhou_eval.model.tokenizer.Tokenized`; ``open_encoder`` an object with ``stream`` like
+    :class:`~qzhou_eval.model.embedder.Embedder`, for the first reading. Both are called only when there is work for
+    them. ``open_cost`` gives the :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, None where it cannot be known.
+    With workers on several devices ``open_workers`` starts them, given the run; without, it is None.
+    """
+
+    tasks: list[Task]
+    without_data: list[Task]
+    sources: dict[str, DataSource]
+    data_dir: Path | None
+    profile: Profile
+    use_instruction: bool
+    readings: tuple[Reading, ...]
+    sent: tuple[str, ...]
+    code: dict
+    device: str | None
+    weights_bytes: int
+    output_dir: Path
+    store_dir: Path
+    eval_workers: int | None
+    evaluators: str
+    score_profile: str
+    asked: EncoderOptions
+    model_label: str | None
+    reencode: frozenset[str]
+    reevaluate: frozenset[str]
+    open_tokenizer: Callable
+    open_encoder: Callable
+    open_cost: Callable
+    open_workers: Callable | None = None
+
+    @property
+    def variants(self) -> list[Variant]:
+        """Those of all readings."""
+        return [variant for reading in self.readings for variant in reading.variants]
+
+
+def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False) -> Run:
+    """Resolve a configuration against profile, tasks, data and checkpoint.
+
+    Args:
+        encodes: vectors may have to be written; without, a store that is only read will do.
+        plans: nothing will be computed: tasks without data are left out, and workers need not be there.
+
+    Raises:
+        BadInput: anything in it that cannot work, before anything is computed or written.
+    """
+    if not encodes:
+        config = replace(config, workers=None)
+    tasks = select(config.tasks, config.task_types)
+    reencode = named_tasks("--reencode", config.reencode, tasks)
+    reevaluate = named_tasks("--reevaluate", config.reevaluate, tasks) | reencode
+    sources = _sources(tasks, config.data_dir, partly=plans)
+    checkpoint = find_checkpoint(
+        config.model_name_or_path,
+        revision=config.revision,
+        trust_remote_code=config.encoder.trust_remote_code,
+    )
+    profile = profile_for(config.profile, checkpoint)
+    if config.use_instruction:
+        check_instructions(profile, [task.name for task in tasks])
+    settings = _settings(config, checkpoint, profile, plans=plans)
+    dims = dimensions(config.dim, profile, checkpoint.width)
+    state_hidden_size(checkpoint, tuple(dims))
+    output_dir = config.output_dir or Path("results") / checkpoint.name.split("/")[-1]
+    store_dir = config.store_dir or output_dir / "store"
+    check_writable("--output_dir", output_dir)
+    if encodes:
+        check_writable("--store_dir", store_dir)
+    on_workers = factories.on_workers(config.workers, config.ray)
+    layers = [one.token_prepending for one in settings]
+    chosen = {"given": config.profile is not None, "use_instruction": config.use_instruction}
+    return Run(
+        tasks=[task for task in tasks if task.name in sources],
+        without_data=[task for task in tasks if task.name not in sources],
+        sources=sources,
+        data_dir=config.data_dir,
+        profile=profile,
+        use_instruction=config.use_instruction,
+        readings=tuple(_readings(config, checkpoint, profile, settings, dims)),
+        sent=tuple(sent_lines(checkpoint, profile, settings[0], asked=config.encoder, layers=layers, **chosen)),
+        code=code_revision(),
+        device=settings[0].device if config.ray is None else None,
+        weights_bytes=checkpoint.weights_bytes,
+        output_dir=output_dir,
+        store_dir=store_dir,
+        eval_workers=config.eval_workers,
+        evaluators=config.evaluators,
+        score_profile=config.score_profile,
+        asked=config.encoder,
+        model_label=config.model_label,
+        reencode=reencode,
+        reevaluate=reevaluate,
+        open_tokenizer=partial(factories.open_tokenizer, checkpoint, profile, settings[0], prepends=any(layers)),
+        open_encoder=partial(factories.open_encoder, checkpoint, profile, settings[0]),
+        open_cost=partial(factories.open_cost, checkpoint, settings[0]),
+        open_workers=partial(factories.open_workers, config.workers, config.ray, settings[0].device)
+        if on_workers
+        else None,
+    )
+
+
+def _sources(tasks: list[Task], data_dir: Path | None, *, partly: bool) -> dict[str, DataSource]:
+    """Where each task's data is; ``partly``: without those that have none, as long as one has.
+
+    Raises:
+        BadInput: tasks' data is not there; it names them all.
+    """
+    found, missing = {}, []
+    for task in tasks:
+        try:
+            found[task.name] = locate(task, data_dir)
+        except NoData:
+            missing.append(task)
+    if missing and not (partly and found):
+        raise no_data(missing, data_dir)
+    return found
+
+
+def _settings(config: RunConfig, checkpoint: Checkpoint, profile: Profile, *, plans: bool) -> list[EncoderSettings]:
+    """The encoder's settings for each reading, those that come to the same once.
+
+    Raises:
+        BadInput: as :func:`~qzhou_eval.model.settings.resolve_settings`.
+    """
+    options = config.encoder
+    if not plans or (config.ray is not None and options.device == "auto"):
+        options = factories.device_of_workers(options, config.workers, config.ray)
+    first = resolve_settings(checkpoint, profile, options, here=config.ray is None)
+    others = config.also_token_prepending
+    if others and first.trust_remote_code:
+        raise BadInput("--trust_remote_code: the checkpoint's own code decides on token prepending; give one reading")
+    spans = [layer_range(value, profile, checkpoint) for value in others]
+    found = dict.fromkeys([first, *(replace(first, token_prepending=span) for span in spans)])
+    if len(found) <= len(others):
+        names = " and ".join(layers_text(one.token_prepending) for one in found)
+        log.warning("--token_prepending: %d values, %s here; each is read once", 1 + len(others), names)
+    return list(found)
+
+
+def _readings(
+    config: RunConfig, checkpoint: Checkpoint, profile: Profile, settings: list[EncoderSettings], dims: list[int]
+) -> Iterator[Reading]:
+    how = {"normalize": config.normalize, "use_instruction": config.use_instruction}
+    for one in settings:
+        yield Reading(
+            token_prepending=one.token_prepending,
+            variants=[variant_of(checkpoint, profile, one, dim=dim, **how) for dim in dims],
+            identity=one.identity(checkpoint, profile),
+            provenance=_provenance(checkpoint, profile, one),
+        )
+
+
+def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:
+    """What the manifest says of model and profile, besides what decides a vector."""
+    layers = settings.token_prepending
+    reading = layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included"
+    return {
+        "model": {
+            "name": checkpoint.name,
+            "revision": checkpoint.revision,
+            "weights_sha256": checkpoint.weights_digest,
+            "tokenizer_sha256": checkpoint.tokenizer_digest,
+            "hidden_size": checkpoint.architecture.hidden,
+            "remote_code": settings.trust_remote_code
+            and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
+        },
+        "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
+        "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,
+        "encoding_version": ENCODING_VERSION,
+    }

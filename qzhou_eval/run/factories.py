@@ -1,0 +1,76 @@
+"""What a run opens once there is work for it: tokenizer, model, arithmetic, workers on several devices."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.mteb_version import how_to_install
+
+
+def on_workers(workers: int | None, ray: str | None) -> bool:
+    """Whether workers encode, rather than this process."""
+    return ray is not None or (workers or 1) > 1
+
+
+def device_of_workers(options: EncoderOptions, workers: int | None, ray: str | None) -> EncoderOptions:
+    """The encoder's options with the device that workers have, on a cluster perhaps another than this machine's.
+
+    Raises:
+        BadInput: Ray is not installed, no cluster at ``--ray``, or a device that workers cannot have.
+    """
+    if not on_workers(workers, ray):
+        return options
+    flag = "--workers" if ray is None else "--ray"
+    if find_spec("ray") is None:
+        raise BadInput(f"{flag}: needs Ray: {how_to_install('ray')}")
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
+    if ray is None or options.device != "auto":
+        return options
+    from qzhou_eval.encode.cluster.resources import connect, device_of_cluster
+
+    connect(ray, workers)
+    return replace(options, device=device_of_cluster())
+
+
+def open_workers(workers: int | None, ray: str | None, device: str, run):
+    """A :class:`~qzhou_eval.encode.cluster.worker_pool.WorkerPool` for a :class:`~qzhou_eval.run.config.Run`."""
+    from qzhou_eval.encode.cluster.resources import connect, worker_resources
+    from qzhou_eval.encode.cluster.worker_pool import WorkerPool
+
+    connect(ray, workers)
+    places = worker_resources(device, workers)
+    return WorkerPool(places, run.open_encoder, run.readings, run.store_dir.resolve())
+
+
+def open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings, *, prepends: bool):
+    """A :class:`~qzhou_eval.model.tokenizer.PromptTokenizer`.
+
+    Args:
+        prepends: token prepending is among the readings, so each prompt must hold the placeholder.
+    """
+    from qzhou_eval.model.tokenizer import PromptTokenizer
+
+    tokenizer = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
+    if prepends:
+        tokenizer.placeholder()  # fail now rather than after the texts are read
+    return tokenizer
+
+
+def open_encoder(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):
+    """The :class:`~qzhou_eval.model.embedder.Embedder`."""
+    from qzhou_eval.model.embedder import Embedder
+
+    return Embedder(checkpoint, profile, settings)
+
+
+def open_cost(checkpoint: Checkpoint, settings: EncoderSettings):
+    """The :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, or None where it cannot be known."""
+    if settings.trust_remote_code:
+        return None  # what that code computes is its own affair
+    from qzhou_eval.model.speed.cost import checkpoint_cost
+
+    return checkpoint_cost(checkpoint)

@@ -1,0 +1,182 @@
+"""A model as mteb wants it: ``mteb.evaluate(MTEBEncoder.from_pretrained(M), tasks)``, with no pipeline around it.
+
+The profile's template and instruction are put around each text by task and side, and vectors come from the Embedder
+or, with a store, from what earlier calls and runs left there.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from qzhou_eval.encode.progress import Progress, shown
+from qzhou_eval.encode.stage import InProcess, encode, tokenize
+from qzhou_eval.encode.store import Store, prompt_key
+from qzhou_eval.encode.workload import estimate
+from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
+from qzhou_eval.model.batching.batches import prefetch
+from qzhou_eval.model.embedder import Embedder
+from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.profile_choice import profile_for
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
+from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.prompts import as_texts, instruction_for, render
+from qzhou_eval.run.filing import variant_of
+
+PART = 65536  # prompts encoded at once, while the next are tokenised
+
+_SIDES = {"query": "query", "document": "document", "passage": "document"}  # mteb 2.x and 1.x
+
+
+class MTEBEncoder:
+    """mteb's encoder protocol, of 2.x and of 1.38.30, for one checkpoint at one dimension.
+
+    Attributes:
+        mteb_model_meta: mteb's ``ModelMeta``. Every setting that changes a score is in its ``experiment_kwargs``, by
+            which mteb's ``ResultCache`` files results; mteb 1.38.30 knows only revisions, so there they are in the
+            revision.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        profile: Profile,
+        settings: EncoderSettings,
+        *,
+        dim: int | None = None,
+        normalize: bool = True,
+        use_instruction: bool = True,
+        store_dir: Path | None = None,
+    ) -> None:
+        self.dim = checkpoint.width if dim is None else check_dim(dim, checkpoint.width)
+        self.profile = profile
+        self.normalize = normalize
+        self.use_instruction = use_instruction
+        how = {"dim": self.dim, "normalize": normalize, "use_instruction": use_instruction}
+        variant = variant_of(checkpoint, profile, settings, **how)
+        self.mteb_model_meta = installed_adapter().model_meta(variant)
+        self._checkpoint, self._settings = checkpoint, settings
+        self._identity = settings.identity(checkpoint, profile)
+        self._store = store_dir and Store(store_dir, variant.fingerprint)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str,
+        *,
+        profile: str | None = None,
+        revision: str | None = None,
+        dim: int | None = None,
+        normalize: bool = True,
+        use_instruction: bool = True,
+        store_dir: str | Path | None = None,
+        **options,
+    ) -> "MTEBEncoder":
+        """Find a model folder or hub id; it is loaded when the first text is not in the store.
+
+        Args:
+            profile: a profile's name or YAML file; None is qzhou-zh, with a warning where the model is another one.
+            dim: the first components of each vector that are used, then normalised; None for all.
+            normalize: whether vectors have L2 norm 1.
+            use_instruction: whether the profile's instruction is sent.
+            store_dir: a folder of vectors, that of ``qzhou-eval run`` too. What is there is not encoded again, so a
+                second dimension and a run that was stopped cost nothing. None keeps nothing.
+            options: the keywords of :meth:`~qzhou_eval.model.embedder.Embedder.from_pretrained`.
+
+        Raises:
+            BadInput: as there, or ``dim`` is not between 1 and the model's width.
+            TypeError: an unknown keyword.
+        """
+        asked = EncoderOptions(**options)
+        checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=asked.trust_remote_code)
+        rules = profile_for(profile, checkpoint)
+        return cls(
+            checkpoint,
+            rules,
+            resolve_settings(checkpoint, rules, asked),
+            dim=dim,
+            normalize=normalize,
+            use_instruction=use_instruction,
+            store_dir=store_dir and Path(store_dir).expanduser(),
+        )
+
+    def encode(
+        self,
+        inputs,
+        *,
+        task_metadata=None,
+        task_name: str | None = None,
+        hf_split: str | None = None,
+        hf_subset: str | None = None,
+        prompt_type=None,
+        **kwargs,
+    ) -> np.ndarray:
+        """Vectors of the texts that mteb sends; mteb's own ``batch_size`` is not used.
+
+        Args:
+            inputs: a ``DataLoader`` of batches with a ``text`` (mteb 2.x), or a list of texts (mteb 1.38.30).
+            task_metadata: whose name gives the instruction; mteb 1.38.30 gives the ``task_name`` itself.
+            prompt_type: which side the texts are, None for symmetric tasks.
+
+        Returns:
+            float32 array (n, dim).
+
+        Raises:
+            BadInput: the profile has no instruction for the task, or a text is not a string.
+        """
+        name = task_name if task_metadata is None else task_metadata.name
+        texts = list(inputs) if task_metadata is None else [text for batch in inputs for text in batch["text"]]
+        side = prompt_type and _SIDES[getattr(prompt_type, "value", prompt_type)]
+        where = f"{name}, split {hf_split}" if hf_split else name
+        instruction = instruction_for(self.profile, name, side) if self.use_instruction else None
+        prompts = [render(self.profile, text, instruction) for text in as_texts(texts, f"{where}: text")]
+        return cut_and_normalize(self._full(prompts, where), self.dim, normalize=self.normalize)
+
+    def similarity(self, one, two):
+        """Cosine similarity of each of n vectors with each of m: tensor (n, m)."""
+        return installed_adapter().cos_sim(one, two)
+
+    def similarity_pairwise(self, one, two):
+        """Cosine similarity of n pairs of vectors: tensor (n,)."""
+        return installed_adapter().pairwise_cos_sim(one, two)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The loaded model."""
+        return Embedder(self._checkpoint, self.profile, self._settings)
+
+    def _full(self, prompts: list[str], where: str) -> np.ndarray:
+        """float32 (n, width): the vectors of rendered prompts; equal prompts are encoded once."""
+        keys = [prompt_key(prompt) for prompt in prompts]
+        distinct = dict(zip(keys, prompts, strict=True))
+        if self._store is None:
+            vectors = self.embedder.encode_prompts(list(distinct.values()))
+            row = {key: number for number, key in enumerate(distinct)}
+            return vectors[[row[key] for key in keys]]
+        self._store.refresh()
+        texts = list(distinct.values())
+        self._fill([texts[position] for position in self._store.missing(list(distinct))], where)
+        return self._store.get(keys).numpy()
+
+    def _fill(self, missing: list[str], where: str) -> None:
+        """Encode prompts into the store, part by part; a part is in it when the next one begins."""
+        if not missing:
+            return
+        writer = self._writer
+        parts = [missing[start : start + PART] for start in range(0, len(missing), PART)]
+        named = {f"{where}, part {number}" if len(parts) > 1 else where: part for number, part in enumerate(parts, 1)}
+        cost = self.embedder.cost
+        progress = Progress(len(parts), cost.effort if cost else sum)
+        for name, part in named.items():
+            progress.expect(name, *estimate(part, self.embedder.tokenize))
+        tokenized = (tokenize(part, self.embedder.tokenize) for part in parts)
+        with shown(progress):
+            for name, part in zip(named, prefetch(tokenized, count=1), strict=True):
+                encode(part, self._store, lambda: writer, self._identity, task=name, progress=progress)
+                progress.end(name)
+
+    @cached_property
+    def _writer(self) -> InProcess:
+        self.embedder.ideal_seconds([])  # measures the ceiling before a clock runs
+        return InProcess({self._store.fingerprint: self.embedder})

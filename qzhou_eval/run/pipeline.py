@@ -1,0 +1,206 @@
+"""plan -> encode -> evaluate for one run. Workers read data and score; this process holds the model.
+
+Only encode needs the model. A task is scored, in another process, as soon as its prompts are in the
+store, while the next one is encoded.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+
+import torch
+
+from qzhou_eval.benchmark.data_sources import DataSource
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.encode.progress import Progress, shown
+from qzhou_eval.encode.readings import Reading, encoders
+from qzhou_eval.encode.stage import EncodeCounts, InProcess, Prompts, Writer, encode, tokenize
+from qzhou_eval.encode.store import Store
+from qzhou_eval.encode.workload import estimate_workload
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.batching.batches import prefetch
+from qzhou_eval.model.made_with import flags_that_differ
+from qzhou_eval.results.variant import Variant
+from qzhou_eval.run.config import Run
+from qzhou_eval.run.memory_estimate import scoring
+from qzhou_eval.run.outcome import Outcome
+from qzhou_eval.run.plan import Planner, WaitingPlan
+from qzhou_eval.run.processes import ProcessPool
+from qzhou_eval.run.rerun_comparison import vectors_line
+from qzhou_eval.run.reuse import warn_of_flags
+from qzhou_eval.run.score_jobs import SHARED_TYPES, Scoring
+
+log = logging.getLogger(__name__)
+
+STAGES = ("encode", "evaluate")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A task, and by the name that progress has for it what is to be done in each reading."""
+
+    task: Task
+    parts: dict[str, tuple[Reading, list[Variant]]]
+
+
+def execute(
+    run: Run, todo: dict[str, list[Variant]], pool: ProcessPool, *, stages: tuple[str, ...] = STAGES
+) -> Outcome:
+    """Run the given stages over the tasks in ``todo``. A task that fails does not stop the others.
+
+    Args:
+        todo: per task the variants to score, as :func:`~qzhou_eval.run.reuse.missing_results` gives them.
+
+    Raises:
+        BadInput: the model cannot be loaded, or the store not be written: no task could go on.
+    """
+    outcome = Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
+    tasks = in_turn([task for task in run.tasks if task.name in todo], run.sources)
+    work = [_Work(task, _parts(run, task, todo[task.name])) for task in tasks]
+    progress = _progress(run, sum(len(one.parts) for one in work)) if "encode" in stages else Progress()
+    jobs = Scoring(run, pool, outcome, progress)
+    with shown(progress):
+        if "encode" in stages:
+            with closing(_encode_tasks(run, pool, work, outcome, progress)) as encoded:
+                for one, name, counts, memory in encoded:
+                    if "evaluate" in stages:
+                        jobs.submit(name, one.task, *one.parts[name], counts=counts, memory=memory)
+        else:
+            for one in work:
+                memory = scoring(one.task.texts, one.task.characters, run.variants[0].width)
+                for name, part in one.parts.items():
+                    jobs.submit(name, one.task, *part, counts={}, memory=memory)
+        jobs.wait()
+    return outcome
+
+
+def in_turn(tasks: list[Task], sources: Mapping[str, DataSource]) -> list[Task]:
+    """Tasks in the order in which they are encoded.
+
+    First those whose scoring several processes share, a small one at the head so that the model soon has work. Then
+    those that one process scores, the largest first: it is scored while the others are encoded.
+    """
+    by_size = sorted(tasks, key=lambda task: sources[task.name].size)
+    shared = [task for task in by_size if task.type in SHARED_TYPES]
+    return shared + [task for task in reversed(by_size) if task not in shared]
+
+
+def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading, list[Variant]]]:
+    """What is to be done of a task; it has the reading in its name where the run has several."""
+    found = {}
+    for reading in run.readings:
+        if variants := [variant for variant in reading.variants if variant in todo]:
+            found[task.name if len(run.readings) == 1 else f"{task.name} ({reading.name})"] = reading, variants
+    return found
+
+
+def _progress(run: Run, parts: int) -> Progress:
+    """Of an encoding; its time goes by the prompts' arithmetic or, where that is not known, by their tokens."""
+    cost = run.open_cost()
+    return Progress(parts, cost.effort if cost else sum)
+
+
+def _encode_tasks(
+    run: Run, pool: ProcessPool, work: list[_Work], outcome: Outcome, progress: Progress
+) -> Iterator[tuple[_Work, str, dict, int]]:
+    """Each part of a task as soon as its vectors are in the store: the counts of its prompts, the bytes to score it.
+
+    Parts that fail are left out.
+    """
+    vectors = {reading.fingerprint: _Vectors(run, reading) for reading in run.readings}
+    tokenizer = run.open_tokenizer()
+    stores = [{name: vectors[part[0].fingerprint].store for name, part in one.parts.items()} for one in work]
+    with ExitStack() as ended:
+        planner = ended.enter_context(closing(Planner(pool, run.profile, use_instruction=run.use_instruction)))
+        plans = [planner.submit(one.task, run.sources[one.task.name]) for one in work]
+        estimate_workload(list(zip(plans, stores, strict=True)), tokenizer, progress)
+        tokenized = ended.enter_context(closing(prefetch(_tokenized(plans, tokenizer), count=1)))
+        open_writer = cache(partial(_open_writer, run, ended))
+        for number, (one, (plan, prompts)) in enumerate(zip(work, tokenized, strict=True), start=1):
+            for name, (reading, _) in one.parts.items():
+                try:
+                    if isinstance(plan, Exception):
+                        raise plan
+                    done = vectors[reading.fingerprint].fill(one.task.name, name, prompts, open_writer, progress)
+                except torch.AcceleratorError:
+                    raise  # a broken device breaks every task, and is no fault of this project
+                except Exception as error:
+                    if prompts is not None and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
+                        raise  # the store cannot be written, or there is no model: no task could go on
+                    outcome.fail(one.task.name, error)
+                    continue
+                finally:
+                    progress.end(name)
+                log.info("[%d/%d] %s", number, len(work), _encoded_line(name, plan, done))
+                memory = scoring(plan.distinct, plan.characters, run.variants[0].width)
+                yield one, name, asdict(done), memory
+    differing: dict[str, list[str]] = {}
+    for of_reading in vectors.values():
+        of_reading.end(outcome)
+        for task, flags in of_reading.differing.items():
+            differing.setdefault(task, []).extend(flags)
+    warn_of_flags(differing)
+
+
+class _Vectors:
+    """One reading's vectors: those in the store, and the round in which the named tasks' are made again.
+
+    Attributes:
+        differing: by task, flags that ask for another way than its vectors were made in.
+    """
+
+    def __init__(self, run: Run, reading: Reading) -> None:
+        self._run, self._reading = run, reading
+        self.store = Store(run.store_dir, reading.fingerprint)
+        self.store.refresh()
+        self._again = self.store.again() if run.reencode else self.store
+        self.differing: dict[str, list[str]] = {}
+
+    def fill(
+        self, task: str, name: str, prompts: Prompts, open_writer: Callable[[], Writer], progress: Progress
+    ) -> EncodeCounts:
+        """Bring a task's vectors into the store, under ``name`` in ``progress``."""
+        target = self._again if task in self._run.reencode else self.store
+        done = encode(prompts, target, open_writer, self._reading.identity, task=name, progress=progress)
+        if target is not self.store:
+            log.warning("%s: %s", name, vectors_line(target, prompts.keys))
+        self.differing[task] = flags_that_differ(self._run.asked, self.store.made_with(prompts.keys))
+        return done
+
+    def end(self, outcome: Outcome) -> None:
+        """Every task had its turn: what was to be made again has been, unless one failed."""
+        if self._again is not self.store and not self._run.reencode & outcome.failed.keys():
+            self._again.end_round()
+
+
+def _open_writer(run: Run, ended: ExitStack) -> Writer:
+    """The model in this process, or workers that are ended with the stage."""
+    if run.open_workers is None:
+        return InProcess(encoders(run.open_encoder(), run.readings))
+    return ended.enter_context(closing(run.open_workers(run)))
+
+
+def _tokenized(plans: list[Future], tokenizer: Callable) -> Iterator[tuple[WaitingPlan | Exception, Prompts | None]]:
+    """Plans as they are done, with their token ids; or why a task has none."""
+    for planned in plans:
+        try:
+            plan = planned.result()
+            prompts = tokenize(plan.read(), tokenizer)
+        except Exception as error:
+            yield error, None
+        else:
+            yield plan, prompts
+
+
+def _encoded_line(name: str, plan: WaitingPlan, done: EncodeCounts) -> str:
+    line = (
+        f"{name}: {plan.texts:,} texts, {done.prompts:,} distinct prompts, "
+        f"{done.tokens:,} tokens, {done.cut:,} cut by the limit"
+    )
+    if not done.encoded:
+        return f"{line}; all in the store"
+    line = f"{line}; encoded {done.encoded:,} at {done.encoded_tokens / max(done.seconds, 1e-3):,.0f} tokens/s"
+    return line if done.share_of_ceiling is None else f"{line}, {done.share_of_ceiling:.0%} of the ceiling"

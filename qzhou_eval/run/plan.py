@@ -1,0 +1,99 @@
+"""Plan: the distinct prompts of a task, found as mteb will ask for them. Runs in a worker process.
+
+Prompts that wait for their turn do so in a file: a benchmark's would fill gigabytes of memory.
+"""
+
+import json
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from qzhou_eval.benchmark.data_sources import DataSource
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.run.memory_estimate import planning
+from qzhou_eval.run.processes import ProcessPool
+from qzhou_eval.system.digests import cache_home
+from qzhou_eval.system.files import temporary_in
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What one task sends to the model.
+
+    Attributes:
+        texts: how many texts mteb asks for, repetitions counted.
+        prompts: the distinct rendered prompts, in mteb's order.
+    """
+
+    task: Task
+    texts: int
+    prompts: list[str]
+
+
+@dataclass(frozen=True)
+class WaitingPlan:
+    """A :class:`TaskPlan` whose prompts are in a file, JSON by lines.
+
+    Attributes:
+        distinct: how many prompts.
+        characters: of all of them.
+    """
+
+    task: Task
+    texts: int
+    distinct: int
+    characters: int
+    path: Path
+
+    def read(self) -> list[str]:
+        """The prompts."""
+        with self.path.open(encoding="utf-8", newline="\n") as lines:
+            return [json.loads(line) for line in lines]
+
+
+class Planner:
+    """Plans tasks in the processes of a pool; their files are there until it is closed, in the cache folder."""
+
+    def __init__(self, pool: ProcessPool, profile: Profile, *, use_instruction: bool) -> None:
+        self._pool, self._profile, self._use_instruction = pool, profile, use_instruction
+        self._folder = cache_home() / "plans"
+        self._files = ExitStack()
+
+    def submit(self, task: Task, source: DataSource) -> Future:
+        """A future of the task's :class:`WaitingPlan`; its exception is what :func:`plan_task` raised."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._files.enter_context(temporary_in(self._folder))
+        how = {"use_instruction": self._use_instruction, "memory": planning(source.size)}
+        return self._pool.submit(_write_plan, path, task, source, self._profile, **how)
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._files.close()
+
+
+def _write_plan(path: Path, task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> WaitingPlan:
+    plan = plan_task(task, source, profile, use_instruction=use_instruction)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{json.dumps(prompt, ensure_ascii=False)}\n" for prompt in plan.prompts)
+    return WaitingPlan(task, plan.texts, len(plan.prompts), sum(map(len, plan.prompts)), path)
+
+
+def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> TaskPlan:
+    """Record ``task`` and render its texts.
+
+    Raises:
+        BadInput: the data cannot be used.
+    """
+    from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
+
+    mteb = installed_adapter()
+    calls = mteb.calls(mteb.load(task, source, say=True), task, source)
+    prompts: dict[str, None] = {}
+    for call in calls:
+        instruction = instruction_for(profile, task.name, call.side) if use_instruction else None
+        rendered = [render(profile, text, instruction) for text in call.texts]
+        prompts |= dict.fromkeys(rendered)
+    return TaskPlan(task, sum(len(call.texts) for call in calls), list(prompts))

@@ -1,0 +1,58 @@
+"""Which results of a run are there already. Knows no torch: a run that finds them all ends at once."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from qzhou_eval.model.made_with import flags_that_differ
+from qzhou_eval.results.manifest import Manifest
+from qzhou_eval.results.variant import Variant, record_for
+from qzhou_eval.run.config import Run
+
+log = logging.getLogger(__name__)
+
+
+def missing_results(run: Run) -> dict[str, list[Variant]]:
+    """Per task the variants that have no result made from exactly the same data, settings and libraries.
+
+    What is kept though a flag asks for another way of making it is said in one line.
+    """
+    manifest = Manifest(run.output_dir)
+    todo, stale = {}, 0
+    vectors: dict[str, list[str]] = {}
+    scored_otherwise = set()
+    for task in run.tasks:
+        record = record_for(task, run.sources[task.name].revision)
+        new = [v for v in run.variants if task.name in run.reevaluate or not manifest.keeps(v, task.name, record)]
+        for variant in run.variants:
+            if variant not in new:
+                made = manifest.made(variant, task.name)
+                vectors[task.name] = flags_that_differ(run.asked, made.get("encoded_with", []))
+                if made.get("evaluators", run.evaluators) != run.evaluators:
+                    scored_otherwise.add(task.name)
+        if task.name not in run.reevaluate:
+            stale += sum(manifest.has(v, task.name) for v in new)
+        if new:
+            todo[task.name] = new
+    if stale:
+        log.warning(
+            "%d earlier results were made from other data, settings or libraries, or lack items; evaluated again",
+            stale,
+        )
+    warn_of_flags(vectors)
+    if scored_otherwise:
+        names = ", ".join(sorted(scored_otherwise))
+        log.warning("scores of %s are kept, by other --evaluators; --reevaluate evaluates them again", names)
+    return todo
+
+
+def warn_of_flags(differing: Mapping[str, Sequence[str]]) -> None:
+    """Say in one line which tasks' vectors were made in another way than flags ask for now.
+
+    Args:
+        differing: by task, as :func:`~qzhou_eval.model.made_with.flags_that_differ` gives it.
+    """
+    tasks = [task for task, flags in differing.items() if flags]
+    if tasks:
+        flags = "; ".join(dict.fromkeys(flag for found in differing.values() for flag in found))
+        named = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
+        log.warning("vectors of %s are kept, in spite of %s; --reencode makes them again", named, flags)

@@ -1,0 +1,183 @@
+"""Scoring as jobs of the worker pool: who scores what, and what is recorded when scores are there."""
+
+import json
+import logging
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from functools import partial
+
+from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.encode.progress import LatestScore, Progress
+from qzhou_eval.encode.readings import Reading
+from qzhou_eval.evaluate.stage import Evaluated, EvaluateJob, evaluate
+from qzhou_eval.results.baselines import place
+from qzhou_eval.results.manifest import Manifest
+from qzhou_eval.results.variant import Variant, record_for
+from qzhou_eval.run.config import Run
+from qzhou_eval.run.outcome import Outcome
+from qzhou_eval.run.processes import SCORE, ProcessPool, worker_count
+from qzhou_eval.run.rerun_comparison import scores_line
+from qzhou_eval.system.environment import SCORING_LIBRARIES, versions
+from qzhou_eval.system.mteb_version import generation
+
+log = logging.getLogger(__name__)
+
+SHARED_TYPES = ("Classification", "Clustering")  # models are fitted at each dimension: several processes take a share
+MTEB_SEED = 42  # of every task, in both generations
+
+
+def parts(task: Task, variants: list[Variant], workers: int) -> list[list[Variant]]:
+    """A task's variants, divided into the jobs that score them.
+
+    Those of :data:`SHARED_TYPES` go to several workers; the other types have most of their work in common at all
+    dimensions.
+    """
+    count = min(workers, len(variants)) if task.type in SHARED_TYPES else 1
+    return [variants[start::count] for start in range(count)]
+
+
+@dataclass
+class _Part:
+    """Some variants of a task that one job scores.
+
+    Attributes:
+        name: the task's and, where the run has several readings, the reading's.
+        counts: what the manifest says of the task's prompts.
+        before: earlier scores by dimension, where they are evaluated again.
+        scores: the task's main scores by dimension, of all its parts.
+        dims: how many dimensions all its parts have.
+    """
+
+    name: str
+    task: Task
+    reading: Reading
+    variants: list[Variant]
+    counts: dict
+    before: dict[int, dict]
+    scores: dict[int, float]
+    dims: int
+
+
+class Scoring:
+    """Submits tasks for scoring, and records each result in the manifest the moment it is there."""
+
+    def __init__(self, run: Run, pool: ProcessPool, outcome: Outcome, progress: Progress) -> None:
+        self._run, self._pool, self._outcome, self._progress = run, pool, outcome, progress
+        self._recorded: list[Future] = []
+        self._claimed: set[str] = set()
+
+    def submit(
+        self, name: str, task: Task, reading: Reading, variants: list[Variant], *, counts: dict, memory: int
+    ) -> None:
+        """Have a task scored, in one reading.
+
+        Args:
+            name: what is said of it.
+            counts: what the manifest says of its prompts.
+            memory: bytes that a process needs for it.
+        """
+        scores: dict[int, float] = {}
+        for some in parts(task, variants, worker_count(self._run.eval_workers)):
+            before = self._scores(task, some) if task.name in self._run.reevaluate else {}
+            part = _Part(name, task, reading, some, counts, before, scores, len(variants))
+            job = self._job(task, some, baseline=self._claim_baseline(task))
+            done = self._pool.submit(evaluate, job, kind=SCORE, memory=memory)
+            self._recorded.append(_then(done, partial(self._record, part)))
+
+    def wait(self) -> None:
+        """Until all that was submitted is recorded.
+
+        Raises:
+            OSError: the manifest cannot be written.
+        """
+        for recorded in self._recorded:
+            recorded.result()
+
+    def _claim_baseline(self, task: Task) -> bool:
+        """Whether no baseline of the task's data is kept; True once, for the job that is to make it."""
+        if task.name in self._claimed:
+            return False
+        self._claimed.add(task.name)
+        record = record_for(task, self._run.sources[task.name].revision)
+        kept = place(self._run.output_dir, task.name, record.data, record.mteb)
+        return generation() == "current" and not kept.exists()
+
+    def _job(self, task: Task, variants: list[Variant], *, baseline: bool) -> EvaluateJob:
+        return EvaluateJob(
+            task=task,
+            source=self._run.sources[task.name],
+            profile=self._run.profile,
+            store_dir=self._run.store_dir.resolve(),
+            output_dir=self._run.output_dir.resolve(),
+            variants=tuple(variants),
+            evaluators=self._run.evaluators,
+            score_profile=self._run.score_profile,
+            baseline=baseline,
+        )
+
+    def _record(self, part: _Part, done: Future) -> None:
+        """Record a part's results, and say a task's scores when all its dimensions are there."""
+        if done.cancelled() or isinstance(done.exception(), CancelledError):
+            return
+        task = part.task
+        if error := done.exception():
+            self._outcome.fail(task.name, error)
+            return
+        evaluated: Evaluated = done.result()
+        record = record_for(task, self._run.sources[task.name].revision)
+        made = {
+            "texts": evaluated.texts,
+            "samples": evaluated.samples,
+            "encoded_with": evaluated.encoded_with,
+            "instruction": self._instruction(task),
+            "data_files": self._run.sources[task.name].content,
+            "evaluators": self._run.evaluators,
+            "scored_with": versions(SCORING_LIBRARIES),
+            "seed": MTEB_SEED,
+            "code": self._run.code,
+        }
+        manifest = Manifest(self._run.output_dir)
+        manifest.add(
+            part.variants, task.name, record, made | part.counts, part.reading.provenance, label=self._run.model_label
+        )
+        self._outcome.finished += len(part.variants)
+        if part.before:
+            log.warning("%s: %s", part.name, scores_line(part.before, self._scores(task, part.variants)))
+        part.scores.update(evaluated.scores)
+        if len(part.scores) == part.dims:
+            by_dim = "  ".join(f"{dim}: {100 * score:.2f}" for dim, score in sorted(part.scores.items()))
+            log.info("%s, %s by dimension  %s", part.name, record.metric, by_dim)
+            widest = max(part.scores)
+            self._progress.landed(LatestScore(part.name, widest, 100 * part.scores[widest]))
+
+    def _instruction(self, task: Task) -> dict | None:
+        """The task's instruction and who gets it, as the manifest records it."""
+        prompt = self._run.profile.tasks.get(task.name) if self._run.use_instruction else None
+        return prompt and prompt.model_dump()
+
+    def _scores(self, task: Task, variants: list[Variant]) -> dict[int, dict]:
+        """By dimension, the scores in those result files that are there and whole."""
+        found = {}
+        for variant in variants:
+            try:
+                path = self._run.output_dir / variant.folder / f"{task.name}.json"
+                found[variant.dim] = json.loads(path.read_text("utf-8"))["scores"]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return found
+
+
+def _then(future: Future, act) -> Future:
+    """A future that ends when ``act`` has run on a finished one, and raises what ``act`` raised."""
+    after: Future = Future()
+
+    def run(finished: Future) -> None:
+        try:
+            act(finished)
+        except Exception as error:
+            after.set_exception(error)
+        else:
+            after.set_result(None)
+
+    future.add_done_callback(run)
+    return after

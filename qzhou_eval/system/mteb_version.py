@@ -1,0 +1,62 @@
+"""Which generation of mteb is installed: ``current`` (2.x) or ``card`` (1.38.30, the card's own). Knows no task.
+
+One interpreter holds one mteb, so a command asked for the other generation goes on in the other environment.
+"""
+
+import logging
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from qzhou_eval.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+CARD_MTEB = "1.38.30"
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_PYTHON = {"current": _CHECKOUT / ".venv/bin/python", "card": _CHECKOUT / ".venv-card/bin/python"}
+_SETUP = {
+    "current": "./run_benchmark_cmteb.sh in a checkout, or install its requirements.txt",
+    "card": "./run_benchmark_cmteb.sh --mteb card ... in a checkout, or install its requirements-card.txt in an "
+    "environment of its own",
+}
+
+
+def how_to_install(extra: str) -> str:
+    """The README's command for an extra, for the environment that runs this; a bundle's wheels come first."""
+    home = Path(sys.prefix)
+    pip = f"{home.name if home.parent == _CHECKOUT else home}/bin/pip"
+    card = "-card" if generation() == "card" else ""
+    pinned = "-r wheels/" if (_CHECKOUT / "wheels").is_dir() else f"-c constraints{card}.txt -r "
+    return f"in the checkout, {pip} install {pinned}requirements-{extra}.txt"
+
+
+def generation() -> str:
+    """``card`` if the installed mteb is the card's, else ``current``.
+
+    Raises:
+        BadInput: another 1.x, whose scores would be neither's.
+    """
+    found = version("mteb")
+    if found.startswith("1.") and found != CARD_MTEB:
+        raise BadInput(f"mteb {found} is installed: neither the card's {CARD_MTEB} nor a current 2.x")
+    return "card" if found == CARD_MTEB else "current"
+
+
+def switch_environment(wanted: str, argv: list[str]) -> None:
+    """Return if this interpreter has the wanted generation; else let the checkout's other one run ``argv``.
+
+    Raises:
+        BadInput: neither this interpreter nor the checkout has it.
+    """
+    try:
+        if generation() == wanted:
+            return
+    except PackageNotFoundError:
+        pass
+    python = _PYTHON[wanted]
+    if not python.exists() or python.parent.parent == Path(sys.prefix):
+        raise BadInput(f"--mteb {wanted}: that mteb is not installed here; set it up with {_SETUP[wanted]}")
+    log.info("--mteb %s: going on with %s", wanted, python)
+    os.execv(python, [str(python), "-m", "qzhou_eval.cli", *argv])

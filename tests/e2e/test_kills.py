@@ -1,0 +1,85 @@
+"""Pull the plug at any moment: the same command again gives the same numbers, and nothing finished is done twice."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from faults import TASKS, assert_all_json_is_whole, files, finish, group_is_gone, kill_group, launch, scores, stored
+
+from qzhou_eval import cli
+from qzhou_eval.miniature.__main__ import CHECKPOINT
+
+IN_CI, IN_ALL = 8, 50
+SEEDS = [pytest.param(seed, marks=[pytest.mark.exhaustive] if seed >= IN_CI else []) for seed in range(IN_ALL)]
+
+pytestmark = pytest.mark.slow
+
+
+def command(output) -> list[str]:
+    what = ["run", "--model_name_or_path", str(CHECKPOINT), "--profile", "qzhou-zh-mini", "--tasks", *TASKS]
+    return [*what, "--dim", "128", "1792", "--device", "cpu", "--eval_workers", "2", "--output_dir", str(output)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """An unbroken run, and how long it takes with warm caches: the shorter of two, others may have the cores."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    finish(folder, command(folder / "warm"))
+    seconds = []
+    for name in ("out", "again"):
+        start = time.monotonic()
+        finish(folder, command(folder / name))
+        seconds.append(time.monotonic() - start)
+    return folder / "out", min(seconds)
+
+
+def assert_same(output, expected) -> None:
+    assert scores(output) == scores(expected)
+    assert files(output) == files(expected)
+    assert_all_json_is_whole(output)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_run_goes_on_and_gives_the_same_numbers(unbroken, tmp_path, seed):
+    expected, seconds = unbroken
+    output, choose = tmp_path / "out", random.Random(seed)
+    process = launch(tmp_path, command(output))
+    time.sleep(choose.uniform(0, seconds))
+    if choose.random() < 0.5:
+        kill_group(process)  # the whole machine
+    else:
+        process.kill()  # the main process alone: its workers must follow
+        process.wait()
+        assert group_is_gone(process, 20)
+    assert_all_json_is_whole(output)
+    before = stored(output)
+    finish(tmp_path, command(output))
+    assert_same(output, expected)
+    after = stored(output)
+    assert before.items() <= after.items()
+    keys = [key for shard in after.values() for key in shard]
+    assert len(keys) == len(set(keys)), "a prompt of a finished shard was encoded twice"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_signal_stops_a_run_cleanly_at_any_moment(unbroken, tmp_path, seed):
+    expected, seconds = unbroken
+    output, choose = tmp_path / "out", random.Random(100 + seed)
+    process = launch(tmp_path, command(output))
+    time.sleep(choose.uniform(0.5, 0.7 * seconds))  # later the run may be over, and ends as it would
+    stop = time.monotonic()
+    if seed % 2:
+        process.terminate()
+    else:  # Ctrl-C reaches the whole group
+        os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert time.monotonic() - stop < 10
+    assert process.returncode == cli.EXIT_INTERRUPTED, said
+    assert said.splitlines()[-1] == "interrupted; repeat the command to resume"
+    assert "Traceback" not in said and "failed:" not in said
+    assert group_is_gone(process, 5)
+    assert not list(tmp_path.rglob(".tmp-*"))
+    finish(tmp_path, command(output))
+    assert_same(output, expected)

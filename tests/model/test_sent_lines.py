@@ -1,0 +1,125 @@
+"""What is sent is said before it is sent; another model's prompt is never taken in silence."""
+
+import json
+import logging
+import shutil
+
+import pytest
+from commands import run_command
+from sentence_transformers import SentenceTransformer
+
+from qzhou_eval import Embedder, MTEBEncoder, cli
+from qzhou_eval.fetch.receipt import note_fetched
+from qzhou_eval.miniature.__main__ import runs
+from qzhou_eval.model.settings import EncoderOptions
+from qzhou_eval.run.config import RunConfig, prepare_run
+
+WARNING = "is not proven to be Kingsoft-LLM/QZhou-Embedding-Zh, whose prompt it gets by default: "
+
+
+def without_profile(argv: list[str]) -> list[str]:
+    at = argv.index("--profile")
+    return argv[:at] + argv[at + 2 :]
+
+
+def first_lines(caplog, argv: list[str]) -> list[str]:
+    """What a dry run says before its table."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert cli.main([*argv, "--dry_run"]) == 0
+    return caplog.messages
+
+
+def prepared(model, tmp_path, **more):
+    return prepare_run(RunConfig(str(model), tmp_path / "out", tasks=["MiniSTS"], use_instruction=False, **more))
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch):
+    """Dry runs are to be quick here."""
+    monkeypatch.setattr("qzhou_eval.run.dry_run.CHEAP_WEIGHTS", 0)
+
+
+@pytest.fixture
+def copy(tiny, tmp_path):
+    """The tiny model with prompts of its own."""
+    folder = shutil.copytree(tiny, tmp_path / "own")
+    path = folder / "config_sentence_transformers.json"
+    prompts = {"query": "Query: ", "document": "", "sts": "Compare: "}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"prompts": prompts, "default_prompt_name": "query"}))
+    return folder
+
+
+def test_a_run_begins_with_profile_template_layers_limit_and_dtype(tiny, official, tmp_path, caplog):
+    argv = run_command(tiny, official, tmp_path / "out", "--dim", "96")
+    assert first_lines(caplog, argv)[:2] == [
+        "sent to local/tiny: "
+        r'"This sentence: <|im_start|>“Instruct: {instruction}\nQuery: {text}” means in one word: “", '
+        "profile qzhou-zh (--profile)",
+        "token prepending on layers 1-7 (profile); at most 1024 tokens (profile); bfloat16",
+    ]
+    more = ["--profile", "plain", "--max_length", "64", "--truncate", "text", "--tp_layers", "2-3"]
+    lines = first_lines(caplog, [*argv, *more[:-2]])
+    assert lines[0] == 'sent to local/tiny: "{text}", profile plain (--profile)'
+    assert lines[1].startswith("token prepending off (profile); at most 64 tokens (--max_length), of which the text")
+    lines = first_lines(caplog, [*argv, *more[-2:], "--use_instruction", "false"])
+    assert "Instruct" not in lines[0]
+    assert lines[1].startswith("token prepending on layers 2-3 (--token_prepending); ")
+
+
+def test_another_model_gets_the_default_prompt_with_one_warning_and_none_by_flag(tiny, official, tmp_path, caplog):
+    argv = run_command(tiny, official, tmp_path / "out")
+    lines = first_lines(caplog, without_profile(argv))
+    assert [line for line in lines if "by default" in line] == [
+        f"local/tiny {WARNING}--profile qzhou-zh keeps that, --profile plain sends the text alone, "
+        "--profile FILE.yaml yours"
+    ]
+    assert any(line.endswith("profile qzhou-zh (default)") for line in lines)
+    assert not any("by default" in line for line in first_lines(caplog, argv))
+    caplog.clear()
+    runs(tmp_path)
+    assert not any("profile" in message for message in caplog.messages)  # the miniature names its own
+
+
+def test_python_says_so_too_in_its_own_words_once(copy, tmp_path, caplog):
+    for load in (Embedder.from_pretrained, MTEBEncoder.from_pretrained):
+        caplog.clear()
+        load(str(copy), device="cpu")
+        (said,) = [message for message in caplog.messages if "by default" in message]
+        assert said.startswith(f"local/own {WARNING}profile='qzhou-zh' keeps that, profile='plain' sends the text")
+        assert " yours; the prompts that it brings (query, the default, sts) are not used" in said
+        caplog.clear()
+        load(str(copy), device="cpu", profile="qzhou-zh")
+        assert not any("by default" in message for message in caplog.messages)
+
+
+def test_the_models_own_profile_is_called_so_where_the_folder_is_proven_to_be_the_hubs(tiny, tmp_path, caplog):
+    """A copy that someone made is a folder; one that fetch brought and nobody changed is the hub's model."""
+    place = "models/Kingsoft-LLM/QZhou-Embedding-Zh"
+    folder = shutil.copytree(tiny, tmp_path / place)
+    assert "(default)" in prepared(folder, tmp_path).sent[0]
+    assert caplog.messages[-1].startswith(f"local/QZhou-Embedding-Zh {WARNING}")
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    note_fetched(tmp_path, place, names, kind="model", revision="1" * 40, endpoint="https://hub.invalid")
+    caplog.clear()
+    run = prepared(folder, tmp_path)
+    assert run.sent[0].startswith("sent to Kingsoft-LLM/QZhou-Embedding-Zh: ")
+    assert run.sent[0].endswith("profile qzhou-zh (the model's own)")
+    assert not caplog.records
+
+
+def test_prompts_of_the_checkpoint_that_are_not_used_are_named(copy, tiny, tmp_path):
+    peer = SentenceTransformer(str(copy), device="cpu")
+    (line,) = prepared(copy, tmp_path, profile="plain").sent[2:]
+    assert line == (
+        "not used: the checkpoint's own prompts, query, the default; sts (config_sentence_transformers.json)"
+    )
+    assert {name for name, text in peer.prompts.items() if text} == {"query", "sts"}
+    assert peer.default_prompt_name == "query"
+    assert len(prepared(tiny, tmp_path, profile="plain").sent) == 2
+
+
+def test_several_readings_are_said_in_one_line(tiny, tmp_path):
+    options = EncoderOptions(device="cpu")
+    run = prepared(tiny, tmp_path, profile="qzhou-zh", encoder=options, also_token_prepending=("off", (0, 3)))
+    assert run.sent[1].startswith("token prepending on layers 1-7 and off and on layers 0-3 (token_prepending); ")

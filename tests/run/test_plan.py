@@ -1,0 +1,91 @@
+"""Prompts that wait for their turn in a file: what was planned comes back, and nothing is left behind."""
+
+import signal
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from layouts import write_header, write_rows
+
+from qzhou_eval.benchmark.data_sources import locate
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.errors import BadInput
+from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.run.plan import Planner, plan_task
+from qzhou_eval.run.processes import process_pool
+
+ODD = [
+    "一行\n两行",
+    "\r\n",
+    "a\u2028b\u2029c\x85d\x0be\x1cf",
+    "nul \x00 byte",
+    '"quoted\\"',
+    "😀 and 𠮷",
+    "\ufeffmark",
+    "",
+    "￿",
+]
+PLAIN = load_profile("plain")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of each test's own: others run beside it."""
+    monkeypatch.setenv("QZHOU_EVAL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache/plans"
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """STSB, whose texts hold all that ends a line somewhere."""
+    folder = tmp_path / "data" / all_tasks()["STSB"].path
+    rows = [{"sentence1": one, "sentence2": f"{one} {n}", "score": n % 6} for n, one in enumerate(ODD)]
+    write_rows(folder / "data/test.jsonl", rows)
+    write_header(folder, {"default": {"test": "data/test.jsonl"}})
+    return tmp_path / "data"
+
+
+@pytest.mark.slow
+def test_a_plan_comes_back_from_its_file_and_the_file_goes(odd, cache):
+    task = all_tasks()["STSB"]
+    source = locate(task, odd)
+    expected = plan_task(task, source, PLAIN, use_instruction=False)
+    with process_pool(1) as pool, closing(Planner(pool, PLAIN, use_instruction=False)) as planner:
+        plan = planner.submit(task, source).result()
+        assert plan.read() == expected.prompts and len(expected.prompts) == 2 * len(ODD)
+        assert (plan.texts, plan.distinct) == (expected.texts, len(expected.prompts))
+        assert plan.characters == sum(map(len, expected.prompts))
+        assert list(cache.iterdir()) == [plan.path]
+        (odd / task.path / "data/test.jsonl").write_text("{}\n")
+        with pytest.raises(BadInput, match="STSB"):
+            planner.submit(task, locate(task, odd)).result()
+    assert list(cache.iterdir()) == []
+
+
+KILLED = """import os, sys
+from qzhou_eval.run.plan import Planner
+from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.benchmark.data_sources import locate
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.run.processes import process_pool
+task = all_tasks()["MiniSTS"]
+with process_pool(1) as pool:
+    planner = Planner(pool, load_profile("plain"), use_instruction=False)
+    plan = planner.submit(task, locate(task, None)).result()
+    print(plan.path, flush=True)
+    {end}"""
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_left_goes_with_the_next(cache):
+    def ran(end: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED.format(end=end)], capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout.strip()
+
+    code, path = ran("os.kill(os.getpid(), 9)")
+    assert code == -signal.SIGKILL and [str(one) for one in cache.iterdir()] == [path]
+    assert ran("planner.close()")[0] == 0
+    assert list(cache.iterdir()) == []

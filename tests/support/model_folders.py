@@ -1,0 +1,20 @@
+"""A model folder through the door that every command takes."""
+
+import logging
+
+from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.settings import EncoderOptions, resolve_settings
+from qzhou_eval.model.tokenizer import PromptTokenizer
+from qzhou_eval.protocol.profile import load_profile
+
+
+def come_in(folder, profile="plain", **options) -> tuple[Checkpoint, PromptTokenizer]:
+    """What every command does before it loads a model."""
+    checkpoint, rules = find_checkpoint(str(folder)), load_profile(profile)
+    settings = resolve_settings(checkpoint, rules, EncoderOptions(device="cpu", **options))
+    settings.fingerprint(checkpoint, rules)
+    return checkpoint, PromptTokenizer(checkpoint, rules, max_length=settings.max_length, truncate=settings.truncate)
+
+
+def warnings_of(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

@@ -1,0 +1,41 @@
+"""Plain texts whose letters make their vectors, in a store."""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
+from qzhou_eval.encode.store import Store, prompt_key
+from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
+from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.run.plan import plan_task
+
+PROFILE = load_profile("plain")
+
+
+WIDTH = 96
+
+
+DIMS = (16, 64, WIDTH)
+
+
+REVIEWS = MINIATURE_DATA / "mini/MiniClassification/data"
+
+
+@cache
+def letter(one: str) -> np.ndarray:
+    return np.random.default_rng(ord(one)).standard_normal(WIDTH).astype(np.float32)
+
+
+def vector(text: str) -> np.ndarray:
+    return sum(map(letter, text), np.zeros(WIDTH, np.float32))
+
+
+def stored(folder, task, source) -> TaskVectors:
+    """The vectors of everything that ``task`` will ask for, in a store."""
+    prompts = plan_task(task, source, PROFILE, use_instruction=False).prompts
+    store = Store(folder, "12" * 32)
+    store.create({})
+    store.add([prompt_key(p) for p in prompts], torch.from_numpy(np.stack([vector(p) for p in prompts])))
+    return TaskVectors(store, task, PROFILE, use_instruction=False)
