@@ -12,9 +12,10 @@ from safetensors.numpy import load_file
 
 # The real command with shards so small that a short run writes many.
 LAUNCH = """import sys
-from qzhou_eval import cli, shards
+from qzhou_eval import cli
+from qzhou_eval.encode import shard_writer
 if __name__ == "__main__":
-    shards.SHARD_PROMPTS = 128
+    shard_writer.SHARD_PROMPTS = 128
     sys.exit(cli.main(sys.argv[1:]))
 """
 TASKS = ["MiniRetrieval", "MiniSTS"]
