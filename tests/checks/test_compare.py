@@ -71,7 +71,8 @@ def test_precision_is_stated_and_compared(finished, tiny, official, tmp_path, ca
     argv = run_command(tiny, official, tmp_path / "float32", "--dim", "96", "--dtype", "float32")
     assert cli.main(argv) == 0
     code, out, err = compared(capsys, tmp_path / "float32", "--to", finished)
-    assert (differing(out), err) == ({"precision"}, "")
+    rounded = {"products"}  # of a CPU that multiplies half precision in float32
+    assert (differing(out) - rounded, err) == ({"precision"}, "")
     rows = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line.startswith(("STSB", "T2Re"))}
     assert rows.keys() == {"STSB", "T2Reranking"}
     assert code == int("OFF" in rows.values())
