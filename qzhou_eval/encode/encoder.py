@@ -1,8 +1,8 @@
 """What the encode stage asks of an encoder. Knows no model.
 
 Two are built in: :class:`~qzhou_eval.model.embedder.Embedder` for transformers, and the character n-grams beside this
-file, which are the example to copy; miniature/__main__.py runs them. What decides their vectors, besides the prompt, is
-a reading's ``identity``. Several readings of one model, and workers on several devices, ask more: those are the
+file, which are the example to copy; miniature/__main__.py runs them. What decides their vectors, apart from the prompt,
+is a reading's ``identity``. Several readings of one model, and workers on several devices, ask more: those are the
 Embedder's alone.
 """
 

@@ -6,15 +6,11 @@ if TYPE_CHECKING:
     import torch
 
 LAST_TOKEN = "last token"  # in a store's fingerprint: another kind must have another name
-_NAMED = {"lasttoken": LAST_TOKEN}
 
 
 def pooling_named(mode: object) -> str | None:
     """The kind that 1_Pooling/config.json names, ``lasttoken`` or ``["pooling_mode_lasttoken"]``; None for another."""
-    modes = [mode] if isinstance(mode, str) else mode
-    if not isinstance(modes, list) or len(modes) != 1 or not isinstance(modes[0], str):
-        return None
-    return _NAMED.get(modes[0].removeprefix("pooling_mode_"))
+    return LAST_TOKEN if mode in ("lasttoken", ["pooling_mode_lasttoken"]) else None
 
 
 def pool(hidden: "torch.Tensor", last: "torch.Tensor") -> "torch.Tensor":

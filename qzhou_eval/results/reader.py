@@ -215,10 +215,10 @@ def _fits(value: object, hint: object) -> bool:
 
 
 def _check_form(entry: dict) -> None:
-    """What stands beside variants and records is shown, not needed; but it has the form that its readers expect."""
+    """What is recorded along with variants and records is only shown; but it has the form that its readers expect."""
     for made in entry["tasks"].values():
         if (given := made.get("instruction")) is not None:
-            str(given["instruct"] + given["instruction"])
+            "".join((given["instruct"], given["instruction"]))
     for part in (entry.get("provenance", {}), *entry["tasks"].values()):
         for name in ("model", "profile", "instruction", "samples", "code", "scored_with"):
             dict(part.get(name) or {})

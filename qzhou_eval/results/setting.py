@@ -41,7 +41,7 @@ class Setting:
     @property
     def label(self) -> str:
         """Name and facts, in words that no language changes."""
-        return label(self.short_name, self.experiment)
+        return label(self.given or self.model, self.experiment)
 
     def without_token_prepending(self) -> "Setting":
         """What two settings share that differ in token prepending alone."""
@@ -67,8 +67,9 @@ def short_name(model: str) -> str:
     return model.removeprefix("local/")
 
 
-def label(name: str, facts: Iterable[Fact]) -> str:
+def label(model: str, facts: Iterable[Fact]) -> str:
     """``name (TP off, dtype bfloat16)``; the name alone where nothing differs."""
+    name = short_name(model)
     shown = facts_text((key, value) for key, value in facts if value != MINIATURE_PROFILE)
     return f"{name} ({shown})" if shown else name
 

@@ -13,7 +13,7 @@ SHARED, MTEB = EVALUATORS = ("shared", "mteb")  # work that dimensions have in c
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting of one model: everything that decides a score besides task and data.
+    """One setting of one model: everything that decides a score, apart from task and data.
 
     ``experiment`` holds the fields that differ from the profile's own protocol at full width; it is
     mteb's ``experiment_kwargs``, and names the results' folder.

@@ -85,7 +85,7 @@ def in_turn(tasks: list[Task], sources: Mapping[str, DataSource]) -> list[Task]:
     """
     by_size = sorted(tasks, key=lambda task: sources[task.name].size)
     shared = [task for task in by_size if task.type in SHARED_TYPES]
-    return shared + [task for task in reversed(by_size) if task not in shared]
+    return shared + [task for task in reversed(by_size) if task.type not in SHARED_TYPES]
 
 
 def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading, list[Variant]]]:

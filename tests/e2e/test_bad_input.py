@@ -60,7 +60,7 @@ def by_real_command(row) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize(("argv", "message"), list(filter(by_real_command, INVOCATIONS)), ids=shown)
 def test_the_real_command_says_one_line_and_writes_nothing(prepared, argv, message):
-    """A process of its own: nothing that a library prints, at its end either, stands beside the line."""
+    """A process of its own: nothing that a library prints, at its end either, is mixed with the line."""
     before = tree(prepared)
     command = [sys.executable, "-m", "qzhou_eval.cli", *argv]
     env = os.environ | {"PYTHONPATH": str(ROOT)}

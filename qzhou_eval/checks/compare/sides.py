@@ -181,7 +181,7 @@ def _profile_of(model: str) -> "Profile | None":
     from qzhou_eval.protocol.profile import load_profile, profile_names  # pydantic and YAML: for published scores alone
 
     profiles = [load_profile(name) for name in profile_names()]
-    return next((profile for profile in profiles if profile.model and profile.model.name == model), None)
+    return next((profile for profile in profiles if profile.is_of(model)), None)
 
 
 def _protocol_facts(profile: "Profile | None") -> dict[str, object]:

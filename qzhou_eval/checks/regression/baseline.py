@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results.setting import label, short_name
+from qzhou_eval.results.setting import label
 from qzhou_eval.system.files import write_text
 
 KEPT = 2  # vectors of each side: a baseline is in version control
@@ -73,7 +73,7 @@ class Result(_Strict):
 
     @property
     def label(self) -> str:
-        return label(short_name(self.model), self.experiment.items())
+        return label(self.model, self.experiment.items())
 
 
 class Baseline(_Strict):

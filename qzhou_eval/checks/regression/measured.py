@@ -9,7 +9,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.facts import NOTHING, joined, machines, run_facts, task_facts
 from qzhou_eval.results.reader import RecordedResults, read_recorded
-from qzhou_eval.results.setting import label, short_name, without_dimension
+from qzhou_eval.results.setting import label, without_dimension
 from qzhou_eval.statistics.item_scores import Items
 
 _OF_RUN = {  # what a baseline calls it -> the fact
@@ -57,7 +57,7 @@ class MeasuredRun:
 
     @property
     def label(self) -> str:
-        return label(short_name(self.model), self.experiment.items())
+        return label(self.model, self.experiment.items())
 
 
 def measure(folder: Path, score_profile: str) -> list[MeasuredRun]:
@@ -86,7 +86,7 @@ def _measured(
     for task in all_tasks():
         if holders := [recorded for recorded in group if task in recorded.tasks]:
             tasks[task] = _task(folder, task, holders, score_profile)
-    called = label(short_name(model), experiment)
+    called = label(model, experiment)
     settings = _the_same(folder, called, [_settings(one) | {"score_profile": score_profile} for one in group])
     return MeasuredRun(folder, model, dict(experiment), settings, _made_from(group), tasks)
 

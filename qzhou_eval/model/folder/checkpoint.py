@@ -116,7 +116,6 @@ def find_checkpoint(
     modules = read_modules(place.folder)
     decoder = modules.decoder
     _refuse_adapter(decoder)
-    check_case(decoder)
     path = decoder / "config.json"
     config = read_json(path, what=f"{place.folder} is no model folder")
     how = how_to_bring(place.name, place.commit)

@@ -32,7 +32,7 @@ def page(contents: Contents, words: Words) -> str:
     drawn = {part.benchmark: _drawings(part, words) for part in contents.parts}
     return templates.get_template("page.html").render(
         contents=contents,
-        sections=[name for name in SECTIONS if name != "run"],
+        sections=SECTIONS,
         words=words,
         drawn=drawn,
         version=_version(),
