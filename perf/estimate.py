@@ -29,7 +29,7 @@ def cost_of_8b() -> Cost:
     with torch.device("meta"):
         model = Qwen3Model(Qwen3Config(**QWEN3_8B.config))
         projection = torch.nn.Linear(model.config.hidden_size, QWEN3_8B.width)
-        return cost_of(model.layers, model.config, projection, cut=True)
+        return cost_of(model.layers, model.config, projection)
 
 
 def size(task: Task, profile: Profile, cost: Cost) -> list[float]:

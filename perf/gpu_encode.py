@@ -105,7 +105,6 @@ class Bench:
         """Each step's name and its seconds by workload, in order."""
         yield from self._sentence_transformers()
         padded = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="padded")
-        padded.cut = False
         ours = encode(padded, self.sequences["passages"][:64], self.shape.budget, prepend=False)
         lowest = float(cosine_similarity(ours.float(), self._theirs.float()).min())
         if lowest < SAME_COSINE:
@@ -113,10 +112,7 @@ class Bench:
         self.notes.append(f"sentence-transformers' vectors and ours, no token prepending: lowest cosine {lowest:.5f}")
         yield "token budget, sorted by tokens, padded", self._ours(padded)
         packed = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="packed")
-        packed.cut = False
         yield f"+ {packed.attention}", self._ours(packed)
-        packed.cut = True
-        yield "+ last layer for last tokens only", self._ours(packed)
         yield "+ token prepending on layers 1-7", self._ours(packed, prepend=True)
         self._exactness(packed)
         self._waits(packed)
@@ -224,7 +220,7 @@ class Bench:
     def speed(self, name: str, seconds: float) -> tuple[float, float]:
         """Real tokens per second, and the share of the matrix product's rate."""
         many = self.lengths[name]
-        done = cost_of(self.model.layers, self.model.config, None, cut=False)(many)  # of the whole model, in every row
+        done = cost_of(self.model.layers, self.model.config, None)(many)
         return sum(many) / seconds, done / seconds / self.ceiling
 
 

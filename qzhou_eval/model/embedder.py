@@ -163,7 +163,7 @@ class Embedder:
         if self._forward.layers is None:
             return None
         config = self.model.config.get_text_config(decoder=True)
-        return cost_of(self._forward.layers, config, self.projection, cut=self._forward.cut)
+        return cost_of(self._forward.layers, config, self.projection)
 
     @cached_property
     def _matmul_rate(self) -> float:

@@ -17,7 +17,6 @@ from qzhou_eval.model.batching.attention import kernel, packed_attention, packed
 from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, WAYS, Batch, pack, pad, plan, prefetch
 from qzhou_eval.model.batching.compatibility import obstacle
 from qzhou_eval.model.batching.independence import leak, routes_experts, trial_prompts
-from qzhou_eval.model.last_layer import can_be_cut, last_tokens_only
 from qzhou_eval.model.pooling import pool
 from qzhou_eval.model.streams import current, start_copy
 from qzhou_eval.model.token_prepending import TokenPositions, decoder_layers, prepending
@@ -39,7 +38,7 @@ class Forward:
     """A loaded decoder with its projection, and the way in which batches go through it.
 
     The way is the fastest of :data:`~qzhou_eval.model.batching.batches.WAYS` in which, by trial with these weights, no
-    vector depends on its neighbours; token prepending and the short last layer are part of the trial.
+    vector depends on its neighbours; token prepending is part of the trial.
 
     Args:
         max_length: tokens of the longest prompt that will come.
@@ -75,7 +74,7 @@ class Forward:
         self.projection = projection
         self.device = device
         self.max_length = max_length
-        self.way, self.cut = ONE_LENGTH, False
+        self.way = ONE_LENGTH
         self.own_code = own_code
         self.layers = None if own_code else _layers(model)
         if span is not None and self.layers is None:
@@ -100,16 +99,13 @@ class Forward:
             batch = batch.to(self.device)
             if self.way == PACKED:
                 changed.enter_context(packed_attention(self.model))
-            if self.cut:
-                changed.enter_context(last_tokens_only(self.layers[-1], batch.last))
             if span is not None:
                 first, last = batch.first, tuple(batch.last)
                 places = TokenPositions(len(batch.ids), placeholder=(first[0], first[1] + placeholder), last=last)
                 changed.enter_context(prepending(self.layers[span[0] : span[1] + 1], places))
             hidden = self.model(**self._inputs(batch)).last_hidden_state
-            hidden = hidden[0] if self.cut else pool(hidden, batch.last)
-            vectors = hidden if self.projection is None else self.projection(hidden)
-            return vectors[: len(batch.rows)]  # the rows behind them fill up a multiple, see last_layer
+            pooled = pool(hidden, batch.last)
+            return pooled if self.projection is None else self.projection(pooled)
 
     def stream(
         self,
@@ -169,7 +165,7 @@ class Forward:
         return (pack if self.way == PACKED else pad)(rows, sequences)
 
     def compile(self) -> None:
-        """Compile the decoder's layers, all but one that is cut short, for any number of tokens.
+        """Compile the decoder's layers, for any number of tokens.
 
         Raises:
             BadInput: they are not to be found.
@@ -177,7 +173,7 @@ class Forward:
         if self.layers is None:
             flag = option("compile", True)
             raise BadInput(f"{flag}: {self._name} has no list of layers that could be compiled; drop it")
-        for layer in self.layers[:-1] if self.cut else self.layers:
+        for layer in self.layers:
             layer.compile(dynamic=True)
 
     def check(self, span: tuple[int, int] | None, head: array) -> None:
@@ -187,35 +183,33 @@ class Forward:
             BadInput: prompts are not independent then.
         """
         trial = self._trial(span, head)
-        if found := trial(self.way, cut=self.cut):
+        if found := trial(self.way):
             raise BadInput(f"{self._name}: token prepending on layers {span} cannot be had here: {found}")
 
     def _choose(self, attention: str, span: tuple[int, int] | None, head: array) -> None:
-        """Take the first way, and in it the short last layer if that may be, in which prompts are independent."""
+        """Take the first way in which prompts are independent."""
         trial = self._trial(span, head)
-        cuts = (True, False) if self.layers and can_be_cut(self.layers[-1]) else (False,)
         faults: dict[str, str] = {}
         for way in WAYS if attention == "auto" else (attention,):
             fault = obstacle(self.model, way, self.max_length, own_code=self.own_code)
-            for cut in cuts if fault is None else ():
-                if (fault := trial(way, cut=cut)) is None:
-                    self.way, self.cut = way, cut
-                    if faults:
-                        log.warning("batches are %s: %s", way, "; ".join(f"not {w}: {f}" for w, f in faults.items()))
-                    return
+            if fault is None and (fault := trial(way)) is None:
+                self.way = way
+                if faults:
+                    log.warning("batches are %s: %s", way, "; ".join(f"not {w}: {f}" for w, f in faults.items()))
+                return
             faults[way] = fault
         if attention != "auto":
             raise BadInput(f"{option('attention', attention)}: {faults[attention]}; use {option('attention', 'auto')}")
         raise BadInput(f"{self._name}: its prompts cannot be kept apart: {'; '.join(map(': '.join, faults.items()))}")
 
-    def _trial(self, span: tuple[int, int] | None, head: array) -> Callable[..., str | None]:
+    def _trial(self, span: tuple[int, int] | None, head: array) -> Callable[[str], str | None]:
         """Run a few prompts alone; the result tells of a way why prompts would not be independent, or None."""
         config = self.model.config.get_text_config(decoder=True)
         prompts = trial_prompts(head, config.vocab_size, self.max_length)
         how = {"span": span, "placeholder": len(head) - 1}
         judge = partial(leak, prompts=prompts, dtype=self._place()[1], routed=routes_experts(config))
         tried = copy(self)
-        tried.way, tried.cut = ONE_LENGTH, False
+        tried.way = ONE_LENGTH
         try:
             alone = torch.cat([tried(pad([0], [ids]), **how) for ids in prompts[0]])
         except torch.OutOfMemoryError:
@@ -224,8 +218,8 @@ class Forward:
             raise BadInput(f"{self._name}: it does not run here ({_line(error)})") from error
         self.width = alone.shape[1]
 
-        def trial(way: str, *, cut: bool) -> str | None:
-            tried.way, tried.cut = way, cut
+        def trial(way: str) -> str | None:
+            tried.way = way
             try:
                 return judge(lambda some: tried._all(some, **how), alone=alone)
             except torch.OutOfMemoryError:

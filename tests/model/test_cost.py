@@ -15,7 +15,6 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.forward import Forward
-from qzhou_eval.model.last_layer import ROWS
 from qzhou_eval.model.speed.cost import checkpoint_cost, cost_of
 from qzhou_eval.model.speed.time_estimate import EFFICIENCY, PEAKS
 from qzhou_eval.model.token_prepending import decoder_layers
@@ -40,39 +39,35 @@ def test_arithmetic_is_counted_as_torch_counts_it(family):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, length, dtype=torch.long))
     weights, pairs = products(counter)
-    cost = cost_of(model.layers, model.config, None, cut=False)
+    cost = cost_of(model.layers, model.config, None)
     assert cost.per_token * length == weights
     assert cost.per_pair * length**2 == pairs
     assert cost([length]) == weights + pairs * (length + 1) / (2 * length)
     assert cost([length, 0]) == cost([length])
 
 
-@pytest.mark.parametrize("cut", [False, True])
-def test_the_short_last_layer_and_the_projection_are_counted(cut):
-    """Packed as a run packs; :data:`ROWS` prompts, so that no row is there to fill up. Attention is counted above."""
+def test_the_projection_is_counted():
+    """Packed as a run packs. Attention is counted above."""
     model = make_decoder("Qwen3")
     projection = torch.nn.Linear(64, 96).eval()
     forward = Forward(model, projection, device="cpu", max_length=64, attention="packed")
-    assert forward.cut
-    forward.cut = cut
-    lengths = [5 + n % 3 for n in range(ROWS)]
-    batch = forward.batch(list(range(ROWS)), [list_of(n) for n in lengths])
+    lengths = [5 + n % 3 for n in range(9)]
+    batch = forward.batch(list(range(9)), [list_of(n) for n in lengths])
     with FlopCounterMode(display=False) as counter:
         forward(batch)
     counts = {str(op): flops for op, flops in counter.get_flop_counts()["Global"].items()}
-    cost = cost_of(model.layers, model.config, projection, cut=cut)
-    assert cost.per_token * sum(lengths) + cost.per_prompt * ROWS == counts["aten.mm"] + counts["aten.addmm"]
+    cost = cost_of(model.layers, model.config, projection)
+    assert cost.per_token * sum(lengths) + cost.per_prompt * 9 == counts["aten.mm"] + counts["aten.addmm"]
 
 
 def list_of(length: int) -> array:
-
     return array("I", range(3, 3 + length))
 
 
 def test_without_weights_the_cost_is_that_of_the_loaded_model():
     model = Embedder.from_pretrained(str(CHECKPOINT), profile="qzhou-zh-mini", device="cpu")
     layers = decoder_layers(model.model)
-    loaded = cost_of(layers, model.model.config, model.projection, cut=True)
+    loaded = cost_of(layers, model.model.config, model.projection)
     assert checkpoint_cost(find_checkpoint(str(CHECKPOINT))) == loaded
     ratio = model.ideal_seconds([7, 9]) / model.ideal_seconds([16])
     assert ratio == pytest.approx(loaded([7, 9]) / loaded([16]))

@@ -199,5 +199,5 @@ def test_weights_that_give_no_numbers_are_not_called_a_leak():
 def test_what_cannot_be_counted_has_no_cost(family):
     model = perf_script("decoders").random_decoder(family)
     forward = Forward(model, None, **ON_CPU)
-    cost = cost_of(forward.layers, model.config, None, cut=False)
+    cost = cost_of(forward.layers, model.config, None)
     assert (cost is None) == (family != "gpt2")

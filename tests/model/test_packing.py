@@ -72,7 +72,7 @@ def test_packed_and_padded_equal_one_prompt_at_a_time(family, span):
     padded = Forward(model, None, **ON_CPU, attention="padded")
     assert (unit(through(padded, prompts, span)) - expected).abs().max() < 1e-5
     packed = Forward(model, None, **ON_CPU, attention="packed")
-    assert packed.attention == "packed, runs" and packed.cut
+    assert packed.attention == "packed, runs"
     assert (unit(through(packed, prompts, span)) - expected).abs().max() < 1e-5
 
 
@@ -88,7 +88,7 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
         Forward(model, None, **ON_CPU, attention="packed")
     with caplog.at_level(logging.WARNING):
         forward = Forward(model, None, **ON_CPU)
-    assert forward.way == PADDED and forward.cut
+    assert forward.way == PADDED
     assert [reason in record.message for record in caplog.records] == [True]
     assert (unit(through(forward, prompts, (1, 7))) - expected).abs().max() < 1e-5
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from qzhou_eval.model.batching.independence import routes_experts
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.last_layer import can_be_cut
 from qzhou_eval.model.loading import decoder_shape, projection_shape
 from qzhou_eval.model.token_prepending import decoder_layers
 
@@ -23,7 +22,7 @@ class Cost:
         per_token: two for each weight of the decoder's layers.
         per_pair: for each layer and query head four times ``head_dim``, in scores and in values, for each pair of
             tokens that see each other.
-        per_prompt: two for each weight that only the last token meets.
+        per_prompt: two for each weight of the projection, which only the last token meets.
     """
 
     per_token: float
@@ -44,7 +43,7 @@ class Cost:
         return self.per_token * sum(lengths) + attention * self.per_pair * pairs + self.per_prompt * prompts
 
 
-def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None, *, cut: bool) -> Cost | None:
+def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None) -> Cost | None:
     """The cost of a decoder's layers, on any device, the meta device too, and of its projection.
 
     None where it cannot be counted like this: no attention, a state or a convolution, experts that are routed, sizes
@@ -52,18 +51,16 @@ def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None, *, cut:
 
     Args:
         config: the decoder's text configuration.
-        cut: the last layer's output projection and MLP see the last token alone (see last_layer.py).
     """
     sizes = [getattr(config, name, None) for name in ("num_attention_heads", "hidden_size")]
     if routes_experts(config) or not all(isinstance(size, int) for size in sizes) or _has_more_than_matrices(layers):
         return None
     heads, width = sizes
     size = getattr(config, "head_dim", None) or width // heads
-    once = _weights(layers[-1].self_attn.o_proj) + _weights(layers[-1].mlp) if cut else 0
     return Cost(
-        per_token=2.0 * (_weights(layers) - once),
+        per_token=2.0 * _weights(layers),
         per_pair=4.0 * len(layers) * heads * size,
-        per_prompt=2.0 * (once + (_weights(projection) if projection is not None else 0)),
+        per_prompt=2.0 * _weights(projection) if projection is not None else 0.0,
     )
 
 
@@ -79,7 +76,7 @@ def checkpoint_cost(checkpoint: Checkpoint) -> Cost | None:
     except ValueError:
         return None
     config = model.config.get_text_config(decoder=True)
-    return cost_of(layers, config, projection_shape(checkpoint), cut=can_be_cut(layers[-1]))
+    return cost_of(layers, config, projection_shape(checkpoint))
 
 
 def _has_more_than_matrices(layers: nn.ModuleList) -> bool:
