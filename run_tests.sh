@@ -7,8 +7,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/venv.sh
 card_venv
-ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements-modelscope.txt requirements.txt
+test_venv
 "$PY" -m ruff check .
 "$PY" -m ruff format --check .
+"$PY" -m mypy
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # a test process for each core: more threads would only wait for each other
 exec "$PY" -m pytest -n logical --dist loadfile --no-loadscope-reorder "$@"

@@ -28,6 +28,9 @@ ensure_venv() { # ensure_venv FOLDER CONSTRAINTS FILE...
     fi
     echo "$wanted" >"$stamp"
 }
+test_venv() {
+    ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements-modelscope.txt requirements.txt
+}
 current_venv() { ensure_venv .venv constraints.txt requirements.txt; }
 card_venv() { ensure_venv .venv-card constraints-card.txt requirements-card.txt; }
 
