@@ -1,4 +1,4 @@
-"""Shared fixtures: tiny models that the tests make, the packaged checkpoint, and real data where it is at hand."""
+"""Shared fixtures: tiny models that the tests make, the packaged checkpoint, and real data where available."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def pytest_addoption(parser):
     )
 
 
-# Files that take minutes: begun first, so that no process is left alone with one of them at the end.
+# Files that take minutes run first, so that no process is left working alone on one of them at the end.
 LONG = (
     *("test_real_data", "test_cluster", "test_kills", "test_workers", "test_generations", "test_faults"),
     *("test_rough_weather", "test_full_size"),
@@ -33,17 +33,17 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items):
-    """Long files first."""
+    """Run the files in ``LONG`` first."""
     rank = {f"{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    """Nothing outside the tests' own folders is read or written; no hub is asked."""
+    """Keep every cache in the tests' own folders and never contact a hub."""
     os.environ["QZHOU_EVAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["HF_MODULES_CACHE"] = str(tmp_path_factory.mktemp("modules"))  # where other processes copy remote code
+    os.environ["HF_MODULES_CACHE"] = str(tmp_path_factory.mktemp("modules"))  # where subprocesses copy remote code
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +75,7 @@ def tiny(tmp_path_factory, tokenizer) -> Path:
         Dense(64, 96, bias=True, activation_function=torch.nn.Identity()),
     ]
     SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
-    settings = folder / "tokenizer_config.json"  # the name that transformers 4 knows too
+    settings = folder / "tokenizer_config.json"  # a class name that transformers 4 knows too
     settings.write_text(settings.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
     return folder
 
@@ -88,7 +88,7 @@ def official(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, tiny, official) -> Path:
-    """A finished run in the published precision at three dimensions; to be read, or copied before it is changed."""
+    """A finished run in the published precision at three dimensions. Read-only: copy it before changing anything."""
     output = tmp_path_factory.mktemp("finished") / "out"
     assert cli.main(run_command(tiny, official, output)) == 0
     return output

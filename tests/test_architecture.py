@@ -1,4 +1,4 @@
-"""One direction of data flow: a module imports only what stands before it, and light things stay light."""
+"""One direction of data flow: a module imports only from what is below it, and light modules stay light."""
 
 import ast
 import subprocess
@@ -12,15 +12,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "qzhou_eval"
 
-# The folders from the ground up: a module imports from folders below its own, and from its own without a circle.
+# The folders from the bottom up: a module imports from folders below its own, and from its own without a cycle.
 LAYERS = (
     *("errors", "system", "fetch", "protocol", "statistics", "benchmark", "results", "model"),
     *("encode", "evaluate", "checks", "report", "run", "cli", "miniature"),
 )
 
-HEAVY = ["mteb", "torch", "pandas", "scipy"]  # each a quarter of a second or more
+HEAVY = ["mteb", "torch", "pandas", "scipy"]  # each takes a quarter of a second or more
 
-# All that a rerun of the miniature does before it knows whether there is work.
+# All that a rerun of the miniature does before it knows whether there is work to do.
 KEPT = """import tempfile, pathlib
 from qzhou_eval.run.reuse import missing_results
 from qzhou_eval.miniature.__main__ import runs
@@ -28,13 +28,13 @@ assert len([missing_results(run) for run in runs(pathlib.Path(tempfile.gettempdi
 
 
 def modules() -> dict[str, Path]:
-    """Every module by its name below the package; a folder's own is the folder's name."""
+    """Every module by its name below the package; a package's own module has the folder's name."""
     paths = {path.relative_to(PACKAGE).with_suffix(""): path for path in PACKAGE.rglob("*.py")}
     return {".".join(place.parts).removesuffix(".__init__"): path for place, path in paths.items()}
 
 
 def imports(path: Path, known: Iterable[str]) -> set[str]:
-    """Modules of the package that a file imports anywhere, in functions too."""
+    """Modules of the package that a file imports anywhere, including inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""The documentation's commands: each is taken by the command line as it stands there, up to where work would begin."""
+"""The documentation's commands: the command line accepts each as written, up to where work would begin."""
 
 import re
 import shlex
@@ -19,12 +19,12 @@ PLACEHOLDERS = {"...": "--model_name_or_path M"}
 
 
 def commands(page: Path) -> list[str]:
-    """What is typed of this project's own commands, with continued lines joined and variables in their places."""
+    """The project's own commands that a page shows, with continued lines joined and variables filled in."""
     found, variables = [], {}
     for block in BLOCK.findall(page.read_text("utf-8")):
         variables |= {name: value.strip('"') for name, value in ASSIGNED.findall(block)}
         text = block.replace("\\\n", " ")
-        for _ in range(2):  # a variable may hold another
+        for _ in range(2):  # a variable may contain another
             text = Template(text).safe_substitute(variables)
         for line in text.splitlines():
             for part in re.split(r" && | ; ", re.sub(r"(^|\s)#\s.*", "", line)):
@@ -46,7 +46,7 @@ def test_a_documented_command_is_one(page, command):
     try:
         cli._parser().parse_args(argv)
     except BadInput as error:
-        assert "no such f" in str(error), command  # a file or folder of the reader's
+        assert "no such f" in str(error), command  # a file or folder that the reader must supply
     except SystemExit as stopped:
         assert stopped.code == 0, command  # --help
 

@@ -1,4 +1,4 @@
-"""The benchmarks count what they say: the other sides' batches against sentence-transformers and mteb themselves."""
+"""The benchmarks count correctly: the other sides' batches, compared with sentence-transformers and mteb themselves."""
 
 import os
 import random
@@ -101,7 +101,7 @@ def test_an_etas_error_is_the_worst_after_the_first_tenth():
 
 @pytest.mark.parametrize("holds", [[], ["cmteb/other/data"], ["STSB"]])
 def test_tokens_refuses_a_folder_that_holds_none_of_the_data(tmp_path, monkeypatch, capsys, holds):
-    """It would count the miniature alone, and call that all."""
+    """It would count the miniature alone and call that everything."""
     for name in holds:
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr(sys, "argv", ["tokens.py", "--data_dir", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of ``check``."""
+"""Fixtures for the tests of ``check``."""
 
 from xml.etree import ElementTree as ET
 
@@ -9,7 +9,7 @@ from qzhou_eval import cli
 
 @pytest.fixture(scope="module")
 def baseline(finished, tmp_path_factory):
-    """The finished run's own baseline; to be read, or copied before it is changed."""
+    """The finished run's own baseline. Read-only: copy it before changing anything."""
     file = tmp_path_factory.mktemp("baseline") / "b.json"
     assert cli.main(["check", str(finished), "--baseline", str(file), "--update-baseline"]) == 0
     return file
@@ -17,7 +17,7 @@ def baseline(finished, tmp_path_factory):
 
 @pytest.fixture
 def check(baseline, finished, tmp_path, capsys):
-    """Check a folder against a baseline; gives the exit code, stdout, stderr, and the JUnit suite."""
+    """A function that checks a folder against a baseline: exit code, stdout, stderr and the JUnit suite."""
 
     def checked(*more, results=finished, against=baseline):
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""``check``: verdicts, tolerances and refusals, against plain arithmetic on files edited one fact at a time."""
+"""``check``: verdicts, tolerances and refusals, checked by plain arithmetic on files edited one fact at a time."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ def test_the_spread_is_the_bootstraps_standard_error(finished, baseline):
         (row,) = next(value for name, value in load_file(path).items() if name.startswith("split/"))
         done = stats.bootstrap((row,), np.mean, method="percentile", n_resamples=2000, rng=np.random.default_rng(1))
         errors.append(100 * done.standard_error)
-    assert spread == pytest.approx(max(errors), rel=0.08)  # both are of 2,000 resamples
+    assert spread == pytest.approx(max(errors), rel=0.08)  # both use 2,000 resamples
 
 
 def test_a_run_against_its_own_baseline_passes_and_is_written(check, tmp_path):
@@ -105,7 +105,7 @@ def test_the_command_line_may_say_other_tolerances(*, given, passed, check, base
 
 
 def turned(vectors, cosine, rng):
-    """Unit vectors at a cosine to unit ``vectors``, by plain numpy."""
+    """Random unit vectors whose cosine to the unit ``vectors`` is ``cosine``, in plain numpy."""
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     aside = rng.standard_normal(vectors.shape)
     aside -= (aside * vectors).sum(axis=1, keepdims=True) * vectors

@@ -1,4 +1,4 @@
-"""Baselines as files: how they are written, what honest runs differ by, what is no baseline."""
+"""Baseline files: how they are written, how far honest runs may differ from them, and what is not a valid baseline."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from qzhou_eval.results.manifest import _sha256
 
 
 def rescored(finished, copy, moved):
-    """A copy whose scores were moved, by task and dimension; 0 to 1."""
+    """A copy with main scores (0 to 1) shifted by ``moved``, by task and dimension."""
     shutil.copytree(finished, copy)
     content = json.loads((copy / "manifest.json").read_text())
     for place, entry in content["variants"].items():

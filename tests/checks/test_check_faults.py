@@ -1,4 +1,4 @@
-"""``check`` against what it is for: each fault, declared and in silence, on the packaged checkpoint."""
+"""``check`` on the faults it exists to catch, each declared in the manifest or silent, on the packaged checkpoint."""
 
 import shutil
 from contextlib import nullcontext
@@ -28,7 +28,7 @@ PASSED, FAILED, REFUSED = 0, 1, 2
 
 @pytest.fixture(scope="module")
 def run():
-    """A run of the packaged checkpoint, or of another; all of them share the worker, which starts slowly."""
+    """A function that runs the packaged checkpoint, or another; all runs share one worker, which is slow to start."""
     with process_pool(1) as pool:
 
         def done(output, *, model=CHECKPOINT, profile="qzhou-zh-mini", use_instruction=True, **options):
@@ -57,7 +57,7 @@ def baseline(run, tmp_path_factory):
 
 @pytest.fixture
 def check(run, baseline, tmp_path, capsys):
-    """Run with something done to it, then check; gives the exit code and what is said of it."""
+    """A function that runs with the given changes, then checks; returns the exit code and the output."""
 
     def checked(**changes):
         output = run(tmp_path / "out", **changes)
@@ -75,7 +75,7 @@ def rows(baseline, output):
 
 
 def write_profile(path, changes):
-    """The miniature's profile under its own name, with some fields changed."""
+    """Write the miniature's profile, under its own name, with some fields changed."""
     path.write_text(f"name: qzhou-zh-mini\nextends: qzhou-zh-mini\nsource: a test\n{changes}", "utf-8")
     return path
 
@@ -86,7 +86,7 @@ NO_INSTRUCTION = "tasks:\n  MiniReranking:\n    instruct: both\n    instruction:
 
 @pytest.mark.parametrize("attention", ["auto", "padded"])
 def test_an_honest_rerun_passes(*, attention, check):
-    """The same again, and by another arithmetic, whose last digits differ."""
+    """The same run again, also with arithmetic that differs in the last digits."""
     code, said = check(attention=attention)
     assert code == PASSED and "4 OK, 0 DRIFT, 0 FAIL: passed" in said
 
@@ -128,7 +128,7 @@ def with_another_quote(text: str) -> str:
 
 @pytest.mark.parametrize("fault", [without_instruction, with_another_quote])
 def test_a_prompt_changed_in_silence_fails_by_its_vectors(*, fault, check, monkeypatch):
-    """Between the prompt, which is stored and recorded, and the model: nothing in the manifest shows it."""
+    """The change is between the prompt, which is stored and recorded, and the model: the manifest does not show it."""
     honest = tokenizer.PromptTokenizer._ids
     monkeypatch.setattr(tokenizer.PromptTokenizer, "_ids", lambda self, texts: honest(self, [fault(t) for t in texts]))
     code, said = check()
@@ -151,7 +151,7 @@ def test_a_projection_perturbed_by_one_percent_fails_though_the_scores_do_not_sh
     code, said = check(model=copy)
     assert code == FAILED and said.count("FAIL (cosine)") == len(TASKS)
     assert "note: other weights turn every vector: if they are meant, --min_cosine -1" in said
-    assert "note: weights is" in said  # what is under test is stated; it is no reason to refuse
+    assert "note: weights is" in said  # weights are what is tested: a change is reported but is no reason to refuse
     for row in rows(baseline, tmp_path / "out"):
         assert abs(row.difference) <= row.tolerance, "the scores alone would pass"
         assert 0.9999 < row.cosine < 0.99999

@@ -1,4 +1,4 @@
-"""``check`` refuses what does not compare with the baseline, and names each setting that differs."""
+"""``check`` refuses results that are not comparable with the baseline and names each setting that differs."""
 
 import json
 import shutil
@@ -67,11 +67,11 @@ def test_several_unlike_settings_are_all_named_in_one_line(check, finished, tmp_
 
     code, _, err, _ = check(results=edited(finished, tmp_path / "copy", change))
     assert code == BAD and len(err.splitlines()) == 1
-    assert err.count("the baseline has") == 3 and "(" not in err.split("mteb is")[1]  # of all tasks: none is named
+    assert err.count("the baseline has") == 3 and "(" not in err.split("mteb is")[1]  # for all tasks, so none is named
 
 
 def filed(source, copy, dims=DIMS, revision=None, **settings):
-    """Results copied to where other settings, or another revision at some dimensions, file them; others stay there."""
+    """Copy results at ``dims`` to the folders of other settings or of another revision; what ``copy`` has stays."""
     path = copy / "manifest.json"
     variants = json.loads(path.read_text())["variants"] if path.exists() else {}
     for place, entry in json.loads((source / "manifest.json").read_text())["variants"].items():
@@ -202,7 +202,7 @@ def without_items(entry):
 
 
 def test_results_without_items_have_scores_alone(check, finished, tmp_path):
-    """As mteb 1.38.30 gives them: no spread, no vectors."""
+    """As under mteb 1.38.30: no spread, no vectors."""
     bare, file = edited(finished, tmp_path / "bare", without_items), tmp_path / "bare.json"
     code, _, err, _ = check(results=bare)
     assert code == BAD and "no vectors to compare with the baseline's" in err

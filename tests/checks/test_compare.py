@@ -1,6 +1,6 @@
-"""``compare`` names exactly what differs: each break is a run of its own, and the unbroken pair is OK.
+"""``compare`` names exactly what differs: each broken thing has its own run, and the unbroken pair is OK.
 
-Two runs whose protocols differ are no replication: what differs is the question, and nothing is judged.
+Runs with different protocols are not a replication: the differences are reported, and no score is judged.
 """
 
 import shutil
@@ -19,7 +19,7 @@ PROFILE = load_profile("qzhou-zh")
 
 
 def test_the_unbroken_pair_is_ok(finished, tiny, official, tmp_path, capsys):
-    """The same command again, from nothing: no fact differs, every score is the same."""
+    """The same command again in an empty folder: no fact differs, and every score is the same."""
     assert cli.main(run_command(tiny, official, tmp_path / "again")) == 0
     code, out, err = compared(capsys, finished, "--to", tmp_path / "again")
     assert (code, err) == (0, "")
@@ -63,7 +63,7 @@ def test_a_broken_setting_is_named_and_becomes_the_question(*, broken, finished,
     assert rows.keys() == {"STSB", "T2Reranking"} and set(rows.values()) <= {"yes", "no"}
     assert "verdict" not in out and "OFF" not in out
     if broken == "space after Query:":
-        assert "Query: '" in out and "Query:  " in out  # a blank at an end can be seen
+        assert "Query: '" in out and "Query:  " in out  # a trailing space is visible
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_precision_is_stated_and_compared(finished, tiny, official, tmp_path, ca
     argv = run_command(tiny, official, tmp_path / "float32", "--dim", "96", "--dtype", "float32")
     assert cli.main(argv) == 0
     code, out, err = compared(capsys, tmp_path / "float32", "--to", finished)
-    rounded = {"products"}  # of a CPU that multiplies half precision in float32
+    rounded = {"products"}  # differs on a CPU that multiplies half precision in float32
     assert (differing(out) - rounded, err) == ({"precision"}, "")
     rows = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line.startswith(("STSB", "T2Re"))}
     assert rows.keys() == {"STSB", "T2Reranking"}
@@ -96,7 +96,7 @@ def test_another_checkpoint_is_named_by_what_differs_in_it(*, broken, finished, 
         replace_in_every_text(copy, "。", "！")
     assert cli.main(run_command(copy, official, tmp_path / "other", *flags)) == 0
     _, out, err = compared(capsys, tmp_path / "other", "--to", finished)
-    facts = {"one tensor": {"weights"}, "remote code": {"remote code", "attention"}}  # its own code pads
+    facts = {"one tensor": {"weights"}, "remote code": {"remote code", "attention"}}  # the checkpoint's own code pads
     assert (differing(out), err) == (facts.get(broken, {broken}) | {"model revision"}, "")
 
 
@@ -115,7 +115,7 @@ def test_changed_data_are_named_with_their_task(finished, tiny, official, tmp_pa
     code, out, err = compared(capsys, tmp_path / "rows", "--to", finished)
     assert (code, differing(out), err) == (0, {"data"}, "")
     assert "not compared at dim 96: data (STSB)" in out
-    assert "verdict: 1 OK, 0 CLOSE, 0 OFF" in out  # the other task compares all the same
+    assert "verdict: 1 OK, 0 CLOSE, 0 OFF" in out  # the other task is still compared
     assert not any(line.startswith("STSB ") for line in out.splitlines())
     _, out, _ = compared(capsys, tmp_path / "rows", "--to", finished, "--allow-mismatch")
     marked = {line.split()[0] for line in out.splitlines() if line.rstrip().endswith("*")}

@@ -1,4 +1,4 @@
-"""``compare`` and what manifests say: every fact counts, nothing is dropped in silence, damage is one line."""
+"""``compare`` and manifests: every fact counts, nothing is dropped silently, and damage gives one line."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from qzhou_eval.results.reader import RecordedResults
     ],
 )
 def test_what_the_record_says_is_held_against_the_other(*, fact, value, named, refused, finished, tmp_path, capsys):
-    """Other versions cannot be installed here; the manifest of a run that had them is written instead."""
+    """Other versions cannot be installed here, so the manifest of a run that had them is written instead."""
 
     def change(entry):
         entry["tasks"]["T2Reranking"]["record"][fact] = value
@@ -36,13 +36,13 @@ def test_what_the_record_says_is_held_against_the_other(*, fact, value, named, r
     copy = edited(finished, tmp_path / "copy", change)
     code, out, err = compared(capsys, finished, "--to", copy)
     assert differing(out) == {named}
-    assert (code, err) == (0, "")  # the other task counts all the same
+    assert (code, err) == (0, "")  # the other task still counts
     assert (f"not compared at dim 96, 64, 16: {named} (T2Reranking)" in out) == refused
     assert f"verdict: {3 if refused else 6} OK, 0 CLOSE, 0 OFF" in out
 
 
 def test_the_same_files_are_the_same_data_whatever_each_mteb_calls_them(finished, tmp_path, capsys):
-    """A folder that holds the revision that one mteb pins is another's local data."""
+    """A folder at the revision that one mteb pins is local data to another mteb."""
 
     def change(entry):
         entry["tasks"]["STSB"]["record"]["data"] = "local-0"
@@ -65,7 +65,7 @@ def test_a_break_at_a_narrower_dimension_alone_is_seen(finished, tmp_path, capsy
     assert "verdict: 5 OK, 0 CLOSE, 0 OFF" in out
 
 
-IGNORED = {  # what compare need not look at, because of the fact or name in brackets
+IGNORED = {  # fields that compare need not look at, because of the fact or name in the trailing comment
     *("variant.model", "variant.revision", "provenance.model.name", "provenance.model.revision"),  # model (revision)
     "provenance.model.hidden_size",  # weights
     *("variant.profile", "variant.profile_digest", "provenance.profile.digest"),  # the profile's fields, instruction
@@ -85,7 +85,7 @@ IGNORED = {  # what compare need not look at, because of the fact or name in bra
     *("task.instruction.instruct", "task.scored_with.python", "task.scored_with.torch", "task.code.version"),
     *("task.scored_with.mteb", "task.scored_with.scikit-learn"),  # the record's
     *("task.code.changed", "task.encoded_with"),  # its parts are tested below
-    "task.data_files",  # what the data are called is compared, unless these are the same
+    "task.data_files",  # the name of the data is compared, unless these are the same
 }
 
 
@@ -103,9 +103,9 @@ def changed(value):
 
 
 def test_every_fact_of_the_manifest_is_compared_or_is_listed_as_needless(finished):
-    """Each leaf of an entry is changed in turn; unless it is listed above, a difference must appear."""
+    """Change each leaf of an entry in turn: unless it is listed above, a difference must appear."""
     theirs = from_folder(finished, "card")[0]
-    tasks = {name: replace(task, files=None) for name, task in theirs.tasks.items()}  # that decide by themselves
+    tasks = {name: replace(task, files=None) for name, task in theirs.tasks.items()}  # equal files would settle it
     theirs = replace(theirs, tasks=tasks)
     place = f"results/local__tiny/{theirs.revision}"
     entry = json.loads((finished / "manifest.json").read_text())["variants"][place]

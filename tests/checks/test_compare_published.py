@@ -26,7 +26,7 @@ WEIGHTS = {"Classification": 6, "Clustering": 4, "PairClassification": 2, "Reran
 
 @pytest.fixture(scope="module")
 def faithful(finished, tmp_path_factory):
-    """What a replication to the last digit would leave at full width, and the same scores said to be of 1024."""
+    """A replication exact to the last digit at full width, and the same scores labelled as those of 1024."""
     folder = tmp_path_factory.mktemp("faithful")
     write_run(folder, finished, 1792)
     return write_run(folder, finished, 1024)
@@ -60,7 +60,7 @@ def test_a_faithful_run_and_the_cards_tables(faithful, capsys):
 
 
 def test_scores_of_the_card_reproduce_its_table_within_rounding():
-    """Published task scores, averaged by us, against the card's table 1: at most half of the last digit apart."""
+    """Average the published task scores and compare with the card's table 1: at most half of the last digit apart."""
     theirs = dict(zip(CARD["columns"], CARD["table_1"]["rows"][NAME], strict=True))
     rows = mean_rows(side_row(from_published(None, NAME, "card"), "cmteb"), theirs, "cmteb")
     assert [row.name for row in rows] == list(COLUMNS)
@@ -115,7 +115,7 @@ def test_another_model_is_set_against_ours_and_the_data_are_a_note(finished, tmp
     assert (code, err) == (0, "")
     assert differing(out) >= {"model", "data"} and "not proven to be the same data" in out
     assert "OFF" not in out and "verdict" not in out and not card_lines(out)
-    assert "so there is no interval" in out and "significant" not in out  # the scores are written, without items
+    assert "so there is no interval" in out and "significant" not in out  # the scores are written without items
     other = from_published(None, model, "card")
     for name, task in other.tasks.items():
         (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ") and "local-" not in line]
@@ -131,7 +131,7 @@ def counted(name: str) -> str:
 
 
 def test_tasks_that_do_not_compare_hide_no_others(finished, tmp_path, capsys):
-    """As data sets that were fetched at other commits than the published run's: named, and the rest is judged."""
+    """Data sets fetched at other commits than the published run's are named; the rest is judged."""
     moved = ("STSB", "T2Retrieval", "PAWSX")
     write_run(tmp_path, finished, 1792, data=dict.fromkeys(moved, "local-0"), shift={"Ocnli": -0.02, "STSB": -0.1})
     code, out, err = compared(capsys, tmp_path)
@@ -146,7 +146,7 @@ def test_tasks_that_do_not_compare_hide_no_others(finished, tmp_path, capsys):
 
 @pytest.mark.parametrize("dim", [128, 512, 1280])
 def test_type_means_of_the_cards_table_are_a_replication(finished, tmp_path, capsys, dim):
-    """The card's Mean(Task) does not follow from its own type means below 1792: what follows is judged."""
+    """Below 1792 the card's Mean(Task) does not follow from its own type means; the mean that does follow is judged."""
     theirs = dict(zip(CARD["columns"], CARD["table_3"]["rows"][str(dim)], strict=True))
     full = dict(zip(CARD["columns"], CARD["table_3"]["rows"]["1792"], strict=True))
     shift = {task: (theirs[all_tasks()[task].type] - full[all_tasks()[task].type]) / 100 for task in PUBLISHED}
@@ -161,7 +161,7 @@ def test_type_means_of_the_cards_table_are_a_replication(finished, tmp_path, cap
 
 
 def test_by_how_much_the_cards_mean_misses_its_own_type_means():
-    """Worked out by hand from the card's two-decimal type means; docs/fidelity.md has the same figures."""
+    """Computed by hand from the card's two-decimal type means; docs/fidelity.md has the same figures."""
     missing = {}
     for row, values in (CARD["table_3"]["rows"] | {"Original": CARD["table_2"]["rows"]["Original"]}).items():
         of = dict(zip(CARD["columns"], values, strict=True))
@@ -221,7 +221,7 @@ def current(side: Side) -> Side:
 
 
 def test_the_current_mtebs_way_is_stated_and_comparable(faithful):
-    """Re-uploads at other revisions and map_at_1000 are named with their tasks; scores still compare."""
+    """Re-uploads at other revisions and map_at_1000 are named with their tasks; the scores are still compared."""
     ours = current(from_folder(faithful, "card")[0])
     found = [d for d in find_differences(ours, from_published(None, NAME, "card")) if d.fact != "model revision"]
     assert {d.fact for d in found} == {"mteb", "data", "metric"}

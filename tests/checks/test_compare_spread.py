@@ -1,4 +1,4 @@
-"""``compare`` of two runs shows how far each difference spreads: scipy's paired bootstrap of the same items."""
+"""``compare`` shows the interval of each difference between two runs, as scipy's paired bootstrap gives it."""
 
 import json
 import re
@@ -27,7 +27,7 @@ class Bounds(NamedTuple):
 
 @pytest.fixture(scope="module")
 def without(tiny, official, tmp_path_factory):
-    """The run of ``finished`` at full width, without token prepending."""
+    """A run like ``finished``, at full width and without token prepending."""
     output = tmp_path_factory.mktemp("off") / "out"
     assert cli.main(run_command(tiny, official, output, "--dim", "96", "--token_prepending", "off")) == 0
     return output
@@ -81,7 +81,7 @@ def test_other_data_have_no_common_items(finished, without, tmp_path, capsys):
 
 
 def test_against_published_scores_the_runs_own_spread_counts(finished, capsys):
-    """Another model's published scores are fixed numbers: scipy's bootstrap of our items alone, less the number."""
+    """Another model's published scores are fixed numbers: scipy's bootstrap of our items alone, minus that number."""
     code, out, err = compared(capsys, finished, "--to", "published:QZhou-Embedding-Zh")
     assert (code, err) == (0, "")
     assert "verdict" not in out and "OFF" not in out and "published scores come without items" in out

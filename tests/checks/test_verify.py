@@ -30,7 +30,7 @@ def saved(tiny, tmp_path_factory):
 
 @pytest.fixture
 def against_saved(tiny, saved, tmp_path, capsys):
-    """Compare a model, and the profile with changes, with the unbroken file: a check that fails; what it prints."""
+    """Compare a model and a changed profile with the unbroken file: the check must fail; return what is printed."""
 
     def compare(model=tiny, file=saved, **changes) -> str:
         assert verify(model, quick_profile(tmp_path, **changes), "--against", file) == EXIT_CHECK_FAILED
@@ -41,7 +41,7 @@ def against_saved(tiny, saved, tmp_path, capsys):
 
 @pytest.fixture
 def copy(tiny, tmp_path):
-    """A copy of the unbroken model, to be broken."""
+    """A copy of the unbroken model, for a test to break."""
     return shutil.copytree(tiny, tmp_path / "tiny")
 
 
@@ -79,7 +79,7 @@ def test_without_another_side_ours_is_stated(tiny, tmp_path, capsys):
 
 
 def test_a_profile_without_token_prepending_has_one_reading(tiny, tmp_path, capsys):
-    """Its empty text has no token: no side can embed that."""
+    """Its empty text has no token, so neither side can embed it."""
     profile = quick_profile(tmp_path, extends="plain")
     assert verify(tiny, profile, "--save", tmp_path / "probe") == 0
     assert "precision" not in capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_a_change_of_the_profile_is_named(against_saved, change, differing, show
     out = against_saved(**change)
     assert {name for name, mark in marks(out).items() if mark == "DIFFERS"} == differing
     for text in shown:
-        assert text in out or text in " ".join(out.split())  # the table's padding is not its content
+        assert text in out or text in " ".join(out.split())  # ignore the table's padding
     assert verdict(out) == f"verdict: {words}"
 
 
@@ -203,7 +203,7 @@ def test_other_vectors_are_named_where_all_before_them_is_the_same(against_saved
 
 
 def test_readings_that_cannot_be_told_apart_are_both_named(copy, tmp_path, capsys):
-    """Where layers 7 and 8 add nothing, what stands at the placeholder before layer 7 reaches no last token."""
+    """If layers 7 and 8 add nothing, the state at the placeholder before layer 7 reaches no last token."""
     for part in ("self_attn.o_proj", "mlp.down_proj"):
         for layer in (7, 8):
             scale_tensor(copy / "model.safetensors", f"layers.{layer}.{part}.weight", 0)

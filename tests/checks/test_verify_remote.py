@@ -10,7 +10,7 @@ from qzhou_eval.model.folder.checkpoint import find_checkpoint
 
 @pytest.fixture
 def remote(tiny, tokenizer, tmp_path):
-    """A function: the unbroken model with code of its own that does token prepending up to a layer."""
+    """A function that gives the unbroken model its own code, which does token prepending up to a layer."""
     placeholder = tokenizer.convert_tokens_to_ids("<|im_start|>")
     return lambda last_layer: with_remote_code(
         tiny, tmp_path / f"remote-{last_layer}", placeholder=placeholder, last_layer=last_layer

@@ -1,4 +1,4 @@
-"""Bad input gets one clear line that says what, where and what to do; exit code 2; nothing is written."""
+"""Bad input gets one clear line that says what is wrong, where and what to do; exit code 2; nothing is written."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Files with their content, folders with none."""
+    """Every path in ``folder`` with its content; folders have none."""
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory, tiny, finished) -> Path:
-    """A folder with everything that the invocations below name, good and bad; every test leaves it as it was."""
+    """A folder with everything that the invocations below name, good and bad; every test leaves it unchanged."""
     root = tmp_path_factory.mktemp("prepared")
     prepare(root, tiny, finished)
     return root
@@ -29,7 +29,7 @@ def prepared(tmp_path_factory, tiny, finished) -> Path:
 
 @pytest.fixture
 def place(prepared, monkeypatch) -> Path:
-    """The current folder."""
+    """``prepared`` as the current folder."""
     monkeypatch.chdir(prepared)
     return prepared
 
@@ -41,7 +41,7 @@ def shown(value: list[str] | str) -> str:
 
 @pytest.mark.parametrize(("argv", "message"), [row for row in INVOCATIONS if isinstance(row, tuple)], ids=shown)
 def test_one_line_exit_code_2_nothing_written(place, capsys, caplog, argv, message):
-    """Those that need neither a process nor the model; nearly all go through the real command below, too."""
+    """Cases that need neither a process nor the model; nearly all go through the real command below, too."""
     before = tree(place)
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
     said = [line for line in capsys.readouterr().err.splitlines() if line and "LOAD REPORT" not in line]
@@ -52,7 +52,7 @@ def test_one_line_exit_code_2_nothing_written(place, capsys, caplog, argv, messa
 
 
 def by_real_command(row) -> bool:
-    """Damaged results stop report, compare and export in the same place: one of the three is enough."""
+    """Keep one of report, compare and export: damaged results stop all three in the same place."""
     argv = row[0] if isinstance(row, tuple) else row.values[0]
     return argv[:1] == ["report"] or not {*argv[-1:]} & {*MANIFESTS, *RESULTS}
 
@@ -60,7 +60,7 @@ def by_real_command(row) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize(("argv", "message"), list(filter(by_real_command, INVOCATIONS)), ids=shown)
 def test_the_real_command_says_one_line_and_writes_nothing(prepared, argv, message):
-    """A process of its own: nothing that a library prints, at its end either, is mixed with the line."""
+    """In its own process: nothing that a library prints, even at exit, is mixed with the line."""
     before = tree(prepared)
     command = [sys.executable, "-m", "qzhou_eval.cli", *argv]
     env = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -14,8 +14,8 @@ from hub import COMMIT, Hub
 from qzhou_eval.benchmark.registry import all_tasks
 
 ROOT = Path(__file__).parents[2]
-# Small packages in the places of the real ones, which are too many for a test: of the extras and of the card's
-# environment, and of the other one, too, in all tests but one.
+# Small packages replace the real ones, which are too many for a test: OTHERS those of the extras and of the card's
+# environment, PINS also those of the current one. One test alone installs the real current environment.
 OTHERS = {
     "requirements-card.txt": "tabulate==0.10.0\nidna==3.20",
     "requirements-ray.txt": "wcwidth==0.9.4",
@@ -26,7 +26,7 @@ PINS = OTHERS | {"requirements.txt": "tabulate==0.10.0\nthreadpoolctl==3.8.0"}
 
 
 def call(*argv, cwd, offline=False, **env) -> subprocess.CompletedProcess:
-    """Run a command; ``offline`` takes the network away, and whatever pip is told here of other places."""
+    """Run a command; ``offline`` takes away the network and any other package source that pip is configured with."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("QZHOU_EVAL")}
     if offline:
         kept = {name: value for name, value in kept.items() if not name.startswith("PIP_")}
@@ -38,7 +38,7 @@ def call(*argv, cwd, offline=False, **env) -> subprocess.CompletedProcess:
 
 
 def without_network() -> list[str]:
-    """A network of its own, in which there is none; where the system does not let us, proxies that lead nowhere do."""
+    """A prefix that runs a command without network; empty where the system forbids it (only dead proxies then)."""
     command = ["unshare", "--map-root-user", "--net"]
     if shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
         return command
@@ -47,7 +47,7 @@ def without_network() -> list[str]:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """Skips where pip reaches no index."""
+    """Skip where pip reaches no index."""
     folder = tmp_path_factory.mktemp("index")
     done = call(sys.executable, "-m", "pip", "download", "--no-deps", "-d", folder, "wcwidth==0.9.4", cwd=folder)
     if done.returncode:
@@ -55,7 +55,7 @@ def index(tmp_path_factory):
 
 
 def clone(folder: Path, pins: dict[str, str]) -> Path:
-    """This checkout as it is now, committed or not, with other pins."""
+    """A clone of this checkout as it is now, committed or not, with other pins."""
     assert call("git", "clone", "--quiet", ROOT, folder, cwd=ROOT).returncode == 0
     for name in ("scripts", "qzhou_eval"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -67,7 +67,7 @@ def clone(folder: Path, pins: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A checkout with small packages alone."""
+    """A checkout with small packages only."""
     folder = clone(tmp_path_factory.mktemp("small") / "checkout", PINS)
     pinned = sorted({line for content in PINS.values() for line in content.split()})
     for name in ("constraints.txt", "constraints-card.txt"):
@@ -86,7 +86,7 @@ def made(checkout, index, tmp_path_factory):
 
 @pytest.fixture
 def bundle(made, tmp_path):
-    """A copy of it elsewhere, as on the other machine."""
+    """A copy of the bundle elsewhere, as on the other machine."""
     return shutil.copytree(made, tmp_path / "there", symlinks=True)
 
 
@@ -109,7 +109,7 @@ def test_both_environments_are_installed_from_it_without_a_network(bundle):
     assert where.stdout.strip() == str(bundle / "qzhou_eval/__init__.py")
     assert (bundle / ".venv/bin/qzhou-eval").exists()
     again = set_up(bundle, "current_venv; card_venv")
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")  # what is there is used
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")  # what is installed is reused
 
     extra = [bundle / ".venv/bin/pip", "install", "-r", "wheels/requirements-ray.txt"]
     assert call(*extra, cwd=bundle, offline=True).returncode == 0
@@ -173,7 +173,7 @@ def test_it_is_a_checkout_with_its_commit_and_edits_and_can_be_made_again(checko
 
 @pytest.mark.slow
 def test_everything_in_one_folder_installed_and_run_without_a_network(index, official, tiny, tokenizer, tmp_path):
-    """The real environment, data and a model with code of its own: bundled here, moved, installed and run there."""
+    """The real environment, data and a model with its own code: bundled here, moved, then installed and run there."""
     here = clone(tmp_path / "here", OTHERS)
     lend_environment(here)
     hub, stsb = Hub(), all_tasks()["STSB"]
@@ -210,7 +210,7 @@ def test_everything_in_one_folder_installed_and_run_without_a_network(index, off
 
 
 def lend_environment(checkout: Path) -> None:
-    """Let this environment be the checkout's own, as if it had been set up before: fetch runs in it."""
+    """Make this environment the checkout's own, as if it had been set up before: fetch runs in it."""
     venv = checkout / ".venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', "utf-8")

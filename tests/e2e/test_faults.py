@@ -1,4 +1,4 @@
-"""Full disks, read-only stores, two runs at once, damaged files, a clock that goes backwards: nothing wrong is used."""
+"""Full disks, read-only stores, two runs at once, damaged files, a clock set back: wrong data are never used."""
 
 import os
 import resource
@@ -35,7 +35,7 @@ def copied(unbroken, tmp_path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own with one megabyte; it can be remounted with other options."""
+    """A separate file system of one megabyte, which can be remounted with other options."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -53,7 +53,7 @@ def small_disk(tmp_path):
 
 
 def ends_badly(tmp_path, argv: list[str], **options) -> str:
-    """Run a command that must end with one line and exit code 2; that line."""
+    """Run a command that must end with one line and exit code 2; return that line."""
     process = launch(tmp_path, argv, **options)
     _, said = process.communicate(timeout=300)
     assert process.returncode == cli.EXIT_BAD_INPUT, said
@@ -85,7 +85,7 @@ def test_a_full_disk_is_one_line_and_with_more_room_the_run_goes_on(small_disk, 
 
 def test_a_quota_is_one_line_and_without_it_the_run_goes_on(unbroken, tmp_path):
     output = tmp_path / "out"
-    limit = 600_000  # a shard has more, every other file less
+    limit = 600_000  # bytes: a shard is larger, every other file smaller
     said = ends_badly(
         tmp_path, command(output), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     )
@@ -114,7 +114,7 @@ def test_two_runs_at_once_in_one_folder_disturb_neither_each_other_nor_the_resul
         _, said = run.communicate(timeout=300)
         assert run.returncode == 0, said
     assert scores(output) == scores(unbroken)
-    left = {name for name in files(output) if not name.startswith("superseded/")}  # scored by both, recorded in between
+    left = {name for name in files(output) if not name.startswith("superseded/")}  # superseded: scored by both runs
     assert left == files(unbroken)
     assert "all 4 results are kept" in finish(tmp_path, command(output))
 

@@ -1,4 +1,4 @@
-"""The dress rehearsal, at a hundredth of its size: synthetic data as mteb's statistics say, every stage, a kill."""
+"""The full-size rehearsal at a hundredth of its size: synthetic data after mteb's statistics, every stage, one kill."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ TASKS = ("CovidRetrieval", "Ocnli", "STSB")
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> tuple[Path, str]:
-    """The folder that a rehearsal of three tasks left, and what it said."""
+    """The folder that a rehearsal of three tasks left, and its output."""
     folder = tmp_path_factory.mktemp("rehearsal")
     script = [sys.executable, str(ROOT / "perf/full_size.py")]
     argv = ["--tasks", *TASKS, "--share", str(SHARE), "--folder", str(folder), "--kills", "1"]

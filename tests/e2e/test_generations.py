@@ -1,4 +1,4 @@
-"""Both generations of mteb from one store: each gives its own scores, and what differs is what is stated."""
+"""Both generations of mteb from one store: each gives its own scores, which differ as documented and nowhere else."""
 
 import json
 import math
@@ -66,12 +66,12 @@ def scored(request, drift, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.real
 def test_each_generation_gives_its_own_scores_of_the_same_vectors(scored):
-    """The truth: the same vectors scored by each mteb alone, without this project. Files round to six decimals."""
+    """The expected scores are each mteb's own for the same vectors, without our code. Files round to six decimals."""
     found, expected = scored
     compared = 0
     for key, metrics in expected.items():
         if key not in found:
-            assert key == "STSB/validation"  # the benchmark counts test alone
+            assert key == "STSB/validation"  # the benchmark counts only the test split
             continue
         for metric, value in metrics.items():
             if isinstance(value, float) and not math.isnan(value):
@@ -90,7 +90,7 @@ def test_the_task_table_names_what_the_cards_mteb_pins():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """(2.x layout, 1.x layout) of the same rows."""
+    """The same rows as (2.x layout, 1.x layout)."""
     new = new_layout(tmp_path_factory.mktemp("new"))
     return new, old_layout(tmp_path_factory.mktemp("old"), new)
 
@@ -116,7 +116,7 @@ def command(model: Path, new: Path, output: Path, which: str) -> list:
 
 @pytest.fixture(scope="module")
 def two_runs(tiny, data, tmp_path_factory):
-    """The same command under both generations into one folder, started by the same interpreter; its log and scores."""
+    """The same command under both generations into one folder, from one interpreter; the folder, logs and scores."""
     output = tmp_path_factory.mktemp("both")
     logs = {}
     for which in ("current", "card"):
@@ -193,7 +193,7 @@ def test_without_the_environment_one_line_says_how_to_set_it_up(tmp_path, monkey
 
 @pytest.mark.slow
 def test_the_public_encoder_inside_the_cards_mteb_gives_the_runs_scores(two_runs, tiny, data, tmp_path):
-    """``mteb.MTEB(...).run(encoder)`` under 1.38.30 with the store of the run, which makes every model unneeded."""
+    """``mteb.MTEB(...).run(encoder)`` under 1.38.30 with the run's store, so that no model is needed."""
     output, _, scores = two_runs
     said = run("card", SCRIPTS / "card_encoder.py", tiny, data[0], output / "store", tmp_path, *TASKS)
     found = json.loads(said.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""Pull the plug at any moment: the same command again gives the same numbers, and nothing finished is done twice."""
+"""Kill a run at any moment: the repeated command gives the same numbers, and nothing finished is done twice."""
 
 import os
 import random
@@ -24,7 +24,7 @@ def command(output) -> list[str]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """An unbroken run, and how long it takes with warm caches: the shorter of two, others may have the cores."""
+    """An unbroken run and how long it takes with warm caches: the shorter of two, as others may use the cores."""
     folder = tmp_path_factory.mktemp("unbroken")
     finish(folder, command(folder / "warm"))
     seconds = []
@@ -48,9 +48,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_numbers(unbroken, tmp_path, see
     process = launch(tmp_path, command(output))
     time.sleep(choose.uniform(0, seconds))
     if choose.random() < 0.5:
-        kill_group(process)  # the whole machine
+        kill_group(process)  # as if the machine went down
     else:
-        process.kill()  # the main process alone: its workers must follow
+        process.kill()  # only the main process: its workers must end too
         process.wait()
         assert group_is_gone(process, 20)
     assert_all_json_is_whole(output)
@@ -68,7 +68,7 @@ def test_a_signal_stops_a_run_cleanly_at_any_moment(unbroken, tmp_path, seed):
     expected, seconds = unbroken
     output, choose = tmp_path / "out", random.Random(100 + seed)
     process = launch(tmp_path, command(output))
-    time.sleep(choose.uniform(0.5, 0.7 * seconds))  # later the run may be over, and ends as it would
+    time.sleep(choose.uniform(0.5, 0.7 * seconds))  # any later, the run might already be over
     stop = time.monotonic()
     if seed % 2:
         process.terminate()

@@ -1,4 +1,4 @@
-"""The miniature's scores mean something: a trained model beats spelling on held-out meanings, an untrained does not."""
+"""The miniature's scores mean something: a trained model beats n-grams on held-out meanings, an untrained does not."""
 
 import json
 import random
@@ -98,7 +98,7 @@ def test_an_untrained_checkpoint_of_the_same_shape_does_not(pairs, spelling, tmp
 
 @pytest.mark.slow
 def test_token_prepending_is_on_while_training():
-    """The losses call ``model.forward`` by name; the copy must reach layers 1 to 7 all the same."""
+    """The losses call ``model.forward`` by name; the copied state must still reach layers 1 to 7."""
     model = train.new_model(PROFILE, seed=0)
     touched = set()
 

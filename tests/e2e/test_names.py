@@ -1,4 +1,4 @@
-"""Names that others gave: whatever a folder, a profile or a manifest is called, files and tables stay in order."""
+"""Names that others chose: whatever a folder, a profile or a manifest is called, files and tables stay in order."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_what_leads_out_of_a_folder(name):
 
 
 def test_a_run_of_an_oddly_named_model_writes_in_its_output_folder_alone(tiny, official, tmp_path, capsys, monkeypatch):
-    """The name has everything at once, and the output folder is the default, which is named after the model."""
+    """The name combines every oddity; the output folder is the default, which is named after the model."""
     odd = "..a\n<script>alert(1)|[x](y)`" + "模" * 60
     shutil.copytree(tiny, tmp_path / "models" / odd)
     shutil.copytree(official, tmp_path / "data")
@@ -83,7 +83,7 @@ def columns(line: str) -> int:
 
 
 def test_names_in_a_manifest_neither_break_a_table_nor_become_markup(tmp_path, capsys):
-    """Results come from others too: the model's name there is whatever they wrote."""
+    """Results can come from others, so the model's name in them can be anything."""
     for dim, score in ((WIDTH, 0.5), (16, 0.4)):
         put(tmp_path, replace(variant(dim), model=MARKUP), STS, score)
     put(tmp_path, replace(variant(WIDTH), model=MARKUP), RERANKING, 0.7)
@@ -113,7 +113,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_data_sets_header_names_files_of_its_own_folder_alone(tmp_path, header):
-    """datasets would read them; they would be in no digest, and need not even be data."""
+    """datasets would read other files, although no digest covers them and they need not even be data."""
     task = all_tasks()["STSB"]
     folder = shutil.copytree(MINI / "MiniSTS", tmp_path / task.path)
     shutil.copy(folder / "data/test.jsonl", tmp_path / "secret.jsonl")
@@ -152,7 +152,7 @@ def test_a_manifests_names_lead_nowhere_else(*, tmp_path, capsys, change, verb):
 
 
 def test_results_are_not_moved_by_a_manifests_names(tmp_path):
-    """A replaced model state moves what it replaces; a manifest must not say that this is a file elsewhere."""
+    """Results of a changed model move the old ones aside; names in a manifest must never move other files."""
     out = tmp_path / "out"
     put(out, variant(WIDTH), STS, 0.5)
     precious = tmp_path / "precious.json"

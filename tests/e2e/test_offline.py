@@ -1,4 +1,4 @@
-"""What asks the network and what does not: a server on loopback counts. And the whole way: fetch, then run without."""
+"""Which commands use the network, counted by a server on loopback; and the whole way: fetch, then run offline."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_fetch_needs_the_network_and_urls(hub, tmp_path):
 
 @pytest.mark.slow
 def test_fetch_here_run_there(hub, official, tiny, tmp_path):
-    """A task of each type and a model; the run asks nothing, --offline or not; results name the hub's revisions."""
+    """A task of each type and a model: the run sends no request, --offline or not; results have the hub's revisions."""
     tasks = [all_tasks()[name] for name in TASKS]
     for task in tasks:
         hub.add_folder(task.path, official / task.path, task.revision)

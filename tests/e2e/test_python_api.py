@@ -1,4 +1,4 @@
-"""Embedder.encode as users of sentence-transformers call it: one text, many, and what is no text at all."""
+"""Embedder.encode as users of sentence-transformers call it: one text, many texts, and input that is not text."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def peer(tiny):
 
 
 def test_one_text_is_one_vector_as_in_sentence_transformers(model, peer):
-    """Shapes as the peer's; the vector is that of the same text in a list."""
+    """The shapes are the peer's, and the vector is that of the same text in a list."""
     alone = model.encode(TEXTS[0])
     assert alone.shape == peer.encode(TEXTS[0]).shape == (96,)
     assert alone == pytest.approx(model.encode(TEXTS[:1])[0])
@@ -135,7 +135,7 @@ def test_an_error_names_the_argument_and_on_the_command_line_the_flag(tiny, caps
         argv = ["plan", "--model_name_or_path", str(tiny), "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
         assert cli.main([*argv, "--token_prepending", "0-99"]) == cli.EXIT_BAD_INPUT
         assert "error: --token_prepending 0-99: the model has layers 0 to 8" in capsys.readouterr().err
-        with pytest.raises(BadInput, match=r"^token_prepending="):  # a command in the same process changes nothing
+        with pytest.raises(BadInput, match=r"^token_prepending="):  # still the parameter's name after a command
             Embedder.from_pretrained(str(tiny), profile="qzhou-zh", token_prepending=span)
 
 

@@ -58,7 +58,7 @@ def stsb(data_root):
     ],
 )
 def test_gemma_training_free_on_the_official_stsb(gemma, stsb, tmp_path, setting, expected):
-    """Spearman x 100 as measured once by a plain script without this project's code."""
+    """The expected Spearman x 100 was measured once by a plain script without this project's code."""
     placeholder, token_prepending = setting
     profile = tmp_path / "gemma.yaml"
     text = GEMMA_PROFILE.format(placeholder=placeholder)
@@ -78,7 +78,7 @@ def local_tasks(root) -> list[str]:
 
 
 def scores(folder) -> dict[tuple[str, str, str], float]:
-    """By (setting, task, dimension), as the report wrote them."""
+    """The report's scores by (setting, task, dimension)."""
     with (folder / "report" / "scores.csv").open(encoding="utf-8") as file:
         return {(row["setting"], row["task"], row["dim"]): float(row["score"]) for row in csv.DictReader(file)}
 
@@ -94,7 +94,7 @@ def test_every_local_task_ends_in_the_tables(*, data_root, tiny, tmp_path, capsy
     assert len(tasks) == count
     assert cli.main(command(tiny, data_root / part, tasks, tmp_path)) == 0
     out = capsys.readouterr().out
-    assert f"mean of {count} tasks" in out and "(published)" not in out  # strangers' rows say nothing of it
+    assert f"mean of {count} tasks" in out and "(published)" not in out  # the published models' rows do not apply
     found = scores(tmp_path)
     assert {key[1:] for key in found} == {(t, d) for t in tasks for d in ("64", "96")}
     assert all(math.isfinite(score) for score in found.values())
@@ -104,7 +104,7 @@ def test_every_local_task_ends_in_the_tables(*, data_root, tiny, tmp_path, capsy
 
 
 def test_the_official_sts_and_pair_tasks_score_the_same_under_both_generations(data_root, tiny, tmp_path):
-    """Real texts: none of the four mechanisms of docs/fidelity.md touches these tasks."""
+    """Real texts: none of the four mechanisms in docs/fidelity.md affects these tasks."""
     tasks = local_tasks(data_root / "cmteb")
     for which in ("current", "card"):
         argv = command(tiny, data_root / "cmteb", tasks, tmp_path, "--mteb", which)

@@ -1,6 +1,6 @@
-"""Whatever happens to an input, the answer is one line or a right number: random mutations through the real command.
+"""Whatever happens to an input, the answer is one line or a correct number: random mutations through the real command.
 
-QZHOU_EVAL_MUTATIONS says how many; 60 by default. The first are the same in every run.
+QZHOU_EVAL_MUTATIONS sets how many (default 60). The first ones are the same in every run.
 """
 
 import json
@@ -34,7 +34,7 @@ from qzhou_eval.system.paths import data_folder
 
 COUNT = int(os.environ.get("QZHOU_EVAL_MUTATIONS", "60"))
 TASKS = ["STSB", "EcomRetrieval"]
-INPUTS = {  # what is mutated: its files, below the folder of all inputs
+INPUTS = {  # kind of input -> its files, relative to the folder of all inputs
     "model": (
         *("config.json", "model.safetensors", "modules.json", "1_Pooling/config.json", "2_Dense/config.json"),
         *("2_Dense/model.safetensors", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"),
@@ -54,7 +54,7 @@ BY_ENDING = {".json": [of_json()], ".jsonl": [of_rows()], ".yaml": [of_yaml()], 
 
 @pytest.fixture(scope="module")
 def inputs(tiny, official, tmp_path_factory) -> Path:
-    """A model, data, a profile and what a run with them wrote; few rows, so that a run is short."""
+    """A model, data, a profile and the output of a run with them; few rows, so that a run is short."""
     root = tmp_path_factory.mktemp("inputs")
     shutil.copytree(tiny, root / "model")
     (root / "other").symlink_to(CHECKPOINT)
@@ -72,14 +72,14 @@ def inputs(tiny, official, tmp_path_factory) -> Path:
 
 
 def command(root: Path) -> list[str]:
-    """The run, with a profile from a file."""
+    """The run's command line, with a profile from a file."""
     more = ["--profile", str(root / "protocol/protocol.yaml"), "--tasks", *TASKS, "--dim", "16", "96"]
     return run_command(root / "model", root / "data", root / "out", *more)
 
 
 @st.composite
 def mutated(draw):
-    """What is mutated, its file's name, and the mutation."""
+    """A kind of input, the name of one of its files, and the mutation."""
     kind = draw(st.sampled_from(list(INPUTS)))
     name = draw(st.sampled_from(INPUTS[kind]))
     text = not name.endswith(".safetensors")
@@ -97,7 +97,7 @@ def mutated(draw):
 
 
 def recorded(out: Path) -> dict[str, tuple]:
-    """By result: its score, and what the manifest says that it was made of."""
+    """Scores by result; the key includes what the manifest says the result was made from."""
     content = json.loads((out / "manifest.json").read_text("utf-8"))
     found = {}
     for place, entry in content["variants"].items():
@@ -109,7 +109,7 @@ def recorded(out: Path) -> dict[str, tuple]:
 
 
 def check(root: Path, argv: list[str], capsys, caplog) -> int:
-    """The command's exit code, which is a foreseen one; on bad input with one line."""
+    """Run the command; return its exit code, which must be an expected one. Bad input must give one line."""
     caplog.clear()
     code = cli.main(argv)
     out, err = capsys.readouterr()
@@ -126,7 +126,7 @@ def check(root: Path, argv: list[str], capsys, caplog) -> int:
 
 
 def rough(case, inputs: Path, root: Path, capsys, caplog) -> None:
-    """Mutate a copy of the inputs and run it."""
+    """Mutate a copy of the inputs and run the command on it."""
     kind, name, said, change = case
     shutil.copytree(inputs, root, dirs_exist_ok=True, symlinks=True)
     expected = recorded(inputs / "out")
@@ -139,7 +139,7 @@ def rough(case, inputs: Path, root: Path, capsys, caplog) -> None:
     code = check(root, command(root), capsys, caplog)
     print(f"{kind}/{name}: {said}: exit code {code}")
     for path in (root / "out").rglob("*.json"):
-        assert kind == "out" or json.loads(path.read_text("utf-8")), path  # whole
+        assert kind == "out" or json.loads(path.read_text("utf-8")), path  # complete JSON
     if code == 0:
         scores = recorded(root / "out")
         for key, value in scores.items():
@@ -157,7 +157,7 @@ def instruction_misspelt(path: Path) -> None:
 
 
 @pytest.mark.slow
-@example(case=("protocol", "protocol.yaml", "cut at 0.689", cut(0.689)))  # these once got another answer
+@example(case=("protocol", "protocol.yaml", "cut at 0.689", cut(0.689)))  # these once got a wrong answer
 @example(case=("data", "mteb/EcomRetrieval/queries/dev.jsonl", "a number among ids", number_among_ids))
 @example(case=("out", "manifest.json", "instructions misspelt", instruction_misspelt))
 @example(case=("model", "modules.json", "upper case", BYTES["upper case"]))

@@ -1,4 +1,4 @@
-"""A run through the command line: one pass for every dimension, nothing twice, nothing mixed."""
+"""A run through the command line: one pass for every dimension, nothing done twice, nothing mixed up."""
 
 import json
 import logging
@@ -155,12 +155,12 @@ def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, firs
     for line in lines:
         assert [word for word in line.split() if word.endswith(":")] == ["16:", "64:", "96:"]
     assert [sorted(v["tasks"]) for v in manifest(tmp_path)["variants"].values()] == [both] * 3
-    for path in tmp_path.glob("results/**/MiniSTS.json"):  # of another number of workers
+    for path in tmp_path.glob("results/**/MiniSTS.json"):  # made by another number of workers
         assert json.loads(path.read_text())["scores"] == scores(first)[str(path.relative_to(tmp_path))]
 
 
 def test_a_worker_has_one_thread_whatever_the_main_module_imports(tmp_path):
-    script = tmp_path / "main.py"  # processes import it before they start
+    script = tmp_path / "main.py"  # worker processes import it before they start
     script.write_text("""
 import sklearn.cluster, torch
 from threadpoolctl import threadpool_info
@@ -221,13 +221,13 @@ def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_p
         path.write_text(path.read_text()[:100])
     elif what == "items":
         items_path(path).write_bytes(items_path(path).read_bytes()[:-1])
-    elif what == "without items":  # as a version before them left it
+    elif what == "without items":  # as left by a version that wrote no items
         items_path(path).unlink()
         content = manifest(output)
         for entry in content["variants"].values():
             entry["tasks"]["MiniSTS"].pop("items")
         (output / "manifest.json").write_text(json.dumps(content))
-    elif what == "swapped":  # whole JSON of another setting, as a kill between result and manifest can leave it
+    elif what == "swapped":  # complete JSON of another setting, as a kill between result and manifest can leave it
         path.write_text(path.read_text().replace('"main_score": ', '"main_score": 0.9, "old": '))
     else:
         content = manifest(output)
@@ -242,11 +242,11 @@ def test_a_result_made_from_something_else_is_evaluated_again(tiny, first, tmp_p
     assert caplog.text.count("earlier results were made from other data") == 1
     assert ("the results are written, but no report: " in caplog.text) == (
         what == "record"
-    )  # the other dimensions are still of the other version
+    )  # the other dimensions still have the other version
 
 
 def test_a_quiet_run_prints_the_table_of_scores_alone(tiny, first, capsys):
-    """The finished run again: no line on stderr, and of the report what stands first."""
+    """The finished run again: no line on stderr, and only the first part of the report."""
     argv = command(tiny, first, "--dim", "16", "64", "all")
     assert cli.main(argv) == 0
     whole = capsys.readouterr().out
@@ -291,4 +291,4 @@ def test_report_reads_alone_and_fast(first, capsys):
     out = capsys.readouterr().out
     assert "Leaderboard on the miniature" in out
     assert (first / "report" / "report.md").is_file()
-    assert tabulate.tabulate([["x"]], ["head"]).splitlines()[1] == "------"  # others' tables keep their padding
+    assert tabulate.tabulate([["x"]], ["head"]).splitlines()[1] == "------"  # tables of other code keep their padding

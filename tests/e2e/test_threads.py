@@ -1,4 +1,4 @@
-"""How threads share cores with other processes: what OpenMP itself says of the real command."""
+"""How threads share cores with other processes, as OpenMP itself reports for the real command."""
 
 import os
 import re

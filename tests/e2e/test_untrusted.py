@@ -31,7 +31,7 @@ OPTIONS = {"allow_pickle", "shell", "weights_only", "allow_dangerous_deserializa
 
 
 def loaders_of_code(source: str) -> list[str]:
-    """Whatever in a module can execute what it reads: imports, calls, options."""
+    """Everything in a module that can execute what it reads: imports, calls, options."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -65,7 +65,7 @@ def test_each_way_would_be_found(source):
 
 
 class Bomb:
-    """A pickle of it makes a folder when it is read."""
+    """An object whose pickle makes a folder when it is read."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -76,13 +76,13 @@ class Bomb:
 
 @pytest.fixture
 def marker(tmp_path) -> Path:
-    """Exists if anything was executed."""
+    """A path that exists if anything was executed."""
     return tmp_path / "executed"
 
 
 @pytest.fixture
 def bomb(tmp_path, marker) -> bytes:
-    """A pickle that makes the marker when anybody reads it, as the first lines show."""
+    """A pickle that creates the marker when it is read, as the first lines prove."""
     content = pickle.dumps(Bomb(marker))
     pickle.loads(content)
     marker.rmdir()
@@ -99,7 +99,7 @@ BESIDE = ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "model.pkl",
 def test_pickles_beside_weights_results_and_vectors_are_never_read(
     *, tiny, official, finished, tmp_path, bomb, marker, monkeypatch, caplog
 ):
-    """Every one at once; the run ends with the scores of a run without them."""
+    """All of them at once; the run ends with the scores of a run without them."""
     monkeypatch.setenv("QZHOU_EVAL_CACHE", str(tmp_path / "cache"))
     model, output = shutil.copytree(tiny, tmp_path / "tiny"), shutil.copytree(finished, tmp_path / "out")
     for name in BESIDE:
@@ -163,7 +163,7 @@ def test_a_pickle_instead_of_the_weights_is_one_line(*, tiny, tmp_path, bomb, ma
 @pytest.mark.parametrize("file", ["manifest.json", "result"])
 @pytest.mark.parametrize("verb", [["report"], ["compare", "--to", "published:Conan-embedding-v1"]])
 def test_a_pickle_among_the_results_is_one_line(*, finished, tmp_path, bomb, marker, capsys, caplog, file, verb):
-    """A manifest refuses the folder, a result is left out by name."""
+    """A bad manifest makes the command refuse the folder; a bad result is left out by name."""
     output = shutil.copytree(finished, tmp_path / "out")
     path = output / file if file == "manifest.json" else next(output.glob(STSB))
     path.write_bytes(bomb)
@@ -203,7 +203,7 @@ OWN_TOKENIZER = "from transformers import PreTrainedTokenizerFast\n\n\nclass Own
 
 @pytest.fixture
 def remote(tiny, tokenizer, tmp_path, marker) -> Path:
-    """A checkpoint with code of its own for decoder and tokenizer that leaves the marker as soon as it is imported."""
+    """A checkpoint with its own code for decoder and tokenizer, which creates the marker as soon as it is imported."""
     placeholder = tokenizer.convert_tokens_to_ids("<|im_start|>")
     folder = with_remote_code(tiny, tmp_path / "remote", placeholder=placeholder, last_layer=7)
     side_effect = f"import pathlib\npathlib.Path({str(marker)!r}).mkdir(exist_ok=True)\n"
@@ -215,7 +215,7 @@ def remote(tiny, tokenizer, tmp_path, marker) -> Path:
 
 
 def started(*argv: str, said: str = "") -> subprocess.CompletedProcess:
-    """The real command, with somebody at the terminal who answers yes to whatever is asked."""
+    """Run the real command with ``said`` on its stdin, as from someone who answers yes to every question."""
     command = [sys.executable, "-m", "qzhou_eval.cli", *argv]
     env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     return subprocess.run(command, capture_output=True, text=True, input=said, env=env, check=False)
@@ -247,7 +247,7 @@ def test_with_the_flag_one_line_names_the_code_and_its_revision(remote, official
 
 @pytest.mark.parametrize("own", ["tokenizer", "decoder"])
 def test_code_for_an_architecture_that_nobody_knows_is_refused_and_nobody_is_asked(remote, marker, own):
-    """Where transformers has no class of its own to fall back on, it would ask on the terminal."""
+    """Without a class of its own to fall back on, transformers would ask on the terminal."""
     edit_json(remote / "config.json", model_type="nobody")
     if own == "decoder":
         edit_json(remote / "tokenizer_config.json", auto_map={}, tokenizer_class="PreTrainedTokenizerFast")
@@ -259,7 +259,7 @@ def test_code_for_an_architecture_that_nobody_knows_is_refused_and_nobody_is_ask
 
 
 def test_a_plain_load_is_refused_where_a_module_is_the_checkpoints_own(remote, marker, capsys):
-    """Older sentence-transformers import such a class from a local folder without being told to trust it."""
+    """Older sentence-transformers import such a class from a local folder even without permission to run its code."""
     edit_json(remote / "tokenizer_config.json", auto_map={}, tokenizer_class="PreTrainedTokenizerFast")
     modules = json.loads((remote / "modules.json").read_text())
     modules[0]["type"] = "modeling_prepending.Transformer"

@@ -1,4 +1,4 @@
-"""A device that is too full, and vectors that cannot be used: the task stops by name, the rest of the run goes on."""
+"""A device out of memory and unusable vectors: the task stops and is named, the rest of the run goes on."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ def prompts_of(task: str) -> list[str]:
 
 @pytest.fixture
 def room_for(monkeypatch):
-    """A device with room for so many tokens in a batch, or in a prompt: torch's own error, where a GPU raises it."""
+    """A device with room for so many tokens per batch or prompt; above that, torch's own error, as on a GPU."""
     real = Forward.__call__
     tried = []
 
@@ -63,7 +63,7 @@ def test_a_full_device_halves_its_batches_and_gives_the_same_vectors(tiny, room_
     tried = room_for(300)
     assert abs(model.encode(TEXTS) - expected).max() < 1e-5
     refused = [tokens for tokens in tried if tokens > 300]
-    assert len(refused) == {"packed": 2, "padded": 1}[attention]  # halved until it fits, then nothing else is tried
+    assert len(refused) == {"packed": 2, "padded": 1}[attention]  # halved until it fits, then no other size is tried
     said = [line for line in caplog.messages if "out of memory" in line]
     assert said == [
         f"the device is out of memory at {tokens} tokens in a batch; going on with at most {tokens // 2}"

@@ -44,7 +44,7 @@ def command(output, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """One process with one thread, as each worker has."""
+    """The output of one process with one thread, as each worker has."""
     folder = tmp_path_factory.mktemp("alone")
     finish(folder, command(folder / "out"))
     return folder / "out"
@@ -63,7 +63,7 @@ def vectors_of(folder: Path) -> dict[bytes, torch.Tensor]:
 
 
 def assert_equal(output, expected) -> None:
-    """Bitwise the same vectors, hence the same scores, and each prompt in one shard."""
+    """Check that the vectors are bitwise equal, hence the scores too, and that each prompt is in one shard."""
     ours, theirs = vectors(output), vectors(expected)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
@@ -104,7 +104,7 @@ def test_two_workers_give_bitwise_the_vectors_and_scores_of_one_process(alone, t
 
 @pytest.mark.slow
 def test_two_workers_load_once_for_several_readings(alone, tmp_path):
-    """Each reading's vectors and scores are those of one process that has it alone."""
+    """Each reading's vectors and scores are those of one process that runs that reading alone."""
     off = ["--token_prepending", "off"]
     finish(tmp_path, command(tmp_path / "off", *off))
     said = finish(tmp_path, command(tmp_path / "out", "--workers", "2", "--token_prepending", "auto", "off"))
@@ -119,7 +119,7 @@ def test_two_workers_load_once_for_several_readings(alone, tmp_path):
 
 @pytest.fixture
 def in_the_middle(tmp_path):
-    """A run with two workers that has written its first shard: its process, what it says, and a worker's process."""
+    """A run with two workers that has written its first shard: its process, its lines on stderr, and a worker's pid."""
     process = launch(tmp_path, command(tmp_path / "out", "--workers", "2"))
     lines = follow(process)
     pid = int(wait_for_line(lines, r"process (\d+): model loaded")[1])
@@ -192,7 +192,7 @@ cluster.shutdown()
 
 @pytest.fixture
 def two_workers(tmp_path, monkeypatch):
-    """Starts two workers with an encoder of support/scripts/deadly.py, and has them encode 300 prompts of MiniSTS."""
+    """Two workers with an encoder of support/scripts/deadly.py, and a function that has them encode 300 prompts."""
     monkeypatch.setenv("PYTHONPATH", f"{SCRIPTS}:{Path(__file__).parents[2]}")
     monkeypatch.syspath_prepend(SCRIPTS)
     options = EncoderOptions(device="cpu", batch_tokens=256)
@@ -229,7 +229,7 @@ def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(t
     store = Store(run.store_dir, run.readings[0].fingerprint)
     store.refresh()
     everything = {prompt_key(prompt) for prompt in prompts}
-    assert set(store.keys()) == everything - named  # all that is not in a deadly batch is stored
+    assert set(store.keys()) == everything - named  # everything outside a deadly batch is stored
 
 
 @pytest.mark.slow
@@ -246,7 +246,7 @@ def test_a_worker_that_cannot_load_the_model_is_left_out(two_workers, tmp_path, 
 
 
 def follow(process) -> list[str]:
-    """A process's lines on stderr, collected while it runs."""
+    """Collect a process's lines on stderr while it runs."""
     lines: list[str] = []
 
     def collect() -> None:

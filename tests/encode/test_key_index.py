@@ -1,4 +1,4 @@
-"""The index of keys, against a dictionary."""
+"""The index of keys, compared with a dictionary."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +12,12 @@ ABSENT = (-1, -1)
 
 
 def key(number: int) -> bytes:
-    """Sixteen bytes that begin, end and go on with zeros, as text would end there."""
+    """Sixteen bytes with zeros at the start, in the middle and at the end, where text would end."""
     return bytes([number % 3, 0, number // 3 % 5, *[0] * 11, number // 15 % 2, number % 2])
 
 
 def by_dictionary(shards: list[tuple[int, list[bytes]]]) -> tuple[dict, dict]:
-    """Each key's place in its latest round and in the one before; of one round the first counts."""
+    """Each key's place in its latest round and in the one before; within a round the first place counts."""
     places: dict[bytes, dict[int, tuple[int, int]]] = {}
     for number, (round, keys) in enumerate(shards):
         for row, one in enumerate(keys):
@@ -34,7 +34,7 @@ def test_places_are_those_of_a_dictionary(seed):
     index = KeyIndex()
     for number, (round, keys) in enumerate(shards):
         index.add(key_table(keys), number, round)
-        if rng.random() < 0.5:  # sorted in at once, or with the next
+        if rng.random() < 0.5:  # sorted in at once, or together with the next shard
             index.latest(every[:1])
     latest, earlier = by_dictionary(shards)
     asked = rng.choices(every, k=100)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: on a terminal, in a file, and whether the end that is foretold can be believed."""
+"""What a person sees of a run, on a terminal and in a file, and whether the predicted end can be trusted."""
 
 import io
 import logging
@@ -17,11 +17,11 @@ from qzhou_eval.encode.workload import SAMPLE, estimate
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.system.formatting import duration, scaled
 
-TASKS = ["MiniSTS", "MiniRetrieval"]  # as they are encoded: the larger one first
+TASKS = ["MiniSTS", "MiniRetrieval"]  # in encoding order: the larger one first
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -49,15 +49,15 @@ def test_the_end_is_foretold_from_work_and_known_once_every_task_is():
     assert (status.done, status.total, status.task, status.number) == (8, 50, "one", 1)
     assert status.seconds_left == pytest.approx((4 + 100) / (16 / 5))  # planning slowed what was before
     assert status.rate == pytest.approx(8 / 15)
-    progress.expect("one", [9] * 9)  # comes late: what has begun is known exactly
+    progress.expect("one", [9] * 9)  # comes late: a task that has begun is known exactly
     assert progress.status().total == 50
-    progress.end("one")  # failed: the rest of it will not come
+    progress.end("one")  # failed: its remaining prompts will not be encoded
     assert progress.status().total == 48
-    progress.begin("two", [])  # all of it was in the store after all
+    progress.begin("two", [])  # everything was in the store after all
     progress.end("two")
     clock.now += 1000
     assert (progress.status().total, progress.status().part, progress.status().seconds_left) == (8, 1, 0)
-    assert progress.status().rate == pytest.approx(8 / 15)  # the clock has stopped with the last task
+    assert progress.status().rate == pytest.approx(8 / 15)  # the clock stopped with the last task
 
 
 def test_the_share_of_the_ceiling_is_that_of_all_devices():
@@ -87,7 +87,7 @@ def test_a_sample_stands_for_a_task_of_any_lengths():
 
 
 def line_times(seconds: float, share: float) -> list[str]:
-    """What is said of a run of steps of so many seconds and such a share of 1000 tokens each."""
+    """The shares reported by a run with steps of ``seconds`` each, every step ``share`` of 1000 tokens."""
     clock, said = Clock(), []
     look = lines(said.append, clock)
     for number in range(1, round(1 / share) + 1):
@@ -165,7 +165,7 @@ def seen_on(screens: list[str], *, of: str) -> list[str]:
 
 @pytest.mark.slow
 def test_a_terminal_shows_bar_scores_and_a_clean_end(tmp_path):
-    """The score of MiniSTS lands while MiniRetrieval is still encoded or scored."""
+    """The score of MiniSTS arrives while MiniRetrieval is still encoded or scored."""
     screens: list[str] = []
     argv = [sys.executable, "-m", "qzhou_eval.cli", *command(tmp_path)]
     code, screen = on_terminal(argv, lambda process, text: screens.append(text))

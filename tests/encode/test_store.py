@@ -1,4 +1,4 @@
-"""The store: what was put in comes out, whole shards only, damage is never read as right."""
+"""The store returns what was put in, reads complete shards only, and never takes damage for good data."""
 
 import hashlib
 import logging
@@ -31,7 +31,7 @@ def reopened(tmp_path) -> Store:
 
 
 def test_a_shard_whose_vectors_are_not_its_keys_is_set_aside(tmp_path, store, caplog):
-    """Its checksum fits: whoever wrote it was wrong."""
+    """The checksum fits, so the file was written wrong."""
     content = save({"keys": torch.zeros(2, 16, dtype=torch.uint8), "vectors": torch.zeros(1, 4)})
     shard = store.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
     shard.write_bytes(content)
@@ -82,12 +82,12 @@ def test_vectors_made_again_stand_beside_the_earlier_ones_and_are_read_in_their_
         assert torch.equal(opened.get(keys("a", "b")), torch.cat([second, first]))
         made, before = opened.earlier(keys("a", "b"))
         assert made == keys("a") and torch.equal(before, first)
-    assert reopened(tmp_path).again().round == 1  # it was not ended: the same round goes on
+    assert reopened(tmp_path).again().round == 1  # it was not ended, so the same round goes on
     again.end_round()
     third_round = reopened(tmp_path).again()
     assert third_round.round == 2
     third_round.add(keys("a"), third)
-    store.add(keys("a"), torch.zeros(1, 2))  # another process, which knows nothing of it
+    store.add(keys("a"), torch.zeros(1, 2))  # another process, which knows nothing of the new round
     for opened in (third_round, reopened(tmp_path)):
         opened.refresh()
         assert torch.equal(opened.get(keys("a")), third)

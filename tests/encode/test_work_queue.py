@@ -1,4 +1,4 @@
-"""The queue that a cluster's workers take their units from."""
+"""The queue from which a cluster's workers take their units of work."""
 
 from qzhou_eval.encode.cluster.work_queue import Queue
 from qzhou_eval.model.batching.batches import PACKED, plan
@@ -13,7 +13,7 @@ def test_units_are_whole_batches_shrink_towards_the_end_and_a_deadly_batch_goes_
     assert [batch.rows for unit in taken for batch in unit] == batches
     sizes = [len(unit) for unit in taken]
     assert sizes[0] == 8 and sizes[-1] == 1 and sizes == sorted(sizes, reverse=True)
-    for unit in taken:  # a worker plans its own unit and comes to the same batches
+    for unit in taken:  # a worker plans its own unit and gets the same batches
         rows = [row for batch in unit for row in batch.rows]
         again = [[rows[i] for i in some] for some in plan([lengths[row] for row in rows], 256, PACKED)]
         assert again == [batch.rows for batch in unit]

@@ -1,4 +1,4 @@
-"""Chance and character n-grams: against every possible order, plain loops, the data's own labels, and mteb's scores."""
+"""Chance and character n-grams, compared with every possible order, plain loops, the data's own labels and mteb."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ def test_ngram_vectors_are_those_of_plain_loops(count):
 
 
 def orders(size: int):
-    """The places, from 0, of ``size`` documents in every order."""
+    """The ranks, from 0, of ``size`` documents in every order."""
     return itertools.permutations(range(size))
 
 
@@ -105,7 +105,7 @@ def test_accuracies_of_chance_are_the_share_of_the_datas_most_frequent_label(mea
 
 
 def test_rank_metrics_of_chance_are_those_of_two_answers_among_the_candidates(measured):
-    """Reranking has two answers among eight candidates, retrieval two among all documents."""
+    """Reranking has two relevant documents among eight candidates, retrieval two among all documents."""
     (reranking,), (retrieval,) = (measured[name][0].chance.values() for name in ("MiniReranking", "MiniRetrieval"))
     assert reranking == pytest.approx(random_average_precision(2, 2, 8, 1000))
     documents = sum(
@@ -120,7 +120,7 @@ def test_scores_of_ngrams_are_what_scipy_makes_of_their_vectors(measured):
     one, two = (np.array([one_vector(pair[side]) for pair in pairs]) for side in ("sentence1", "sentence2"))
     cosine = (one * two).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
     expected = spearmanr(cosine, [pair["score"] for pair in pairs]).statistic
-    near = pytest.approx(expected, abs=2e-3)  # many cosines are equal but for rounding, which is another in float32
+    near = pytest.approx(expected, abs=2e-3)  # many cosines are equal except for rounding, which differs in float32
     assert baseline.char_ngrams == {"test": near}
     assert baseline.chance == {"test": 0} and items.splits["test"].shape == (2, len(pairs))
 
@@ -143,7 +143,7 @@ def test_a_file_of_other_data_is_refused_and_never_used(tmp_path):
 
 
 def floor(folder, task: str, char_ngrams: np.ndarray, chance: float) -> None:
-    """Keep a baseline whose n-grams scored so on each item."""
+    """Store a baseline with the given n-gram score of each item."""
     (split,) = all_tasks()[task].splits
     about = {"metric": all_tasks()[task].metric, "mteb": MTEB, "chance": {split: chance}}
     scores = {split: float(char_ngrams.astype(np.float32).astype(np.float64).mean())}
@@ -152,7 +152,7 @@ def floor(folder, task: str, char_ngrams: np.ndarray, chance: float) -> None:
 
 
 def test_what_is_not_significantly_better_than_chance_or_ngrams_is_named(tmp_path, capsys):
-    """STSB: as much better than n-grams as worse, item by item; Ocnli: 0.02 better on each, and near to chance."""
+    """STSB is better than n-grams on as many items as worse; Ocnli is 0.02 better on each, and close to chance."""
     write_results(tmp_path, tasks=["Ocnli", "STSB"], tps=[True])
     swaps = np.where(np.arange(ITEMS) % 2, 0.1, -0.1)
     floor(tmp_path, "STSB", values_of("STSB", 24, tp=True) + swaps, chance=0.0)

@@ -1,6 +1,6 @@
-"""Data that cannot be used: one line with file, split, row and column; odd data that mteb has an answer to stay mteb's.
+"""Unusable data: one line with file, split, row and column. Odd data that mteb can handle are scored as mteb does.
 
-The tasks are the benchmark's own, the rows the miniature's, one thing is spoilt at a time.
+The tasks are the benchmark's own, the rows the miniature's; one thing is spoilt at a time.
 """
 
 import errno
@@ -25,7 +25,7 @@ from qzhou_eval.run.plan import plan_task
 
 
 def changed(row: int | None = None, **fields):
-    """One row, or each, with other values."""
+    """Replace values in one row, or in every row."""
     return lambda rows: [one | fields if row in (None, number) else one for number, one in enumerate(rows)]
 
 
@@ -34,7 +34,7 @@ def without(column: str):
 
 
 def of_the_set(column: str, change):
-    """The first row's list, changed."""
+    """Change the list in the first row."""
     return lambda rows: [rows[0] | {column: change(list(rows[0][column]))}, *rows[1:]]
 
 
@@ -86,7 +86,7 @@ ROWS = [
         changed(2, score=None),
         "data/dev.jsonl, split dev: row 2 (from 0), column",
     ),
-    *(  # of a mixture mteb makes other texts than the ids, and finds no query
+    *(  # from mixed types mteb makes texts that differ from the ids, and finds no query
         ("EcomRetrieval", file, changed(2, **{column: value}), f"column {column} holds {value}; ids are all text, or")
         for file, column in (
             *(("corpus/dev.jsonl", "_id"), ("queries/dev.jsonl", "_id")),
@@ -104,7 +104,7 @@ ROWS = [
 
 
 def shown(value) -> str | None:
-    """A row's part of the test's name, the same in every process; pytest numbers the functions."""
+    """The part of a test's name that stands for a value: the same in every process. pytest numbers the functions."""
     return None if callable(value) else str(value)[-40:]
 
 
@@ -134,7 +134,7 @@ def test_a_missing_split_is_named_with_those_that_are_there(official, tmp_path):
     assert "there is no split train; there is test" in refusal(tmp_path, "Waimai")
 
 
-# What mteb has an answer to
+# Odd data that mteb can handle
 
 
 def with_ghosts(folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_sets_of_one_label_are_scored_as_mteb_scores_them_and_it_is_said(officia
     assert "1 of " in caplog.text and "sets have one label alone: mteb scores such a set 100" in caplog.text
 
 
-# Faults that are not the data's
+# Faults that are not in the data
 
 
 @pytest.mark.parametrize("evaluators", ["shared", "mteb"])
@@ -217,7 +217,7 @@ def test_a_fault_of_the_look_through_is_not_the_datas(official, monkeypatch):
     "lack", [MemoryError("no room"), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EMFILE, "files")]
 )
 def test_a_machine_without_room_is_not_the_datas_fault(official, tmp_path, monkeypatch, lack):
-    """datasets wraps what goes wrong while it writes its cache."""
+    """datasets wraps any error that occurs while it writes its cache."""
     folder = copied(official, tmp_path, "STSB")
     source = locate(all_tasks()["STSB"], tmp_path)
 

@@ -1,4 +1,4 @@
-"""Data files that cannot be read: one line that names the file and what is wrong with it."""
+"""Unreadable data files: one line names the file and what is wrong with it."""
 
 import shutil
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_parquet_that_cannot_be_read_is_named(official, tmp_path, kind):
 
 @pytest.mark.parametrize("lists", [False, True])
 def test_bytes_that_are_no_text_are_named(official, tmp_path, lists):
-    """As damage within a parquet file leaves them: its reader does not look."""
+    """As left by damage inside a parquet file: its reader does not check."""
     name, column = ("CLSClusteringS2S", "sentences") if lists else ("STSB", "sentence1")
     folder = copied(official, tmp_path, name)
     (old,) = (folder / "data").glob("test*")

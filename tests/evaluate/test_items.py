@@ -1,4 +1,4 @@
-"""Items' scores: they give the score in mteb's result, under both evaluators, and stay with it."""
+"""Items' scores: they give the score in mteb's result, under both evaluators, and are stored with it."""
 
 import json
 
@@ -23,7 +23,7 @@ UNITS = {"Classification": "texts", "Clustering": "sets", "Retrieval": "queries"
 
 
 def scored(folder, task, source, evaluators=SHARED) -> dict:
-    """By dimension: mteb's result and the items."""
+    """mteb's result and the items, by dimension."""
     vectors = stored(folder, task, source)
     variants = [variant(dim) for dim in DIMS]
     found = v2.score(v2.load(task, source), task, source, vectors, variants, evaluators=evaluators)
@@ -56,7 +56,7 @@ def test_two_splits_are_kept_apart(tmp_path):
     write_rows(folder / "test.jsonl", rows[120:200])
     _, items = scored(tmp_path / "store", task, locate(task, tmp_path / "data"))[DIMS[0]]
     assert {split: rows.shape for split, rows in items.splits.items()} == {"validation": (1, 120), "test": (1, 80)}
-    assert (np.round(10 * items.splits["test"]) == 10 * items.splits["test"]).all()  # right in so many of ten runs
+    assert (np.round(10 * items.splits["test"]) == 10 * items.splits["test"]).all()  # the share right in ten runs
 
 
 def test_the_probe_is_the_first_vectors_of_each_side_as_stored(tmp_path):

@@ -1,4 +1,4 @@
-"""Our plan and our scores against mteb itself, which knows nothing of stores, dimensions or shortcuts."""
+"""Our plan and our scores, compared with mteb itself, which knows nothing of stores, dimensions or shortcuts."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ MINI = [task for task in all_tasks().values() if task.benchmark == "mini"]
 
 
 class PlainEncoder:
-    """What a user of mteb would write: renders and embeds each text when asked, cuts, normalises."""
+    """What a user of mteb would write: render and embed each text when asked, then cut and normalise."""
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -95,7 +95,7 @@ def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
 
 
 def assert_close(found, expected):
-    """Equal as written to disk: mteb rounds to six decimals."""
+    """Check that two results are equal as written to disk: mteb rounds to six decimals."""
     if isinstance(expected, dict):
         for key, value in expected.items():
             assert_close(found[key], value)
@@ -124,7 +124,7 @@ def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
 
 
 def test_two_data_roots_with_the_same_names_and_headers_never_share_a_cache(tmp_path):
-    """datasets keys its cache by folder name and header; an edited copy must be seen all the same."""
+    """datasets keys its cache by folder name and header; an edited copy must still be noticed."""
     task = all_tasks()["EcomRetrieval"]
     for root in ("one", "two"):
         shutil.copytree(MINIATURE_DATA / "mini" / "MiniRetrieval", tmp_path / root / task.path)

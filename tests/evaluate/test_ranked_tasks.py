@@ -1,4 +1,4 @@
-"""The benchmark's twelve retrieval and reranking tasks: mteb's own classes, all scored at all dimensions together."""
+"""The benchmark's twelve retrieval and reranking tasks: mteb's own classes, scored at all dimensions together."""
 
 import logging
 import shutil
@@ -28,7 +28,7 @@ SOURCE = locate(RETRIEVAL, None)
 
 
 def with_shared_ids(root: Path, name: str) -> None:
-    """The miniature's rows in a task's own layout; the first documents have ids, and the texts, of queries."""
+    """Write the miniature's rows in a task's own layout; the first documents have the ids and the texts of queries."""
     task = all_tasks()[name]
     folder = shutil.copytree(MINI / f"Mini{task.type}", root / task.path)
     queries, corpus = (read_rows(folder / kind / "dev.jsonl") for kind in ("queries", "corpus"))
@@ -82,7 +82,7 @@ def test_each_takes_the_shared_path_and_scores_as_mteb_scores_it(tmp_path, monke
     monkeypatch.setattr(AbsTaskRetrieval, "_evaluate_subset", counted)
     with caplog.at_level(logging.WARNING, "qzhou_eval"):
         scores = both(task, locate(task, tmp_path), dims, letters)
-    assert len(mtebs_own) == len(dims)  # for --evaluators mteb alone
+    assert len(mtebs_own) == len(dims)  # only for --evaluators mteb
     assert not [record for record in caplog.records if record.name.startswith("qzhou_eval")]
     assert [dim for dim, _ in scores] == list(dims)
     for ours, theirs in scores.values():
@@ -91,7 +91,7 @@ def test_each_takes_the_shared_path_and_scores_as_mteb_scores_it(tmp_path, monke
 
 @pytest.mark.parametrize("name", ["T2Retrieval", "DuRetrieval"])
 def test_a_document_of_the_querys_id_counts_only_where_mteb_counts_it(tmp_path, letters, name):
-    """The flag has an effect on these data: without it, and with it, two scores, each mteb's."""
+    """The flag matters on these data: with and without it the scores differ, and each equals mteb's."""
     with_shared_ids(tmp_path, name)
     task, source, scores = all_tasks()[name], locate(all_tasks()[name], tmp_path), {}
     for ignore in (False, True):
@@ -109,7 +109,7 @@ def test_the_own_document_is_dropped_from_the_k_found_and_nothing_takes_its_plac
     rng = np.random.default_rng(0)
     queries, documents = (rng.standard_normal((n, 24)).astype(np.float32) for n in (30, 400))
     own = np.where(np.arange(30) % 3 == 0, -1, rng.integers(400, size=30))
-    own[1::3] = [np.argmax(row) for row in queries[1::3] @ documents.T]  # found, mostly
+    own[1::3] = [np.argmax(row) for row in queries[1::3] @ documents.T]  # mostly found
     how = {"k": 10, "order": np.arange(400), "query_block": 7}
     plain = [found for _, found in search(queries, documents, [8, 24], **how)]
     less = [found for _, found in search(queries, documents, [8, 24], own=own, **how)]
@@ -132,7 +132,7 @@ def test_the_own_document_is_dropped_from_the_k_found_and_nothing_takes_its_plac
 
 
 def whole(array: np.ndarray) -> bool:
-    """Whether an array keeps no larger one alive."""
+    """Whether an array keeps no larger array alive."""
     while array.base is not None:
         if getattr(array.base, "nbytes", 0) > array.nbytes:
             return False

@@ -1,4 +1,4 @@
-"""The search of all dimensions at once, against sorting all cosines."""
+"""The search of all dimensions at once, compared with sorting all cosines."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from qzhou_eval.evaluate.retrieval.top_k import Pool, pack_scores, unpack
 @pytest.mark.parametrize(("k", "query_block", "document_chunk"), [(10, 1024, 4096), (10, 7, 50), (400, 16, 64)])
 def test_search_finds_what_sorting_all_cosines_finds(*, k, query_block, document_chunk, normalize):
     queries, documents = cluster(40, 48, seed=1), cluster(300, 48, seed=2)
-    documents[200:220] = documents[100]  # equal vectors tie, and one more than the rest of the margin is long
+    documents[200:220] = documents[100]  # equal vectors tie, and there is one more than the margin has room for
     order = np.random.default_rng(3).permutation(300)
     sizes = {"query_block": query_block, "document_chunk": document_chunk}
     seen = []
@@ -36,7 +36,7 @@ def test_search_finds_what_sorting_all_cosines_finds(*, k, query_block, document
 
 @pytest.mark.parametrize("kind", ["near each other", "one large component", "all positive", "long"])
 def test_search_orders_vectors_that_rounding_troubles_as_mteb_does(kind):
-    """First scores of these are up to 2e-6 off, and many of the best are closer to each other than that."""
+    """First scores of these are up to 2e-6 off, and many of the best are closer together than that."""
     rng = np.random.default_rng(6)
     queries, documents = (rng.standard_normal((n, 600)).astype(np.float32) for n in (20, 3000))
     if kind == "near each other":
@@ -93,7 +93,7 @@ def test_rerank_orders_each_querys_candidates(k):
             assert np.allclose(found.scores[row, :number], best, atol=CLOSE)
             assert np.allclose(scores[row, found.documents[row, :number]], best, atol=CLOSE)
             assert set(found.documents[row, :number]) <= set(some)
-        assert abs(found.scores[5, 0] - found.scores[5, 1]) < CLOSE  # a vector's product need not tie, in mteb neither
+        assert abs(found.scores[5, 0] - found.scores[5, 1]) < CLOSE  # products of equal vectors may differ, in mteb too
 
 
 def test_packed_keys_order_as_pairs():
@@ -109,7 +109,7 @@ def test_packed_keys_order_as_pairs():
 def test_the_pool_keeps_the_best_whatever_the_order_they_come_in(chunk):
     rng = np.random.default_rng(chunk)
     scores = rng.standard_normal((5, 999)).astype(np.float32)
-    scores[0].sort()  # each one better than all before
+    scores[0].sort()  # each one better than all before it
     scores[1] = -scores[0]
     scores[2] = np.round(scores[2])
     pool = Pool(5, 20)

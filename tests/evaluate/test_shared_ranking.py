@@ -1,4 +1,4 @@
-"""Retrieval and reranking of all dimensions at once, against mteb one dimension after the other and plain loops."""
+"""Retrieval and reranking of all dimensions at once, compared with mteb one dimension at a time and plain loops."""
 
 import math
 
@@ -28,7 +28,7 @@ K_VALUES = (1, 3, 5, 10, 20, 100, 1000)
 
 
 def judged_run(seed: int) -> tuple[dict, dict]:
-    """Grades and scores by query and document: few distinct scores, few or no documents, documents not in the run."""
+    """Grades and scores by query and document: few distinct scores, few or no documents, some not in the run."""
     rng = np.random.default_rng(seed)
     grades, run = {}, {}
     for query in range(30):
@@ -128,7 +128,7 @@ def test_repeated_ids_are_left_to_mteb():
 
 
 class Arrays:
-    """mteb's encoder protocol over vectors at hand; the corpus is asked for in order."""
+    """mteb's encoder protocol over given vectors; the corpus is requested in order."""
 
     def __init__(self, queries: np.ndarray, documents: np.ndarray) -> None:
         self.mteb_model_meta = ModelMeta.create_empty()
@@ -171,13 +171,13 @@ def test_on_tie_heavy_vectors_scores_stay_within_what_mtebs_chunk_sizes_give():
             spread = [one[key] for one in theirs if key in one]
             if spread and not math.isnan(value):
                 widest = max(widest, max(spread) - min(spread))
-                slack = 0.02 if key.startswith("nauc") else 1.001e-5  # nAUC moves by up to 0.1 from chunk to chunk
+                slack = 0.02 if key.startswith("nauc") else 1.001e-5  # nAUC changes by up to 0.1 from chunk to chunk
                 assert min(spread) - slack <= value <= max(spread) + slack, (dim, key)
     assert widest > 0
 
 
 def mtebs(data: dict, mteb_task: AbsTaskRetrieval, encoder: Arrays, chunk: int) -> dict:
-    """mteb's own search in chunks of one size, and its metrics."""
+    """The metrics of mteb's own search in chunks of one size."""
     evaluator = RetrievalEvaluator(
         data["corpus"],
         data["queries"],

@@ -1,4 +1,4 @@
-"""Work that dimensions have in common is done once, and no score moves: mteb alone, at each dimension, is the truth."""
+"""Work that dimensions have in common is done once and changes no score, compared with mteb alone at each dimension."""
 
 import math
 
@@ -46,7 +46,7 @@ def scores(task, source, vectors, evaluators=SHARED) -> dict[int, dict]:
 
 
 def same(one, two) -> bool:
-    """Bitwise equal; NaN (a metric that a task does not have) equals NaN."""
+    """Whether two results are bitwise equal; NaN (a metric that a task does not have) equals NaN."""
     if isinstance(two, dict):
         return two.keys() <= one.keys() and all(same(one[key], value) for key, value in two.items())
     if isinstance(two, list):
@@ -135,7 +135,7 @@ def test_a_column_read_once_is_the_same_column(tmp_path):
 
 
 class Rows:
-    """In place of a task's vectors: a text is its own row."""
+    """Replaces a task's vectors: a text is its own row number."""
 
     matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
 

@@ -1,4 +1,4 @@
-"""Right or wrong at the best threshold, against mteb's own accuracy."""
+"""Right or wrong at the best threshold, compared with mteb's own accuracy."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from qzhou_eval.evaluate.pair_threshold import right_at_best_threshold
 
 
 def mtebs(similarity, label) -> tuple[float, float]:
-    """mteb's best accuracy, and the threshold that it takes."""
+    """mteb's best accuracy and the threshold it chooses."""
     return AbsTaskPairClassification._find_best_acc_and_threshold(None, list(similarity), np.asarray(label), True)
 
 

@@ -1,8 +1,8 @@
-"""What goes wrong silently between mteb, datasets and a user of them, each shown not to go wrong here.
+"""What goes wrong silently between mteb, datasets and their user; each test shows that it does not go wrong here.
 
-Elsewhere: two data roots with the same names and headers (test_mteb), texts and sides of every encode call
-(test_mteb), main scores and data set paths of both generations (test_mteb, test_generations), a hub that cannot be
-reached and data that lack a split (test_bad_input), the memory of digests (test_digests).
+Tested elsewhere: two data roots with the same names and headers (test_mteb), texts and sides of every encode call
+(test_mteb), main scores and data set paths of both generations (test_mteb, test_generations), an unreachable hub and
+data without a required split (test_bad_input), the memory of digests (test_digests).
 """
 
 import importlib.util
@@ -37,7 +37,7 @@ PAIRS = read_rows(MINI / "MiniSTS/data/test.jsonl")[:60]
 
 
 def write_pairs(path: Path, pairs: list[dict]) -> None:
-    """Rows as JSON lines or as parquet that is as long as its texts: neither compressed nor in a dictionary."""
+    """Write rows as JSON lines, or as parquet that is as long as its texts: no compression, no dictionary."""
     if path.suffix == ".jsonl":
         write_rows(path, pairs)
         return
@@ -69,7 +69,7 @@ def swapped(path: Path, pairs: list[dict]) -> None:
 @pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
 @pytest.mark.parametrize("file", ["data/test.jsonl", "data/test.parquet"])
 def test_an_edit_is_seen_that_leaves_size_and_times(tmp_path, file, header, edit):
-    """datasets keys its cache by the header alone where there is one, else by path and times."""
+    """datasets keys its cache by the header alone if there is one, else by path and times."""
     folder = tmp_path / STSB.path
     write_pairs(folder / file, PAIRS)
     if header:
@@ -98,7 +98,7 @@ def job(tmp_path: Path, source: DataSource, output: str) -> EvaluateJob:
 
 
 def test_one_task_is_evaluated_twice_in_one_process(tmp_path, pointed):
-    """mteb forgets a local path when it unloads a task, and goes to the hub the next time."""
+    """mteb forgets a local path when it unloads a task and uses the hub the next time."""
     fill_store(tmp_path, STSB, pointed, PUBLISHED)
     scores = [evaluate(job(tmp_path, pointed, output)).scores for output in ("one", "two")]
     assert scores[0] == scores[1] and scores[0].keys() == {8, WIDTH}
@@ -118,7 +118,7 @@ def test_the_result_names_the_digest_of_local_data_and_never_the_hubs_revision(t
 
 
 def test_the_benchmarks_shared_task_objects_are_left_alone(pointed):
-    """mteb hands out the same objects at every call: a change of one would last as long as the process."""
+    """mteb returns the same objects at every call: a changed one would stay changed as long as the process lives."""
 
     def seen():
         tasks = mteb.get_benchmark("MTEB(cmn, v1)").tasks
@@ -131,7 +131,7 @@ def test_the_benchmarks_shared_task_objects_are_left_alone(pointed):
 
 
 def test_our_encoder_is_one_for_mteb():
-    """Without its meta mteb replaces a model by an empty one; without the similarities it refuses it."""
+    """Without its meta mteb replaces a model with an empty one; without the similarities it refuses the model."""
     encoder = v2._Encoder(None, v2.model_meta(variant(8)), dim=8, normalize=True)
     assert isinstance(encoder, EncoderProtocol)
     assert isinstance(encoder.mteb_model_meta, ModelMeta)
@@ -176,7 +176,7 @@ def test_both_splits_of_multilingual_sentiment_are_asked_for(tmp_path):
 
 @pytest.mark.parametrize("name", ["STSB", "QBQTC"])
 def test_a_folder_in_the_current_one_does_not_pass_for_the_hub(tmp_path, monkeypatch, name):
-    """datasets prefers ./mteb/STSB to the hub's mteb/STSB, and mteb would note the hub's revision."""
+    """datasets prefers ./mteb/STSB to the hub's mteb/STSB, and mteb would record the hub's revision."""
     task = all_tasks()[name]
     write_pairs(tmp_path / task.path / "data/test.jsonl", PAIRS)
     monkeypatch.chdir(tmp_path)
@@ -194,7 +194,7 @@ def test_a_folder_in_the_current_one_does_not_shadow_the_data_folder(tmp_path, m
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file, but for the interpreter's own."""
+    """Size and time of every file except the interpreter's own."""
     files = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in files}
 
@@ -206,7 +206,7 @@ def test_a_real_run_neither_asks_mtebs_results_nor_writes_there_nor_into_the_pac
     write_pairs(data / STSB.path / "data/test.jsonl", PAIRS)
     for owner in ("mteb", "C-MTEB"):
         write_pairs(here / owner / "STSB/data/test.jsonl", reversed_texts(PAIRS))
-    for result in finished.glob("results/**/*.json"):  # of the same model, at the same settings, on other data
+    for result in finished.glob("results/**/*.json"):  # of the same model, with the same settings, on other data
         planted = theirs / result.relative_to(finished)
         planted.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(result, planted)
@@ -246,8 +246,8 @@ def test_a_rerun_after_an_edit_that_leaves_size_and_times_evaluates_again(tiny, 
 
 @pytest.mark.real
 def test_mtebs_random_baseline_has_its_published_scores_on_the_official_stsb(data_root):
-    """Our way of pointing a task at a folder, mteb's model and evaluators: the results repository's own numbers."""
-    task = replace(STSB, splits=("validation", "test"))  # the benchmark counts test alone
+    """A task pointed at a folder as we do, with mteb's model and evaluators: the results repository's own numbers."""
+    task = replace(STSB, splits=("validation", "test"))  # the benchmark counts only the test split
     source = locate(task, data_root / "cmteb")
     model = mteb.get_model("mteb/baseline-random-encoder")
     (result,) = mteb.evaluate(model, v2.load(task, source), cache=None, co2_tracker=False).task_results

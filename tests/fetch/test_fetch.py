@@ -1,4 +1,4 @@
-"""``fetch`` with the real client against a small hub on loopback: what comes is what is listed, or nothing comes."""
+"""``fetch`` with the real client against a small hub on loopback: it downloads exactly what is listed, or nothing."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def other():
 
 @pytest.fixture
 def fetch(hub, tmp_path):
-    """Fetch STSB from ``hub``, or from other endpoints, with more flags: exit code, stdout and stderr."""
+    """A function that fetches STSB from ``hub`` or other endpoints, with more flags: exit code, stdout and stderr."""
 
     def fetch(*argv, endpoints=(hub.url,), tasks=("STSB",)):
         asked = ["fetch", "--to", tmp_path / "data", "--tasks", *tasks, *argv]
@@ -125,7 +125,7 @@ def test_a_busy_hub_is_asked_again(fetch, hub, tmp_path):
 
 
 def test_a_broken_transfer_goes_on(fetch, hub, tmp_path):
-    large = (b'{"sentence1": "' + b"x" * 2000 + b'"}\n') * 13_000  # the client keeps what came in steps of 10 MB
+    large = (b'{"sentence1": "' + b"x" * 2000 + b'"}\n') * 13_000  # the client saves what has arrived every 10 MB
     hub.add(STSB.path, {"test.jsonl": large}, STSB.revision)
     hub.fault("GET /cdn/", cut=True)
     assert fetch()[0] == 0
@@ -180,7 +180,7 @@ def test_one_endpoint_is_down_then_all(fetch, hub, tmp_path):
     gone.close()
     code, _, err = fetch(tasks=["STSB", "Ocnli"], endpoints=(f" {gone.url}/", "", hub.url))
     assert code == 0
-    assert err.count("cannot be reached") == 1 and f"; trying {hub.url}\n" in err  # not asked for the second data set
+    assert err.count("cannot be reached") == 1 and f"; trying {hub.url}\n" in err  # not asked again for the second set
     shutil.rmtree(tmp_path / "data")
     code, out, err = fetch(tasks=["STSB", "Ocnli"], endpoints=(gone.url,))
     assert (code, out) == (2, "")
@@ -268,7 +268,7 @@ def test_a_model_that_is_what_came_has_its_hub_name(fetch, hub, tiny, tmp_path):
 
     as_came = ("org/tiny", COMMIT[:6])
     assert named() == named(f"{folder}/../tiny") == as_came
-    shutil.copytree(folder, tmp_path / "moved/models/org/tiny")  # no fetched.json with it
+    shutil.copytree(folder, tmp_path / "moved/models/org/tiny")  # without its fetched.json
     assert named(tmp_path / "moved/models/org/tiny") == ("local/tiny", "local-")
     shutil.copytree(folder, folder.parent / "other")  # nothing was fetched under this name
     assert named(folder.parent / "other") == ("local/other", "local-")

@@ -1,4 +1,4 @@
-"""A model's own code: ``fetch --code`` brings it, hashed like every file; it runs by flag; missing, it is one line."""
+"""A model's own code: ``fetch --code`` downloads and hashes it, only a flag runs it, missing code gives one line."""
 
 import json
 
@@ -39,7 +39,7 @@ def hub(model):
 
 @pytest.fixture
 def fetch(hub, tmp_path):
-    """Fetch the model, with more flags: exit code, stdout and stderr."""
+    """A function that fetches the model, with more flags: exit code, stdout and stderr."""
     asked = ["fetch", "--to", tmp_path / "data", "--model", "org/tiny"]
     return lambda *argv: fetching.run([*asked, *argv], tmp_path, hub.url)
 
@@ -76,7 +76,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
     hub.forget()
     code, _, err = fetch("--code")
     assert code == 0 and "not brought" not in err
-    assert set(hub.sent) == {CODE, "constants.py"}  # the rest was there
+    assert set(hub.sent) == {CODE, "constants.py"}  # the rest was already downloaded
     assert contents(folder) == contents(model)
     recorded = json.loads((tmp_path / "data/fetched.json").read_text())["repositories"]["models/org/tiny"]
     assert {CODE, "constants.py"} < recorded["files"].keys() and recorded["revision"] == COMMIT
@@ -87,7 +87,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
     assert (marks(out), fitting(out)) == (OK, ["TP 1-7"])
     assert verdict(out).startswith("verdict: OK: ")
     assert verify("--offline")[0] == 0
-    assert hub.requests == []  # neither fetching nor running it asked for anything
+    assert hub.requests == []  # neither fetching nor running made a request
     assert named(folder) == ("org/tiny", COMMIT[:6])
 
     (folder / "constants.py").unlink()
@@ -104,7 +104,7 @@ def test_code_that_came_stays_and_is_checked(fetch, hub, model, tmp_path):
         code, _, err = fetch(*flags)
         assert code == 0 and "already there" in err and "not brought" not in err
         assert hub.sent == {} and (tmp_path / "data/fetched.json").read_text() == before
-    assert hub.requests == []  # a commit that is there whole, its code too
+    assert hub.requests == []  # a commit that is complete, its code included
 
     verify = ["fetch", "--to", tmp_path / "data", "--verify"]
     assert fetching.run(verify, tmp_path)[0] == 0
@@ -112,7 +112,7 @@ def test_code_that_came_stays_and_is_checked(fetch, hub, model, tmp_path):
     (folder / CODE).write_bytes(own + b"# edited\n")
     assert fetching.run(verify, tmp_path)[:2] == (1, f"models/org/tiny/{CODE}: changed\n")
     assert named(folder) == ("local/tiny", "local-")
-    assert fetch()[0] == 0  # without the flag, too
+    assert fetch()[0] == 0  # also without the flag
     assert (folder / CODE).read_bytes() == own and named(folder) == ("org/tiny", COMMIT[:6])
 
     (folder / "own.py").write_text("# by hand\n")
@@ -132,7 +132,7 @@ def test_code_added_by_hand_is_not_the_hubs(fetch, hub, model, tmp_path):
     assert fetch()[0] == 0
     assert named(folder) == ("org/tiny", COMMIT[:6])
     for name in (CODE, "constants.py"):
-        (folder / name).write_bytes((model / name).read_bytes())  # even the hub's own: nobody has checked it
+        (folder / name).write_bytes((model / name).read_bytes())  # even the hub's own bytes: nobody has checked them
     assert named(folder) == ("local/tiny", "local-")
     assert "so that it is not the hub's: constants.py, modeling_prepending.py\n" in fetch()[2]
     hub.forget()
@@ -149,7 +149,7 @@ def test_a_repository_without_the_code_that_it_names_says_so(fetch, hub, model):
 
 
 def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
-    """The hub has the model alone, so each data set that is asked for is a line."""
+    """The hub has only the model, so each data set that is requested gives a line."""
     data_sets = sorted(task.path for task in all_tasks().values() if task.benchmark == "cmteb")
 
     def missing(out: str) -> list[str]:
@@ -202,7 +202,7 @@ def test_missing_code_of_a_local_folder_is_one_line(model, official, tmp_path, c
     ],
 )
 def test_other_code_that_sentence_transformers_would_run_is_there_or_one_line(model, capsys, file, names, message):
-    """The decoder's is there; the tokenizer's or a module's is not, or is another repository's."""
+    """The decoder's code is downloaded; that of the tokenizer or a module is not, or is another repository's."""
     if file == "modules.json":
         modules = json.loads((model / file).read_text("utf-8"))
         modules[0]["type"] = names

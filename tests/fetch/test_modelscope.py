@@ -1,6 +1,6 @@
-"""``fetch`` from ModelScope, by its real client, when no hub can give it: checked against its hash, never the hub's.
+"""``fetch`` from ModelScope by its real client, when no hub has it: checked against its hash, never labelled the hub's.
 
-The server is the tests' own, in the shape that the client asks for; the service itself was not asked.
+The server is the tests' own, in the shape that the client expects; the real service was not contacted.
 """
 
 import json
@@ -41,7 +41,7 @@ def hub():
 
 @pytest.fixture
 def fetch(scope, tmp_path, monkeypatch):
-    """Fetch with ModelScope at the end of the chain: exit code, stdout and stderr."""
+    """A function that fetches with ModelScope last in the chain: exit code, stdout and stderr."""
     without = fetching.environment
     own = {"MODELSCOPE_ENDPOINT": scope.url, "MODELSCOPE_API_TOKEN": "ms", "HOME": str(tmp_path / "home")}
     monkeypatch.setattr(fetching, "environment", lambda *where: without(*where) | own)
@@ -74,18 +74,18 @@ def test_after_both_hubs_failed(fetch, scope, hub, tmp_path):
     assert f"; trying {where}\n" in err and "left out, no data format: load.py, rows.pkl" in err
     assert scope.tokens == {("127.0.0.1", "Bearer ms"), ("localhost", None)}  # the hub's token is "x"
     assert hub.tokens == {None}
-    assert not (tmp_path / "home").exists()  # nothing is kept of the client's, and no login of it is read
+    assert not (tmp_path / "home").exists()  # the client leaves no files, and no login of its own is read
     found = locate(STSB, tmp_path / "data")
     assert found.revision == found.content and found.revision.startswith("local-")
 
     scope.requests.clear()
     assert fetch()[0] == 0
-    assert [line for line in scope.requests if not line.endswith("/repo/tree")] == []  # nothing is transferred again
+    assert [line for line in scope.requests if not line.endswith("/repo/tree")] == []  # nothing is downloaded again
     assert fetching.run(["fetch", "--to", tmp_path / "data", "--verify"], tmp_path)[0] == 0
 
     hub.add(STSB.path, FILES, STSB.revision)
     assert fetch(endpoints=(hub.url,))[0] == 0
-    assert locate(STSB, tmp_path / "data").revision == STSB.revision  # now it is known
+    assert locate(STSB, tmp_path / "data").revision == STSB.revision  # now the revision is known
     assert recorded(tmp_path)[STSB.path]["kind"] == "dataset"
 
 
@@ -105,7 +105,7 @@ def test_a_model_stays_local(fetch, scope, hub, tiny, tmp_path):
     hub.add("org/tiny", files, COMMIT, "models")
     assert fetch("--model", "org/tiny", endpoints=(hub.url,), tasks=())[0] == 0
     scope.add("org/tiny", {"config.json": b"{}"}, "models")
-    code, out, _ = fetch("--model", "org/tiny", tasks=())  # the hub is away again
+    code, out, _ = fetch("--model", "org/tiny", tasks=())  # the hub is unreachable again
     assert code == 3 and "not asked, so that the hub's files that are there stay as they are" in out
     found = find_checkpoint(str(folder))
     assert (found.name, found.revision) == ("org/tiny", COMMIT)
@@ -140,7 +140,7 @@ def test_no_name_leaves_the_folder_and_each_file_has_a_hash(fetch, scope, tmp_pa
 
 def test_everything_is_down(fetch, scope, tmp_path):
     scope.close()
-    code, out, err = fetch(endpoints=(scope.url,), tasks=("STSB", "Ocnli"))  # the same host under two protocols is two
+    code, out, err = fetch(endpoints=(scope.url,), tasks=("STSB", "Ocnli"))  # one host under two protocols is two hosts
     (said,) = (line for line in err.splitlines() if line.startswith("error: "))
     assert (code, out) == (2, "")
     assert said.count("cannot be reached ([Errno 111]") == 3 and len(said) < 400
@@ -148,7 +148,7 @@ def test_everything_is_down(fetch, scope, tmp_path):
 
 
 def test_without_the_client_the_extra_is_named_once(fetch, scope, tmp_path, monkeypatch):
-    """As where it is not installed; what was said before is said as before."""
+    """As if the client were not installed; the earlier messages are unchanged."""
     hide = tmp_path / "hide"
     hide.mkdir()
     (hide / "sitecustomize.py").write_text(

@@ -1,4 +1,4 @@
-"""A model folder to be spoilt."""
+"""A model folder for tests to spoil."""
 
 import shutil
 from pathlib import Path
@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture
 def folder(tiny, tmp_path) -> Path:
-    """A good folder, to be spoilt."""
+    """A good model folder, to be spoilt by the test."""
     return shutil.copytree(tiny, tmp_path / "model")

@@ -1,4 +1,4 @@
-"""What is no causal decoder is refused by name: at the door by its configuration, at load by what it computes."""
+"""What is not a causal decoder is refused by name: first by its configuration, else at load by what it computes."""
 
 import json
 import shutil
@@ -134,7 +134,7 @@ def test_other_decoders_pass_with_experts_and_without_attention(name, more):
 
 @pytest.fixture
 def bert(tokenizer, tmp_path):
-    """A bare encoder's folder."""
+    """The folder of a bare encoder."""
     small("Bert", vocab_size=len(tokenizer)).save_pretrained(tmp_path / "bert")
     tokenizer.save_pretrained(tmp_path / "bert")
     return tmp_path / "bert"
@@ -142,7 +142,7 @@ def bert(tokenizer, tmp_path):
 
 @pytest.mark.parametrize("profile", ["plain", "qzhou-zh"])
 def test_a_bare_encoder_never_gives_a_vector(bert, monkeypatch, profile):
-    """The second time it gets through the door, as an architecture does that nobody knows yet."""
+    """The second time it passes the configuration check, as an architecture would that is still unknown."""
     with pytest.raises(BadInput, match=r"config.json: bert \(BertModel\) is an encoder"):
         Embedder.from_pretrained(str(bert), profile=profile, max_length=64, token_prepending="off")
     monkeypatch.setattr(architecture, "_ENCODERS", "")

@@ -1,4 +1,4 @@
-"""Arithmetic against what torch counts, and the plan that is printed against counts made here."""
+"""Arithmetic compared with what torch counts, and the printed plan compared with counts made here."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ TASKS = ["MiniSTS", "MiniRetrieval"]
 
 
 def products(counter: FlopCounterMode, without: str = "rotary_emb") -> tuple[float, float]:
-    """What torch counted in products of weights, and in products of activations (eager attention, ``bmm``)."""
+    """FLOP that torch counted in products of weights, and in products of activations (eager attention, ``bmm``)."""
     counts = {str(op): flops for op, flops in counter.get_flop_counts()["Global"].items()}
     rotary = sum(sum(flops.values()) for module, flops in counter.get_flop_counts().items() if module.endswith(without))
     return counts.get("aten.mm", 0) + counts.get("aten.addmm", 0), counts["aten.bmm"] - rotary
@@ -47,7 +47,7 @@ def test_arithmetic_is_counted_as_torch_counts_it(family):
 
 
 def test_the_projection_is_counted():
-    """Packed as a run packs. Attention is counted above."""
+    """Packed as in a run. Attention is counted above."""
     model = make_decoder("Qwen3")
     projection = torch.nn.Linear(64, 96).eval()
     forward = Forward(model, projection, device="cpu", max_length=64, attention="packed")
@@ -79,7 +79,7 @@ def plan(tiny, output, *more) -> list[str]:
 
 
 def table(out: str) -> dict[str, list[str]]:
-    """Cells by task; two or more spaces part them."""
+    """The cells of each task's row; two or more spaces separate them."""
     return {line.split()[0]: re.split(r"\s{2,}", line)[1:] for line in out.splitlines() if "  " in line}
 
 
@@ -118,7 +118,7 @@ def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys, monkeypatch
 
 
 def test_a_prompt_of_two_tasks_is_planned_once(tiny, official, tmp_path, capsys):
-    """Two data sets with the same texts, and no instruction that tells their prompts apart."""
+    """Two data sets with the same texts, and no instruction that makes their prompts differ."""
     for name in ("STSB", "ATEC"):
         shutil.copytree(official / all_tasks()["STSB"].path, tmp_path / "data" / all_tasks()[name].path)
     what = ["--tasks", "STSB", "ATEC", "--data_dir", str(tmp_path / "data"), "--use_instruction", "false"]
@@ -171,7 +171,7 @@ def test_a_run_takes_no_hardware_for_an_estimate(tiny, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_time_is_that_of_the_prompts_at_the_measured_rate(tmp_path, capsys):
-    """Whatever the rate is: how near it comes to a real run is measured in perf/eta.py, not tested."""
+    """This holds at any rate; how close it comes to a real run is measured in perf/eta.py, not tested."""
     tasks = [task.name for task in all_tasks().values() if task.benchmark == "mini"]
     assert cli.main([*plan(CHECKPOINT, tmp_path, "--gpu", "cpu"), "--tasks", *tasks]) == 0
     out = capsys.readouterr().out
@@ -182,7 +182,7 @@ def test_the_time_is_that_of_the_prompts_at_the_measured_rate(tmp_path, capsys):
 
 
 def test_several_gpus_share_the_time_evenly_without_ray(tiny, tmp_path, capsys, monkeypatch):
-    """Of an estimate; ``--ray`` names a cluster that nobody asks then."""
+    """This holds for an estimate; the cluster that ``--ray`` names is not contacted."""
     if torch.cuda.is_available():
         pytest.skip("the GPU may be here")
     monkeypatch.setattr("qzhou_eval.run.factories.find_spec", lambda name: pytest.fail("Ray was looked for"))
@@ -231,5 +231,5 @@ def test_tasks_without_data_are_named_and_the_others_planned(tiny, official, tmp
     empty.mkdir()
     assert cli.main([*argv, *where, "--data_dir", str(empty)]) == cli.EXIT_BAD_INPUT
     run = [*argv[:1], *argv[2:], *where]
-    assert cli.main(run) == cli.EXIT_BAD_INPUT  # a run of all tasks is not a run of some
+    assert cli.main(run) == cli.EXIT_BAD_INPUT  # a run of all tasks is not the same as a run of some
     assert not (tmp_path / "out").exists()

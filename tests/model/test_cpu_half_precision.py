@@ -1,4 +1,4 @@
-"""Half precision on a CPU without it: products as hardware does them, whatever this machine has."""
+"""Half precision on a CPU without it: products as hardware computes them, whatever this machine supports."""
 
 import logging
 
@@ -14,7 +14,7 @@ TEXTS = ["今天天气很好。", "苹果公司", "请问退货的运费由谁�
 
 @pytest.fixture
 def without_half(monkeypatch):
-    """Let this CPU have no products in half precision."""
+    """Make this CPU report no products in half precision."""
     ops = type("Ops", (), {name: staticmethod(lambda: False) for name in cpu_half_precision._SUPPORTED.values()})
     monkeypatch.setattr(torch.ops, "mkldnn", ops)
 

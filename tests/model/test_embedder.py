@@ -1,4 +1,4 @@
-"""The Embedder against peers: sentence-transformers without TP, a hand-made forward pass with TP."""
+"""The Embedder compared with peers: sentence-transformers without TP, a hand-written forward pass with TP."""
 
 import shutil
 import sys
@@ -50,7 +50,7 @@ def test_without_tp_it_equals_sentence_transformers_at_every_dimension(tiny, pee
 
 @pytest.mark.parametrize("span", [(1, 7), (1, 6), (2, 3)])
 def test_with_tp_it_equals_one_unpadded_sequence_at_a_time(tiny, peer, tokenizer, span):
-    """Token prepending in batches against sentence-transformers' own modules, prompt by prompt."""
+    """Token prepending in batches compared with sentence-transformers' own modules, prompt by prompt."""
     found = embedder(tiny, token_prepending=span).encode(TEXTS, normalize=False)
     decoder, dense = peer[0].auto_model, peer[2].linear
     for row, text in enumerate(TEXTS):
@@ -108,7 +108,7 @@ def test_another_reading_shares_the_weights(tiny):
 
 
 def test_a_bare_decoder_with_its_language_model_head_works(tmp_path, tiny, tokenizer):
-    """A plain language model: no projection, the head is not used."""
+    """A plain language model: there is no projection, and the head is not used."""
     torch.manual_seed(0)
     decoder = make_decoder("Qwen2", vocab_size=len(tokenizer))
     decoder.save_pretrained(tmp_path)
@@ -125,7 +125,7 @@ def test_a_bare_decoder_with_its_language_model_head_works(tmp_path, tiny, token
 
 @pytest.fixture
 def remote(tiny, tokenizer, tmp_path, monkeypatch):
-    """A function: the model with code of its own for token prepending; what loading it changes is undone."""
+    """A function that gives the model its own code for token prepending; the side effects of loading it are undone."""
     mapping = transformers.models.auto.modeling_auto.MODEL_MAPPING
     monkeypatch.setattr(mapping, "_extra_content", dict(mapping._extra_content))
     monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
@@ -137,7 +137,7 @@ def remote(tiny, tokenizer, tmp_path, monkeypatch):
 
 
 def test_stock_classes_are_used_also_after_a_load_with_remote_code(tiny, remote):
-    """Code may register its class for the stock config, for the whole process; ours must not follow."""
+    """Code may register its class for the stock config in the whole process; ours must not use it."""
     folder = remote(7)
     with (folder / "modeling_prepending.py").open("a") as code:
         code.write("\n\nimport transformers\n\n")
@@ -145,7 +145,7 @@ def test_stock_classes_are_used_also_after_a_load_with_remote_code(tiny, remote)
     before = embedder(tiny, token_prepending="off").encode(TEXTS)
     loaded = type(transformers.AutoModel.from_pretrained(folder, trust_remote_code=True))
     assert loaded.__name__ == "PrependingQwen3"
-    assert type(transformers.AutoModel.from_pretrained(tiny)) is loaded  # transformers is fooled
+    assert type(transformers.AutoModel.from_pretrained(tiny)) is loaded  # transformers itself is affected
     for checkpoint in (folder, tiny):
         model = embedder(checkpoint, token_prepending="off")
         assert type(model.model) is transformers.Qwen3Model
@@ -154,7 +154,7 @@ def test_stock_classes_are_used_also_after_a_load_with_remote_code(tiny, remote)
 
 @pytest.mark.parametrize("last", [6, 7])
 def test_with_trust_remote_code_the_checkpoints_code_runs_and_ours_stays_off(tiny, remote, last):
-    """Its token prepending alone: ours on top of it would quietly make 1-6 into 1-7."""
+    """Only its own token prepending runs: ours on top of it would silently turn 1-6 into 1-7."""
     own_code = embedder(remote(last), trust_remote_code=True)
     assert type(own_code.model).__name__ == "PrependingQwen3"
     assert own_code.settings.token_prepending is None
@@ -179,7 +179,7 @@ def test_what_would_change_the_checkpoints_code_is_refused(remote):
 
 
 def test_code_counts_in_the_fingerprint_only_where_it_runs(tiny, remote):
-    """A later look at the checkpoint's code must not make every stored vector stale."""
+    """Looking at the checkpoint's code later must not make every stored vector stale."""
 
     def fingerprint(folder, **options):
         checkpoint = find_checkpoint(str(folder))
@@ -210,7 +210,7 @@ def test_trust_without_code_changes_nothing(tiny):
 
 
 def test_weights_go_straight_to_their_device(tiny, monkeypatch):
-    """The meta device stands for a GPU: whatever is on the CPU when the model is sent there was in host memory."""
+    """The meta device acts as a GPU: whatever is on the CPU when the model is sent there was in host memory."""
     sent, asked = [], []
     to, load_file = torch.nn.Module.to, loading.load_file
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, *a: sent.extend(self.parameters()) or to(self, *a))

@@ -1,4 +1,4 @@
-"""FP8: the product against one written out, and that its vectors can never pass for the published ones."""
+"""FP8: its product compared with one written out, and its vectors, which can never pass for the published ones."""
 
 import json
 
@@ -16,13 +16,13 @@ from qzhou_eval.model.fp8 import PROBE, Fp8Linear, _scaled, use_fp8
 
 
 def rounded(rows: torch.Tensor) -> torch.Tensor:
-    """Each row as FP8 holds it: by the least power of two with which it fits 448, the largest of e4m3; float64."""
+    """Each row as FP8 holds it, float64: scaled by the least power of two with which it fits 448, e4m3's largest."""
     scale = 2 ** np.ceil(np.log2(rows.double().abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 448))
     return (rows.double() / scale).float().to(torch.float8_e4m3fn).double() * scale
 
 
 class LargestInFloat32(TorchDispatchMode):
-    """Numbers in the largest float32 tensor that any operation makes within the block."""
+    """Records how many numbers the largest float32 tensor has that any operation makes within the block."""
 
     numbers = 0
 
@@ -36,7 +36,7 @@ class LargestInFloat32(TorchDispatchMode):
 def test_a_layer_multiplies_what_fp8_holds_of_weights_and_rows():
     torch.manual_seed(0)
     linear = torch.nn.Linear(64, 48, dtype=torch.bfloat16)
-    linear.weight.data[3] *= 100  # a scale for each row, not one for all
+    linear.weight.data[3] *= 100  # each row needs its own scale, not one for all
     states = torch.randn(2, 5, 64, dtype=torch.bfloat16)
     states[0, 1] = 0
     states[1, 2] *= 1000

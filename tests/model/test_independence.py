@@ -1,4 +1,4 @@
-"""No vector depends on its neighbours: what every kind of decoder does about it, against each prompt alone."""
+"""No vector depends on its neighbours: how every kind of decoder is run, compared with each prompt alone."""
 
 from array import array
 
@@ -17,7 +17,7 @@ from qzhou_eval.model.speed.cost import cost_of
 ON_CPU = {"device": "cpu", "max_length": 64}
 LENGTHS = [40, 23, 23, 9, 9, 30, 4, 2]
 
-TELLING = {  # what the project does with them; attention alone packs, a state or a convolution does not
+TELLING = {  # how the project runs each: attention alone is packed, a state or a convolution is not
     "qwen3": PACKED,
     "llama": PACKED,
     "gemma3_text": PACKED,
@@ -38,7 +38,7 @@ ROUTED = ("mixtral", "qwen3_moe")
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Tiny products are slower on many; a shared machine makes them very slow."""
+    """Use one thread: tiny products are slower on many, and very slow on a shared machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -57,7 +57,7 @@ def vectors(forward: Forward, some: list[array], budget: int = 4096) -> torch.Te
 
 @pytest.mark.parametrize(("family", "way"), TELLING.items())
 def test_a_vector_is_that_of_its_prompt_alone_whatever_the_decoder(family, way):
-    """Alone: transformers' own call, made before anything of this project has seen the model."""
+    """The prompt alone is transformers' own call, made before anything of this project has touched the model."""
     model = perf_script("decoders").random_decoder(family)
     with torch.inference_mode():
         alone = torch.stack([model(torch.tensor([list(ids)])).last_hidden_state[0, -1] for ids in prompts()])
@@ -88,7 +88,7 @@ def test_in_half_precision_a_decoder_with_a_state_is_not_padded():
 
 
 class Padded(torch.nn.Module):
-    """A checkpoint's own code that sees padding: what its first token is changes all that follow."""
+    """A checkpoint's own code that sees padding: its first token affects all that follow."""
 
     def __init__(self, inner: torch.nn.Module) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ def test_what_only_long_prompts_would_show_is_read_from_the_configuration(family
 
 
 def test_token_prepending_is_part_of_the_trial(monkeypatch):
-    """A placeholder that is filled from another prompt's last token is found out, and only with token prepending."""
+    """A placeholder filled from another prompt's last token is detected, and only with token prepending."""
     from qzhou_eval.model import token_prepending
 
     def from_the_first(self, *args, **kwargs):

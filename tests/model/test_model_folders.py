@@ -1,6 +1,6 @@
-"""A model folder's files, each absent, damaged or in contradiction with another: one line names it, no model is loaded.
+"""A model folder's files, each missing, damaged or contradicting another: one line names it, no model is loaded.
 
-Through the door that every command takes: the checkpoint is found, the settings are resolved, the tokenizer is opened.
+The tests do what every command does first: find the checkpoint, resolve the settings, open the tokenizer.
 """
 
 import json
@@ -103,7 +103,7 @@ def _tensors(path: Path, change) -> None:
 
 
 def _shards(folder: Path, **weight_map) -> None:
-    """The weights in two files with an index, of which ``weight_map`` changes names."""
+    """Split the weights into two files with an index, in which ``weight_map`` changes names."""
     tensors = load_file(folder / "model.safetensors")
     names = sorted(tensors)
     parts = {"a.safetensors": names[:5], "b.safetensors": names[5:]}

@@ -1,4 +1,4 @@
-"""Limits that a model folder states, and its code that is not run: said in one line each."""
+"""Limits that a model folder states, and its code that is not run: each is reported in one line."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Where a model lies: a folder however it is spelled, a snapshot of the hub's cache, a place that is none."""
+"""Where a model is: a folder however it is spelled, a snapshot in the hub's cache, a place without a model."""
 
 import hashlib
 import os
@@ -60,7 +60,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def snapshot(tiny, tmp_path) -> Path:
-    """The good folder as the hub's client keeps it: links to blobs that are named by their hash."""
+    """The good folder as the hub's client stores it: links to blobs that are named by their hash."""
     root = tmp_path / "models--Some-Org--a.model"
     found = root / "snapshots" / COMMIT
     (root / "blobs").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Packed batches against one prompt at a time through transformers' own attention, and against padded ones."""
+"""Packed batches compared with one prompt at a time through transformers' own attention, and with padded batches."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ def sequences(lengths: list[int], seed: int = 0) -> list[array]:
 
 
 def one_by_one(model, prompts: list[array], span) -> torch.Tensor:
-    """Last hidden states (n, size), each prompt alone, before anything of packing has touched the model."""
+    """Last hidden states (n, size), each prompt alone, before packing has touched the model."""
     rows = []
     for ids in prompts:
         batch = torch.tensor([list(ids)])
@@ -94,7 +94,7 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
 
 
 def test_a_decoder_that_leaks_between_prompts_is_found_out(monkeypatch):
-    """Attention over the whole row is what a decoder does that drops the prompts' bounds on the way."""
+    """A decoder that drops the bounds between prompts on the way attends over the whole row."""
 
     def whole(query, key, value, starts, *, scale):
         return right(query, key, value, [0, starts[-1]], scale=scale)
@@ -196,7 +196,7 @@ def test_attention_refuses_what_it_does_not_know():
 
 
 def test_the_gpu_kernel_takes_our_call():
-    """No GPU here: torch's own shape rules on the meta device bind the arguments and give the result's shape."""
+    """Without a GPU: torch's own shape rules on the meta device bind the arguments and give the result's shape."""
     query, key = (torch.empty(6, heads, 16, dtype=torch.bfloat16, device="meta") for heads in (4, 2))
     starts = torch.empty(3, dtype=torch.int32, device="meta")
     assert attention._varlen(query, key, key, starts, longest=4, scale=0.25).shape == query.shape

@@ -1,4 +1,4 @@
-"""What is sent is said before it is sent; another model's prompt is never taken in silence."""
+"""The log says what is sent before it is sent; another model's prompt is never used silently."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ def without_profile(argv: list[str]) -> list[str]:
 
 
 def first_lines(caplog, argv: list[str]) -> list[str]:
-    """What a dry run says before its table."""
+    """The lines that a dry run logs before its table."""
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert cli.main([*argv, "--dry_run"]) == 0
@@ -36,13 +36,13 @@ def prepared(model, tmp_path, **more):
 
 @pytest.fixture(autouse=True)
 def no_probe(monkeypatch):
-    """Dry runs are to be quick here."""
+    """Skip the time probe, so that dry runs are quick."""
     monkeypatch.setattr("qzhou_eval.run.dry_run.CHEAP_WEIGHTS", 0)
 
 
 @pytest.fixture
 def copy(tiny, tmp_path):
-    """The tiny model with prompts of its own."""
+    """The tiny model with its own prompts."""
     folder = shutil.copytree(tiny, tmp_path / "own")
     path = folder / "config_sentence_transformers.json"
     prompts = {"query": "Query: ", "document": "", "sts": "Compare: "}
@@ -94,7 +94,7 @@ def test_python_says_so_too_in_its_own_words_once(copy, tmp_path, caplog):
 
 
 def test_the_models_own_profile_is_called_so_where_the_folder_is_proven_to_be_the_hubs(tiny, tmp_path, caplog):
-    """A copy that someone made is a folder; one that fetch brought and nobody changed is the hub's model."""
+    """A copy that someone made is just a folder; one that fetch downloaded and nobody changed is the hub's model."""
     place = "models/Kingsoft-LLM/QZhou-Embedding-Zh"
     folder = shutil.copytree(tiny, tmp_path / place)
     assert "(default)" in prepared(folder, tmp_path).sent[0]

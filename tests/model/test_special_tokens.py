@@ -1,4 +1,4 @@
-"""Token ids by tokenizer.json and tokenizer_config.json, the same under both generations of transformers."""
+"""Token ids by tokenizer.json and tokenizer_config.json: the same under both generations of transformers."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def folder(tiny, tmp_path) -> Path:
 
 
 def with_template(folder: Path, template: str, **config) -> Path:
-    """Change which special tokens tokenizer.json adds, and what tokenizer_config.json says."""
+    """Change which special tokens tokenizer.json adds, and change fields of tokenizer_config.json."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     numbers = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (BEGIN, END) if token in template]
     state = json.loads(TemplateProcessing(single=template, special_tokens=numbers).__getstate__())
@@ -96,7 +96,7 @@ def test_a_token_named_as_a_mapping_or_in_the_older_file_is_known(folder, tokeni
 
 
 def test_an_edited_normalizer_counts_whatever_class_is_named(folder):
-    """Classes of transformers 5 with an own __init__ build another tokenizer than the file holds."""
+    """Classes of transformers 5 with their own __init__ build a different tokenizer from the one in the file."""
     replace_in_every_text(folder, "火锅", "天气")
     edit_json(folder / "tokenizer_config.json", tokenizer_class="Qwen2Tokenizer")
     truth = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
@@ -124,7 +124,7 @@ def test_without_tokenizer_json_transformers_makes_it_and_the_fingerprint_says_w
         checkpoint = find_checkpoint(str(folder))
         settings = resolve_settings(checkpoint, PLAIN, EncoderOptions(device="cpu", max_length=512))
         identity = settings.identity(checkpoint, PLAIN)
-        identity.pop("checkpoint")  # which files there are
+        identity.pop("checkpoint")  # which files exist
         return identity["token_ids"]
 
     assert fingerprint().startswith("tokenizer.json; ")
@@ -151,7 +151,7 @@ def test_a_token_without_an_embedding_is_refused_before_anything_is_encoded(fold
                 BadInput, match=f"the token '中国' with id {rows}, but the model has embeddings of {rows}"
             ):
                 ids_of(folder)
-    assert len(ids_of(folder)) == len(TEXTS)  # a special token that no text holds, as Gemma 3 has one
+    assert len(ids_of(folder)) == len(TEXTS)  # a special token that no text contains; Gemma 3 has one
     with pytest.raises(BadInput, match=r"a prompt holds 中国, of which the model has no embedding: '去中国'"):
         ids_of(folder, ["a", "去中国"])
 

@@ -1,8 +1,8 @@
-"""Two GPUs that this machine does not have: which device is current, and what a stream has done when it is waited for.
+"""Two simulated GPUs: which device is current, and what a stream has done once it was waited for.
 
-The layer models what CUDA does: kernels, copies and pinned buffers go to the current device or to their tensors' own,
-a stream's work is done only when an event that was recorded behind it on that very stream is waited for, and an event
-recorded without a stream goes to the current device's.
+TwoGpus models CUDA: kernels, copies and pinned buffers go to the current device or to their tensors' own; a stream's
+work is done only when an event recorded after it on that same stream is waited for; and an event recorded without a
+stream goes to the current device's stream.
 """
 
 from array import array
@@ -18,18 +18,18 @@ from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.speed import matmul_rate
 from qzhou_eval.model.streams import start_copy
 
-UNREAD = -1.0  # what a buffer holds until the copy into it is done
+UNREAD = -1.0  # content of a buffer until the copy into it is done
 
 
 class OnGpu(torch.Tensor):
-    """A tensor on the second GPU; what is computed from it is there too."""
+    """A tensor on the second GPU; whatever is computed from it is there too."""
 
     is_cuda = True
     device = torch.device("cuda:1")
 
 
 class Stream:
-    """Work in the order in which it was started; ``done`` pieces of it are over."""
+    """Work in the order in which it was started; the first ``done`` pieces are finished."""
 
     def __init__(self) -> None:
         self.work: list = []
@@ -48,8 +48,8 @@ class TwoGpus(TorchFunctionMode):
         super().__init__()
         self.now = 0
         self.streams = {0: Stream(), 1: Stream()}
-        self.seen: list[str] = []  # record, wait and read, with the device's number
-        self.strangers: set[str] = set()  # what met a tensor of cuda:1 while cuda:0 was current
+        self.seen: list[str] = []  # record, wait and read, each with the device's number
+        self.strangers: set[str] = set()  # operations on a tensor of cuda:1 while cuda:0 was current
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -136,7 +136,7 @@ def test_a_copy_is_read_only_after_an_event_on_its_own_devices_stream(gpus):
 
 
 def test_a_copy_that_is_waited_for_first_holds_its_own_numbers(gpus):
-    """Copies of two batches are under way; each is over when it is waited for, and the later one not before."""
+    """Two batches' copies are under way: each is finished once it is waited for, and the later one not before."""
     first, second = (torch.full((2, 3), value) for value in (1.0, 2.0))
     waits = [start_copy(vectors.to("cuda:1")) for vectors in (first, second)]
     assert torch.equal(waits[0](), first)
@@ -145,7 +145,7 @@ def test_a_copy_that_is_waited_for_first_holds_its_own_numbers(gpus):
 
 
 def test_a_decoder_on_the_second_gpu_works_there_and_gives_the_cpus_vectors(gpus):
-    """Every operation meets the second GPU as the current device, and the stream ends with the first current again."""
+    """Every operation runs with the second GPU current, and afterwards the first is current again."""
     prompts = [array("I", range(3, 3 + n)) for n in (30, 12, 12, 7)]
     projection = torch.nn.Linear(64, 96)
     expected = {
@@ -166,7 +166,7 @@ def test_a_decoder_on_the_second_gpu_works_there_and_gives_the_cpus_vectors(gpus
 def run(projection, device: str, prompts: list[array]):
     options = dict(max_length=64, attention="padded", span=(1, 2), head=array("I", [5, 6]))
     forward = Forward(make_decoder("Qwen3", layers=3), projection, device="cpu", **options)
-    forward.device = device  # the trial compares numbers, which needs none of the second GPU
+    forward.device = device  # the trial only compares numbers and needs no second GPU
     yield from forward.stream(prompts, 32, span=(1, 2), placeholder=1)
 
 

@@ -109,7 +109,7 @@ def test_blocks_do_not_nest_and_the_outer_one_survives_the_attempt():
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 @pytest.mark.parametrize("first", ["plain", "prepended"])
 def test_works_under_torch_compile_whichever_pass_is_compiled_first(backend, first):
-    """Compiled code must notice that the block began, that positions changed, and that it ended."""
+    """Compiled code must notice that the block began, that positions changed and that the block ended."""
     model = make_decoder("Qwen3")
     _, batch, positions = padded_batch(model.config.vocab_size)
     moved = positions | {"placeholder_positions": positions["placeholder_positions"] - 1}
@@ -132,7 +132,7 @@ def test_works_under_torch_compile_whichever_pass_is_compiled_first(backend, fir
 
 @pytest.mark.parametrize("family", ["Qwen3", "Llama"])
 def test_position_ids_of_left_padded_batches_may_be_counted_either_way(family):
-    """Rotary positions are relative: counted from the first token or from the padding, a vector stays the same."""
+    """Rotary positions are relative: counted from the first token or from the padding, the vector is the same."""
     model = make_decoder(family)
     sequences, batch, positions = padded_batch(model.config.vocab_size)
     with torch.no_grad():
@@ -152,7 +152,7 @@ def _places(length: int) -> dict[str, int]:
 
 
 def test_the_residual_stream_is_replaced_before_the_layers_input_norm():
-    """What the first layer in range normalises is already the last token's state, and what it adds to, too."""
+    """The first layer in range normalises the last token's state, and adds its output to that state, too."""
     model = make_decoder("Qwen3")
     _, batch, positions = padded_batch(model.config.vocab_size)
     rows, seen = torch.arange(len(LENGTHS)), {}

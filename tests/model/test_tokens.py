@@ -1,4 +1,4 @@
-"""Token ids: the limit, what is lost at it, the placeholder's place, the tokenizer's own special tokens."""
+"""Token ids: the limit and what it cuts off, the placeholder's place, the tokenizer's own special tokens."""
 
 import base64
 import json
@@ -138,7 +138,7 @@ def qwen(tmp_path_factory, tiny):
 
 
 def _byte_letters() -> tuple[list[str], list[int]]:
-    """GPT-2's printable stand-ins of the 256 bytes: printable Latin-1 stands for itself, the rest from 256 on."""
+    """GPT-2's printable letters for the 256 bytes: printable Latin-1 for itself, the rest from 256 on."""
     own = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b <= 255]
     rest = [b for b in range(256) if b not in own]
     return [chr(b) for b in own] + [chr(256 + i) for i in range(len(rest))], own + rest
@@ -158,7 +158,7 @@ def _halves(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
 
 @pytest.mark.slow
 def test_token_ids_in_the_real_qwen_vocabulary(qwen):
-    """Against Qwen's own tiktoken tokenizer, an independent implementation."""
+    """Compared with Qwen's own tiktoken tokenizer, an independent implementation."""
     import dashscope
 
     tokenize = prompt_tokenizer(qwen)

@@ -1,4 +1,4 @@
-"""``--dim``: which dimensions are meant."""
+"""``--dim``: which dimensions it selects."""
 
 import shutil
 
@@ -25,7 +25,7 @@ def test_a_dimension_that_the_model_was_not_trained_for_is_said_in_one_line(tiny
     qzhou = load_profile("qzhou-zh")
     dimensions(["128", "640", "1792"], qzhou, 1792)
     dimensions(["all", "900"], qzhou, 900)  # the full width
-    dimensions(["999"], load_profile("plain"), 1792)  # a profile that lists none
+    dimensions(["999"], load_profile("plain"), 1792)  # a profile that lists no dimensions
     assert caplog.messages == [
         "--dim 640: the model was not trained for it; profile qzhou-zh lists 128, 256, 512, 768, 1024, 1280, 1536, 1792"
     ]

@@ -1,4 +1,4 @@
-"""A profile is data, validated; qzhou-zh holds the published protocol to the byte."""
+"""A profile is validated data; qzhou-zh holds the published protocol to the byte."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the card's protocol says of vectors and prompts, each against something written out by hand."""
+"""What the card's protocol says about vectors and prompts, each compared with something written out by hand."""
 
 import mteb
 import numpy as np
@@ -48,7 +48,7 @@ def test_a_cut_prompt_has_no_suffix_and_its_last_text_token_is_pooled_and_prepen
 
 
 def test_two_readings_of_1_and_7_are_told_apart_in_float32(tiny, tokenizer):
-    """1e-6 of the written-out reference tells 1-7 from 1-6, which differ by far more in a component."""
+    """A tolerance of 1e-6 to the written-out reference tells 1-7 from 1-6: their components differ by far more."""
     prompt = render(PROFILE, "今天天气很好。", PROFILE.tasks["STSB"].instruction)
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     vectors = {}
@@ -61,7 +61,7 @@ def test_two_readings_of_1_and_7_are_told_apart_in_float32(tiny, tokenizer):
 
 
 def test_projection_in_the_models_dtype_then_float32_then_cut_then_normalise(tiny):
-    """In bfloat16 the order shows: rounding happens up to the projection and never after it."""
+    """bfloat16 shows the order: values are rounded up to and including the projection and never after it."""
     model = Embedder.from_pretrained(str(tiny), profile="qzhou-zh", device="cpu", dtype="bfloat16")
     full = model.encode_prompts([render(PROFILE, "今天天气很好。")])
     assert full.dtype == np.float32
@@ -84,7 +84,7 @@ def test_the_quickstart_differs_by_one_space():
 
 
 def sent_by(model: SentenceTransformer, encode) -> str:
-    """The text behind the token ids that enter a sentence-transformers model while ``encode`` runs."""
+    """The text of the token ids that enter a sentence-transformers model while ``encode`` runs."""
     ids = []
     handle = model[0].register_forward_pre_hook(lambda _module, args: ids.append(args[0]["input_ids"][0]))
     encode()
@@ -93,7 +93,7 @@ def sent_by(model: SentenceTransformer, encode) -> str:
 
 
 def sent_by_mtebs_entry(folder, task: str, text: str, side: str | None) -> str:
-    """What mteb's own entry for the card's model sends, by its own code, around other weights."""
+    """What mteb's own entry for the card's model sends, by its own code, with other weights."""
     entry = mteb.get_model_meta(NAME)
     assert entry.loader is InstructSentenceTransformerModel
     model = InstructSentenceTransformerModel(str(folder), revision=None, device="cpu", **entry.loader_kwargs)
@@ -104,7 +104,7 @@ def sent_by_mtebs_entry(folder, task: str, text: str, side: str | None) -> str:
 
 @pytest.mark.parametrize(("task", "side"), [("T2Retrieval", "query"), ("T2Retrieval", "document"), ("STSB", None)])
 def test_the_document_shows_what_each_route_sends(tiny, task, side):
-    """docs/fidelity.md prints each route's prompt; here each is made again by the code that sends it."""
+    """docs/fidelity.md prints each route's prompt; here each is produced again by the code that sends it."""
     text = "今天天气很好。"
     document = FIDELITY.read_text("utf-8")
     routes = {

@@ -1,4 +1,4 @@
-"""The report's drawings read back: dots, bands and labels stand where the tables' numbers are, and names stay text."""
+"""The report's drawings read back: dots, bands and labels are where the tables' numbers are, and names stay text."""
 
 import math
 from xml.etree import ElementTree as ET
@@ -29,7 +29,7 @@ def number(label: str) -> float:
 
 
 def lies_on_a_line(values, places) -> None:
-    """Whether places are an affine map of values, within the hundredth that is written."""
+    """Check that places are an affine map of values, within the hundredth that is written."""
     slope, offset = np.polyfit(values, places, 1)
     np.testing.assert_allclose(np.multiply(values, slope) + offset, places, atol=0.02)
 
@@ -52,7 +52,7 @@ def test_curves_show_the_tables_scores_at_their_dimensions(part):
         dots = read(drawn[column], "circle")
         x, y = (np.array([float(dot.get(name)) for dot in dots]) for name in ("cx", "cy"))
         octaves, scores, lost = [], [], []
-        for table in tables:  # a setting's scores, then its differences and the widest's, which is none
+        for table in tables:  # a setting's scores, then its differences; the widest's difference is 0
             octaves += 2 * [math.log2(int(row.name)) for row in table.rows]
             scores += [row.cells[at].value for row in table.rows]
             lost += [*(row.cells[at].value for row in costs[table.model].rows), 0.0]

@@ -1,4 +1,4 @@
-"""The run beside the published models: mteb's own leaderboard code, the card's picture, and counting by hand."""
+"""The run among the published models, compared with mteb's own leaderboard code, the card's picture and hand counts."""
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,18 @@ from qzhou_eval.benchmark.published import card_tables, read_published
 from qzhou_eval.benchmark.registry import TYPES
 from qzhou_eval.report.content.ranking import BORDA, MEANS, borda_ranks, place, task_points
 
-COUNTED = {"card": 48, "mteb2": 28}  # of the 51 published models, those with the splits that the profile counts
+COUNTED = {"card": 48, "mteb2": 28}  # published models, of 51, that have the splits the profile counts
 PUBLISHED = read_published()
 CARD = "Kingsoft-LLM/QZhou-Embedding-Zh"
 
 
 def points(model: str, profile: str = "card", shift: float = 0.0) -> dict[str, float]:
-    """A run that scores what a published model scores, and a little more."""
+    """The scores of a run that equals a published model, plus ``shift``."""
     return (task_points(PUBLISHED, profile).loc[model] + shift).to_dict()
 
 
 def long_form(frame: pd.DataFrame) -> pl.DataFrame:
-    """One row for each score, as mteb's leaderboard takes them."""
+    """One row per score, as mteb's leaderboard expects them."""
     rows = frame.rename_axis(index="model_name", columns="task_name").stack().rename("score")
     return pl.from_pandas(rows.reset_index()).with_columns(subset=pl.lit("default"), split=pl.lit("test"))
 
@@ -65,12 +65,12 @@ def test_the_cards_picture_to_the_second_decimal_for_the_eleven_that_are_publish
 
 
 def swapped(order: list[str], ranks: dict[str, int]) -> set[tuple[str, str]]:
-    """Pairs that stand one way in an order, and the other way round by their ranks."""
+    """Pairs that are one way round in the order and the other way round by rank."""
     return {(one, two) for at, one in enumerate(order) for two in order[at + 1 :] if ranks[one] > ranks[two]}
 
 
 def test_the_pictures_borda_order_holds_but_for_models_that_are_younger_than_it():
-    """docs/fidelity.md says so. mteb 2.0 came out three weeks after the picture."""
+    """As docs/fidelity.md says. mteb 2.0 was released three weeks after the picture."""
     picture = [name for name in card_tables()["leaderboard"]["rows"] if name != "gte-Qwen2-7B-instruct"]
     frame = task_points(PUBLISHED, "card")
     by_mteb_2 = [

@@ -1,4 +1,4 @@
-"""The report's files: one page that needs nothing else and in which no string is live, and the same figures in all."""
+"""The report's files: one self-contained page in which no string becomes markup, and the same figures in all files."""
 
 import csv
 import re
@@ -28,7 +28,7 @@ def written(folder):
 
 
 def report(folder, *more) -> dict[str, str]:
-    """The report's files by name."""
+    """Make the report and return its files by name."""
     assert cli.main(["report", str(folder), *more]) == 0
     return {path.name: path.read_text("utf-8") for path in (folder / "report").iterdir()}
 
@@ -40,13 +40,13 @@ def part(folder):
 
 
 def figures(table) -> list[list[str]]:
-    """A table's numbers as every file must have them."""
+    """A table's numbers as every file must show them."""
     said = words("en")
     return [[said.number(cell) for cell in row.cells] for row in table.rows]
 
 
 def numbers(cells) -> list[str]:
-    """Cells without marks: the figure alone, with a plain minus."""
+    """Cells without marks: only the number, with a plain minus."""
     return [re.sub(r"[≈* ]|\(.*|\$.*?\$|\\,", "", cell.replace("\N{MINUS SIGN}", "-")) for cell in cells]
 
 
@@ -124,10 +124,10 @@ def test_figures_are_text_in_the_pages_font_and_colours_with_ids_of_their_own(wr
     links = re.findall(r'(?:url\(|href=")#([^")]+)', text)
     assert set(links) <= set(ids)
     drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
-    assert len(drawings) == 8 + 7  # curves of the card's eight columns; token prepending by six types, and overall
+    assert len(drawings) == 8 + 7  # curves of the card's eight columns; token prepending for six types and overall
     for one in drawings:
         assert "<text" in one and "font-family" not in one
-        assert not re.findall(r"#[0-9a-f]{6}", one)  # colours are the page's variables
+        assert not re.findall(r"#[0-9a-f]{6}", one)  # colours come from the page's variables
     labels = [a for tag, a in page.elements if tag == "figure"]
     assert all(a["role"] == "img" and a["aria-label"] for a in labels)
     variables = set(re.findall(r"var\((--[a-z0-9-]+)\)", text))
@@ -136,7 +136,7 @@ def test_figures_are_text_in_the_pages_font_and_colours_with_ids_of_their_own(wr
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_what_results_say_is_never_live(tmp_path, lang):
-    """A model's name, revision, prompts and whatever else others' results hold."""
+    """A model's name, revision, prompts and anything else in results from others."""
     write_results(
         tmp_path, model=ATTACK.replace("/", "|"), revision="r" + ATTACK.replace("/", "|"), prompt=ATTACK, dtype=ATTACK
     )
@@ -149,7 +149,7 @@ def test_what_results_say_is_never_live(tmp_path, lang):
     rendered = Page(MarkdownIt("commonmark").enable("table").render(found["report.md"]))
     assert not {"script", "img", "a"} & {tag for tag, _ in rendered.elements}
     assert ATTACK in rendered.text and found["report.md"].count("\n# ") == 0
-    tex = found["report.tex"].split("\n\n", 1)[1]  # after its comments
+    tex = found["report.tex"].split("\n\n", 1)[1]  # without its comments
     assert "\\input" not in tex
     unescaped = re.sub(r"\\[&%$#_{}]|\$\\(approx|times)\$|^% .*", "", tex, flags=re.MULTILINE)
     assert not set("%$#^~") & set(unescaped)

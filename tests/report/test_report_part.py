@@ -1,4 +1,4 @@
-"""The report of a part of the tasks: figures over the tasks at hand, called so, and never over different ones."""
+"""The report of a part of the tasks: means of the tasks that were run, labelled so, and never over different ones."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def by_row(table) -> dict:
 
 
 def sentences(part) -> dict[str, str]:
-    """What each finding says, in English."""
+    """The text of each finding, in English."""
     said = words("en")
     return {
         one.key: " | ".join(said.render(text) for text in (one.figure, one.under, *one.text) if text)
@@ -97,7 +97,7 @@ def test_a_type_without_all_its_tasks_is_called_so(tmp_path):
     row = by_row(table)["test/stored"]
     assert row["STS (2 of 7)"].value == pytest.approx(np.mean([points(t).mean() for t in ("ATEC", "STSB")]), abs=1e-3)
     assert row["Clustering"].value == pytest.approx(np.mean([points(t).mean() for t in clustering]), abs=1e-3)
-    assert sentences(part)["quality"].split(" | ")[2] == "7 of 31 tasks run."  # each is in the table of tasks
+    assert sentences(part)["quality"].split(" | ")[2] == "7 of 31 tasks run."  # each of them is in the table of tasks
     (tasks, _) = part.of("tasks")
     assert tasks.on_screen and len(tasks.rows) == 7
 
@@ -109,7 +109,7 @@ def test_one_type_alone_has_no_second_column_of_the_same(tmp_path):
 
 
 def test_settings_with_other_tasks_are_averaged_over_those_they_share(tmp_path):
-    """Both have Ocnli and STSB; one has ATEC, too, the other AFQMC."""
+    """Both have Ocnli and STSB; one also has ATEC, the other AFQMC."""
     write_results(tmp_path, tasks=["ATEC", *TWO], tps=[True])
     write_results(tmp_path, tasks=["AFQMC", *TWO], tps=[False])
     part = part_of(tmp_path)
@@ -121,7 +121,7 @@ def test_settings_with_other_tasks_are_averaged_over_those_they_share(tmp_path):
     assert "note.part_common" in {note.key for note in table.notes}
     (gain,) = part.of("token_prepending")
     assert by_row(gain)["TP on layers 1-7 minus off"]["mean of 2 tasks"].value == pytest.approx(2, abs=1e-3)
-    assert "mean of 3 tasks" in sentences(part)["quality"]  # the headline is of one setting, and says of what
+    assert "mean of 3 tasks" in sentences(part)["quality"]  # the headline is of one setting and names its tasks
     assert "mean of 2 tasks" in sentences(part)["token_prepending"]
 
 
@@ -164,7 +164,7 @@ def test_curves_of_settings_with_other_tasks_are_not_drawn_over_each_other(tmp_p
 
 
 def report(folder, *more) -> dict[str, str]:
-    """The report's files by name."""
+    """Make the report and return its files by name."""
     assert cli.main(["report", str(folder), *more]) == 0
     return {path.name: path.read_text("utf-8") for path in (folder / "report").iterdir()}
 
@@ -187,7 +187,7 @@ def test_there_is_no_dash_and_no_hole_in_any_format(tmp_path, capsys, tasks, lan
 
 
 def test_scores_on_no_split_that_counts_are_one_line(tmp_path, capsys):
-    """MultilingualSentiment on one of the two splits that mteb2 counts, as plain mteb may leave it."""
+    """MultilingualSentiment with one of the two splits that mteb2 counts, as plain mteb may write it."""
     file = tmp_path / "MultilingualSentiment.json"
     rows = [{"hf_subset": "default", "languages": ["cmn-Hans"], "accuracy": 0.7, "main_score": 0.7}]
     about = {"task_name": file.stem, "mteb_version": "2.26.24", "dataset_revision": "1"}

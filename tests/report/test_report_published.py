@@ -1,4 +1,4 @@
-"""The report of CMTEB results: the verdict against published scores, and the place among published models."""
+"""The report of CMTEB results: the verdict against published scores, and the rank among published models."""
 
 import pytest
 from comparing import CARD, NAME, write_run
@@ -22,15 +22,15 @@ def test_a_faithful_run_is_ok_and_stands_where_the_published_one_does(faithful):
     card = dict(zip(CARD["columns"], CARD["table_1"]["rows"][NAME], strict=True))
     assert round(findings["quality"].figure.values["value"], 2) == card["Mean(Task)"]
     assert findings["published"].figure.values == {"text": "OK"}
-    counted = 31 + 8 + 3 * 8  # tasks, means, and as many means in three rows of the card's tables
+    counted = 31 + 8 + 3 * 8  # tasks, means, and the same number of means in three rows of the card's tables
     assert findings["published"].text[0].values == {"OK": counted, "CLOSE": 0, "OFF": 0, "of": counted}
     assert (findings["placement"].figure.values["rank"], findings["placement"].tone) == (1, "")
     (table,) = part.of("placement")
     ours = [row for row in table.rows if row.ours]
     assert [row.cells[0].value for row in table.rows] == sorted(row.cells[0].value for row in table.rows)
     assert len(ours) == 1 and not ours[0].folded
-    assert sum(not row.folded for row in table.rows) == 10  # a run that is first has its neighbours among the first
-    assert f"Kingsoft-LLM/{NAME}" not in [row.name for row in table.rows]  # the run stands in its place
+    assert sum(not row.folded for row in table.rows) == 10  # a run in first place has its neighbours among the first
+    assert f"Kingsoft-LLM/{NAME}" not in [row.name for row in table.rows]  # the run replaces it
 
 
 def test_one_task_that_is_off_is_shown_and_not_folded(finished, tmp_path):
@@ -52,7 +52,7 @@ def test_a_model_that_nobody_published_has_a_place_but_no_verdict_and_no_strange
     assert list(findings) == ["quality", "placement"]
     assert findings["placement"].figure.values["rank"] == 1
     (table,) = part.of("leaderboard")
-    assert [row.name for row in table.rows] == ["unpublished"]  # published models stand in the placement's table alone
+    assert [row.name for row in table.rows] == ["unpublished"]  # published models are only in the placement's table
 
 
 def test_a_run_among_many_is_shown_with_its_neighbours(finished, tmp_path):

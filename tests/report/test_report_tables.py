@@ -34,7 +34,7 @@ def test_values_are_the_items_means(part):
 
 
 def test_the_best_group_is_every_row_that_the_items_cannot_tell_from_the_best(part):
-    """Dimension 8 differs from full width by as much gained as lost, but for 0.1 points; 4 loses on every item."""
+    """Dimension 8 gains as much as it loses against full width, except for 0.1 points; 4 loses on every item."""
     for table in part.of("mrl"):
         for column in COLUMNS:
             assert [by_row(table)[str(dim)][column].best for dim in DIMS] == [False, True, True]
@@ -52,7 +52,7 @@ def test_the_cost_of_a_dimension_is_marked_where_it_cannot_be_told_from_nothing(
 
 
 def test_intervals_are_as_wide_as_the_normal_ones_of_the_same_means(part):
-    """Of a mean of n values 1.96 standard errors to each side; of six tasks' mean, their errors added in squares."""
+    """A mean of n values: 1.96 standard errors to each side; the mean of six tasks: their errors added in squares."""
     errors = {t: 100 * values_of(t, WIDTH, tp=True).std(ddof=1) / np.sqrt(ITEMS) for t in MINI}
     row = by_row(part.of("mrl")[0])[str(WIDTH)]
     expected = {"Retrieval": errors["MiniRetrieval"], "Mean(Task)": np.sqrt(sum(e**2 for e in errors.values())) / 6}
@@ -92,7 +92,7 @@ def test_without_items_there_are_means_but_no_intervals_and_no_claims(tmp_path):
 
 
 def test_settings_of_other_data_are_never_paired(tmp_path):
-    """The same number of items of other data: their difference spreads as wide as two runs that share nothing."""
+    """With as many items but other data, a difference has the interval of two independent runs."""
     write_results(tmp_path)
     scores = read_scores([tmp_path], "card")
     for score in scores:
@@ -112,10 +112,10 @@ RUN = Estimate(80.0, 80 + np.random.default_rng(1).standard_normal(2000))
     ("column", "expected"),
     [
         ([RUN, PUBLISHED[81.0], PUBLISHED[79.0]], [True, True, False]),  # 81 is best; the run reaches it, 79 does not
-        ([RUN, PUBLISHED[79.0], PUBLISHED[70.0]], [True, True, False]),  # the run is best and its spread holds 79
-        ([PUBLISHED[81.0], PUBLISHED[80.99]], [True, False]),  # published rows have no spread
+        ([RUN, PUBLISHED[79.0], PUBLISHED[70.0]], [True, True, False]),  # the run is best; its interval contains 79
+        ([PUBLISHED[81.0], PUBLISHED[80.99]], [True, False]),  # published rows have no interval
         ([PUBLISHED[81.0], PUBLISHED[81.0]], [True, True]),
-        ([RUN, Estimate(79.99)], [True, False]),  # a run without items: nothing is said of it
+        ([RUN, Estimate(79.99)], [True, False]),  # a run without items: nothing can be said about it
         ([PUBLISHED[81.0], Estimate(80.99)], [True, False]),
         ([PUBLISHED[81.0]], [False]),
         ([Estimate(None), PUBLISHED[81.0], PUBLISHED[80.0]], [False, True, False]),
@@ -127,7 +127,7 @@ def test_best_groups_worked_out_by_hand(column, expected):
 
 
 def test_a_run_without_items_has_no_interval_of_a_difference():
-    """The other side's spread alone is not that of the difference."""
+    """The interval of the other side alone is not that of the difference."""
     for difference in (RUN - Estimate(79.0), Estimate(79.0) - RUN):
         assert difference.bounds == (None, None) and difference.sure is None
 

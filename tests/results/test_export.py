@@ -1,4 +1,4 @@
-"""Exported results are what mteb's own loader, its submit-results and the results repository's checks accept."""
+"""Exported results are accepted by mteb's own loader, its submit-results and the results repository's checks."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def test_mtebs_loader_gives_the_score_of_each_dimension(exported, scores):
         dim = (model.model_meta.experiment_kwargs or {}).get("dim", 96)
         found |= {(result.task_name, dim): result.get_score() for result in model.task_results}
     assert found == {key: pytest.approx(score, abs=1e-6) for key, score in scores.items()}
-    assert len(set(found.values())) == len(TASKS) * 3  # a loader that averages or repeats dimensions is seen
+    assert len(set(found.values())) == len(TASKS) * 3  # catches a loader that averages or repeats dimensions
 
 
 def test_its_default_sees_the_full_width_alone(exported, scores):
@@ -122,7 +122,7 @@ HUB = ["--model_name", NAME, "--model_revision", COMMIT]
 
 
 def changed_copy(finished, folder, change):
-    """A copy of a run with changed entries in its manifest; the files follow to where the entries now say."""
+    """A copy of a run with changed manifest entries; the files go to where the entries now point."""
     copy = shutil.copytree(finished, folder)
     content = json.loads((copy / "manifest.json").read_text())
     variants = {}
@@ -156,7 +156,7 @@ def test_a_hub_models_results_keep_their_name(finished, tmp_path, capsys):
     assert exporting(hub, tmp_path / "new", "--model_name", "Org/Other") == cli.EXIT_BAD_INPUT
     assert f"--model_name Org/Other: these are results of {NAME}" in capsys.readouterr().err
     assert exporting(hub, tmp_path / "new") == 0
-    assert exporting(hub, tmp_path / "new", *HUB) == 0  # the same again is no change
+    assert exporting(hub, tmp_path / "new", *HUB) == 0  # repeating the export changes nothing
     assert (tmp_path / "new/results" / NAME.replace("/", "__") / COMMIT / "STSB.json").exists()
 
 

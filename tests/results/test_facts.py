@@ -1,4 +1,4 @@
-"""A manifest that is not as it was written: whoever reads it says so in one line, or does without."""
+"""A manifest that is not as it was written: every reader reports it in one line, or does without it."""
 
 import json
 
@@ -20,7 +20,7 @@ READERS = {
 
 
 def places(content, path=()):
-    """Every key of nested mappings and every place of nested lists, as a path."""
+    """The path of every key of nested mappings and of every place in nested lists."""
     found = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in found:
         yield (*path, key)
@@ -50,7 +50,7 @@ CHANGES = {"lost": lost, "misspelt": misspelt} | {
 
 @pytest.fixture
 def one_entry(finished, tmp_path):
-    """A finished run's folder whose manifest has the entry of one dimension alone, and what is in it."""
+    """A finished run's folder whose manifest has only one dimension's entry, and the manifest's content."""
     content = json.loads((finished / "manifest.json").read_text())
     place = next(place for place, entry in content["variants"].items() if entry["variant"]["dim"] == 16)
     content["variants"] = {place: content["variants"][place]}

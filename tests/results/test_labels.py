@@ -1,4 +1,4 @@
-"""A model's label: what reports and the gate call it. Nothing lies elsewhere for it, and no score is another one."""
+"""A model's label: the name in reports and in ``check``. It moves no file and changes no score."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from qzhou_eval.results.reader import read_recorded
 
 
 def labelled(copy, label):
-    """A copied run whose models are all called so."""
+    """Give all models of a copied run the same label."""
     manifest = Manifest(copy)
     for recorded in read_recorded(copy):
         manifest.relabel(recorded.variant, label)
@@ -24,7 +24,7 @@ def labelled(copy, label):
 
 
 def renamed(finished, copy, name, *, weights="another"):
-    """The same results of another checkpoint: its folder's name, its weights' digest, its revision."""
+    """The same results under another checkpoint: another folder name, weights' digest and revision."""
     shutil.copytree(finished, copy)
     path = copy / "manifest.json"
     text = path.read_text("utf-8").replace("local/tiny", f"local/{name}").replace("local__tiny", f"local__{name}")
@@ -41,7 +41,7 @@ ODD = ("", " ", "../x", "a/b", "a\\b", "a\nb", "\x1b[31mred", "\u202ex", "<b>", 
 
 @pytest.fixture
 def check(tmp_path, capsys):
-    """Checks a folder against a baseline that another one gave; exit code, stdout, stderr."""
+    """A function that checks a folder against a baseline made from another: exit code, stdout, stderr."""
 
     def checked(one, other, *more):
         file = tmp_path / "b.json"
@@ -80,7 +80,7 @@ def test_a_label_stays_until_another_is_given(tiny, official, finished, tmp_path
 
 
 def test_two_checkpoints_of_one_label_stay_apart_in_one_folder(tmp_path, capsys):
-    """As an engineer who files two steps into one output folder has them: told apart by revision."""
+    """As when an engineer puts two training steps into one output folder: told apart by revision."""
     for revision, label, score in (("r1", "mine", 0.5), ("r2", "mine", 0.6), ("r3", "other", 0.7)):
         one = replace(variant(WIDTH), model="local/checkpoint", revision=revision)
         put(tmp_path, one, STS, score)

@@ -1,4 +1,4 @@
-"""``load_results``: every row against the result file, the manifest and scipy's bootstrap; the documented example."""
+"""``load_results``: every row compared with result file, manifest and scipy's bootstrap; the documented example."""
 
 import json
 import os
@@ -32,7 +32,7 @@ COLUMNS += ["label"]
 
 
 def put(output, one, name, scores):
-    """A finished result as an evaluation without items leaves it."""
+    """Write a finished result as an evaluation without items leaves it."""
     record = replace(record_for(all_tasks()[name], "local-1"), splits=tuple(scores))
     path = output / one.folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def test_unlike_settings_are_never_mistaken_for_each_other(tmp_path):
         (WIDTH, "off", "dtype float16, max_length 512", "abc"),
         (8, "off", "mteb 1.38.30", "abc"),
     }
-    assert frame[["low", "high"]].isna().all(axis=None)  # no items were kept
+    assert frame[["low", "high"]].isna().all(axis=None)  # no items were stored
 
 
 def test_the_score_profile_decides_which_splits_are_there(tmp_path):

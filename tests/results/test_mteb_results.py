@@ -1,4 +1,4 @@
-"""Results that plain mteb wrote: read as mteb's own ``TaskResult.from_disk`` reads them, in every generation's form."""
+"""Results that plain mteb wrote: read as mteb's own ``TaskResult.from_disk`` does, in every generation's format."""
 
 import json
 import math
@@ -19,14 +19,14 @@ PAIRS = {"cos_sim": {"accuracy": 0.71, "ap": 0.75}, "max": {"accuracy": 0.72, "a
 
 
 def historic(task, version="1.1.1", **splits):
-    """A file of mteb before 1.11: splits at the top, the metrics of the day."""
+    """A file of mteb before 1.11: splits at the top level, the metrics of that time."""
     return {"mteb_version": version, "mteb_dataset_name": task, "dataset_revision": None} | {
         split: metrics | {"evaluation_time": 3.2} for split, metrics in splits.items()
     }
 
 
 def current(task, version, **splits):
-    """A file of mteb from 1.11 on: rows by split, one for each subset."""
+    """A file of mteb from 1.11 on: rows by split, one per subset."""
     about = {"hf_subset": "default", "languages": ["cmn-Hans"]}
     rows = {split: [about | metrics] for split, metrics in splits.items()}
     return {
@@ -61,7 +61,7 @@ FILES = {
 
 
 def put(folder, content, name=None, meta=None):
-    """A result file, and what mteb writes of the model beside it."""
+    """Write a result file, and what mteb writes about the model beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name or content.get('task_name') or content.get('mteb_dataset_name')}.json"
     path.write_text(json.dumps(content))
@@ -174,7 +174,7 @@ def test_what_is_no_score_of_a_task_is_named_and_left_out(tmp_path, caplog):
 
 @pytest.fixture
 def own_results(finished, tmp_path):
-    """What a run of this project wrote, as mteb's cache would hold it: without manifest and items."""
+    """The results of a run of this project as mteb's cache would hold them: without manifest and items."""
     root = tmp_path / "mteb"
     shutil.copytree(finished / "results", root / "results", ignore=shutil.ignore_patterns("*.safetensors"))
     return root
@@ -215,7 +215,7 @@ def test_compare_says_what_is_not_known_and_compares_the_scores(finished, own_re
 
 
 def test_compare_never_sets_one_dimension_against_another(finished, tmp_path, capsys):
-    """mteb's folder names what vectors were cut to, not how wide they were."""
+    """mteb's folder name says what vectors were cut to, not how wide they were."""
     for dim in (64, 16):
         meta = {"name": "org/tiny", "revision": "main", "embed_dim": dim, "experiment_kwargs": {"dim": dim}}
         place = tmp_path / str(dim) / "results/org__tiny/main/experiments" / f"dim_{dim}"

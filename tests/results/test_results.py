@@ -1,4 +1,4 @@
-"""The manifest: a result counts only as what it was recorded for; two variants never share a folder's means."""
+"""The manifest: a result counts only as what it was recorded for; two variants in one folder never share a mean."""
 
 import math
 from concurrent.futures import ProcessPoolExecutor
@@ -44,7 +44,7 @@ def test_results_of_another_fingerprint_leave_the_folder_and_are_not_lost(tmp_pa
 
 
 def test_a_result_that_takes_anothers_place_leaves_every_earlier_one(tmp_path):
-    """A re-evaluation writes in place: the file and its items go to superseded/ first, under a name of their own."""
+    """A re-evaluation writes in place: the old file and its items first go to superseded/, under names of their own."""
     one = variant(WIDTH)
     for score in (0.5, 0.6, 0.7):
         supersede(tmp_path, one.folder, "MiniSTS")  # as the worker does before it writes
@@ -67,7 +67,7 @@ def test_two_revisions_of_one_name_are_two_rows(tmp_path):
         "test/stored @ r1": [50.0],
         "test/stored @ r2": [60.0],
     }
-    assert table.columns == ("STS",)  # no mean over fewer
+    assert table.columns == ("STS",)  # no mean over fewer tasks
 
 
 def test_a_result_that_was_changed_or_is_gone_is_named_and_never_keeps_the_others(tmp_path, caplog):
@@ -81,7 +81,7 @@ def test_a_result_that_was_changed_or_is_gone_is_named_and_never_keeps_the_other
         caplog.clear()
         found = read_scores([tmp_path], "card")
         assert [(score.task, score.score) for score in found] == [("MiniReranking", 70.0)]
-        assert leaderboards(scored(found, "card"), "mini")[0].columns == ("Reranking",)  # no mean over fewer
+        assert leaderboards(scored(found, "card"), "mini")[0].columns == ("Reranking",)  # no mean over fewer tasks
         (line,) = [record.getMessage() for record in caplog.records]
         assert line.startswith(f"{path}: {said}")
 
@@ -136,7 +136,7 @@ def test_other_weights_under_the_same_name_never_meet_in_one_row(tmp_path):
 
 
 def test_results_that_nothing_notes_are_named_and_left_out(tmp_path, caplog):
-    """A run that was killed between writing a result and recording it, and files that someone copied in."""
+    """From a run killed between writing a result and recording it, and files that someone copied in."""
     recorded = put(tmp_path, variant(WIDTH), STS, 0.5)
     (recorded.parent / "model_meta.json").write_text("{}")
     (recorded.parent / "MiniSTS.items.safetensors").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""What a message about results advises is true, and enough: who does it finds nothing more to do, or just that done."""
+"""The advice in a message about results is correct and sufficient: after following it there is nothing more to do."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def evaluates(tiny, official, output) -> dict[str, list[int]]:
 
 
 def full(folder):
-    """The results at full width, which all faults below are of."""
+    """The folder with the results at full width, where all faults below are."""
     (place,) = folder.glob("results/*/*")
     return place
 
@@ -37,14 +37,14 @@ def remove(path):
 
 
 def again(_path):
-    """Nothing but the command itself."""
+    """Do nothing: the advice is only to repeat the command."""
 
 
 ALL = {"T2Reranking": [16, 64, 96], "STSB": [16, 64, 96]}
 STSB = {"STSB": [96]}
 WIDEST = {"T2Reranking": [96], "STSB": [96]}
 
-CASES = {  # a fault -> what is said, of which file, what that advises, and what the command then evaluates
+CASES = {  # fault -> (how to make it, the message, the action it advises, what the command then evaluates)
     "gone": (lambda d: (full(d) / "STSB.json").unlink(), "STSB.json: left out, it is not there any more;", again, STSB),
     "changed": (lambda d: (full(d) / "STSB.json").write_text("{}"), "STSB.json: left out, it was changed", again, STSB),
     "no-items": (RESULTS["no-items"], "STSB.items.safetensors: missing or changed, so the score has", again, STSB),
@@ -64,7 +64,7 @@ CASES = {  # a fault -> what is said, of which file, what that advises, and what
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_result_that_cannot_be_used(tiny, official, copied, caplog, name):
-    """The others are reported all the same, and what is said is all there is to do."""
+    """The other results are still reported, and the message names everything there is to do."""
     spoil, said, act, expected = CASES[name]
     spoil(copied)
     assert cli.main(["report", str(copied)]) == 0

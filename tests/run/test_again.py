@@ -1,4 +1,4 @@
-"""What may be doubted is made again beside what was there, and compared; a flag that changes nothing says so."""
+"""Doubtful results are made again beside the old ones and compared; a flag that changes nothing says so."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def test_flags_that_ask_for_another_way_than_what_is_kept_are_named_in_one_line(
         "scores of MiniReranking, MiniSTS are kept, by other --evaluators; --reevaluate evaluates them again",
     ]
     caplog.clear()
-    shutil.rmtree(output / "results")  # nothing is kept but the store
+    shutil.rmtree(output / "results")  # only the store is left
     (output / "manifest.json").unlink()
     assert cli.main(command(tiny, output, "--attention", "padded")) == 0
     (line,) = said(caplog, "are kept, ")
@@ -116,7 +116,7 @@ def test_scores_are_evaluated_again_and_compared(tiny, output, caplog):
     assert json.loads(path.read_bytes())["scores"] == json.loads(before)["scores"]
     caplog.clear()
     assert cli.main(command(tiny, output, "--evaluators", "mteb")) == 0
-    assert said(caplog, "are kept, by") == [  # MiniSTS is not: its record says mteb
+    assert said(caplog, "are kept, by") == [  # MiniSTS is not listed: its record says mteb
         "scores of MiniReranking are kept, by other --evaluators; --reevaluate evaluates them again"
     ]
 

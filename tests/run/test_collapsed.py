@@ -1,4 +1,4 @@
-"""A model that gives all texts one vector: no score that is no number is written, and it is always said."""
+"""A model that gives all texts one vector: no score that is not a number is written, and a message always says so."""
 
 import json
 
@@ -21,7 +21,7 @@ DIMS = (4, WIDTH)
 
 
 def job(folder, name: str, give, evaluators: str = "shared") -> EvaluateJob:
-    """A task whose store holds what ``give`` makes of each prompt."""
+    """A job for a task whose store holds ``give(prompt)`` for each prompt."""
     task = all_tasks()[name]
     source = locate(task, None)
     prompts = plan_task(task, source, PROFILE, use_instruction=True).prompts
@@ -37,7 +37,7 @@ def same(_prompt: str) -> np.ndarray:
 
 
 def nearly_same(prompt: str) -> np.ndarray:
-    """As a model gives it that rounds in another way from batch to batch."""
+    """The same vector as a model gives it that rounds differently from batch to batch."""
     return same(prompt) * np.float32(1 + 2e-7 * (len(prompt) % 3))
 
 

@@ -1,4 +1,4 @@
-"""The estimates by which jobs are admitted, against what processes really take at their peak."""
+"""The memory estimates by which jobs are admitted, compared with what processes really use at their peak."""
 
 import re
 import resource
@@ -27,9 +27,9 @@ DIMS = (128, 512, 1792)
 
 
 def peak() -> int:
-    """Bytes that the process which runs this has taken at most, what it shares with others included.
+    """Peak memory of the calling process in bytes, including what it shares with others.
 
-    Linux hands ``ru_maxrss`` on to a child, so a large test process would be measured in place of its small worker.
+    Linux passes ``ru_maxrss`` on to a child, so a large test process would be measured instead of its small worker.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -38,7 +38,7 @@ def peak() -> int:
 
 
 def write_retrieval(root: Path) -> Path:
-    """T2Retrieval's layout with texts of random characters, each query judged by two documents."""
+    """Write T2Retrieval's layout with texts of random characters, each query judged by two documents."""
     folder = root / all_tasks()["T2Retrieval"].path
     rng = np.random.default_rng(0)
     letters = rng.integers(0x4E00, 0x9FFF, (QUERIES + DOCUMENTS, CHARACTERS))

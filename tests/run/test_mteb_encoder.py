@@ -1,4 +1,4 @@
-"""The public encoder inside mteb itself: a run's scores, every dimension filed apart, nothing encoded twice."""
+"""The public encoder inside mteb itself: a run's scores, each dimension in its own folder, nothing encoded twice."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def encoder(tiny, **more) -> MTEBEncoder:
 
 
 def loaded(*names: str) -> list:
-    """mteb's own task objects, their data at hand; made again for each evaluation."""
+    """mteb's own task objects with their local data; made again for each evaluation."""
     quiet()
     return [v2.load(all_tasks()[name], locate(all_tasks()[name], None)) for name in names]
 
@@ -61,7 +61,7 @@ def test_mteb_evaluate_gives_the_runs_scores_and_files_each_dimension_apart(tiny
     store = tmp_path / "vectors"
     for number, dim in enumerate(DIMS):
         with monkeypatch.context() as context:
-            if number:  # all vectors are there, at full width: no model is needed
+            if number:  # all vectors are stored at full width: no model is needed
                 context.setattr(mteb_encoder, "Embedder", None)
             ours = scores(mteb.evaluate(encoder(tiny, dim=dim, store_dir=store), loaded(*TASKS), cache=cache))
         assert ours == {task: pytest.approx(expected[task, dim], abs=1e-6) for task in TASKS}
@@ -70,7 +70,7 @@ def test_mteb_evaluate_gives_the_runs_scores_and_files_each_dimension_apart(tiny
     monkeypatch.setattr(MTEBEncoder, "encode", None)  # mteb's cache answers
     again = mteb.evaluate(encoder(tiny, dim=16), loaded("MiniSTS"), cache=cache)
     assert scores(again) == {"MiniSTS": pytest.approx(expected["MiniSTS", 16], abs=1e-6)}
-    # the run's own store serves, too
+    # the run's own store works, too
     monkeypatch.undo()
     monkeypatch.setattr(mteb_encoder, "Embedder", None)
     other = mteb.evaluate(encoder(tiny, dim=16, store_dir=run / "store"), loaded("MiniRetrieval"), cache=None)
@@ -97,7 +97,7 @@ def test_each_side_is_sent_what_the_profile_says(tiny, monkeypatch):
     for kind, expected in (("query", f"{line}甲"), ("document", "甲"), ("passage", "甲")):
         how = {"prompt_type": kind, "hf_split": "dev", "hf_subset": "default"}
         vectors = model.encode([{"text": ["甲", "甲"]}, {"text": ["甲"]}], task_metadata=_Meta("MiniRetrieval"), **how)
-        assert sent.pop() == [profile.template.replace("{text}", expected)]  # equal texts once
+        assert sent.pop() == [profile.template.replace("{text}", expected)]  # equal texts are sent once
         assert vectors == pytest.approx(np.full((3, 96), 96**-0.5))
     model.encode(["甲"], task_name="MiniRetrieval", prompt_type=mteb.types.PromptType.query)  # as mteb 1.x calls it
     assert sent.pop() == [profile.template.replace("{text}", f"{line}甲")]
@@ -168,7 +168,7 @@ def test_a_task_without_an_instruction_and_a_text_that_is_none_are_named(tiny):
 
 @pytest.mark.slow
 def test_the_documented_script_runs(tiny, tmp_path):
-    """The first block of the page, with a model and tasks that are at hand."""
+    """Run the first code block of the page, with a local model and local tasks."""
     code = re.search(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[1]
     code = code.replace('"Kingsoft-LLM/QZhou-Embedding-Zh"', repr(str(tiny))).replace("qzhou-zh", "qzhou-zh-mini")
     tasks = "from qzhou_eval.benchmark.data_sources import locate\n"

@@ -1,4 +1,4 @@
-"""Prompts that wait for their turn in a file: what was planned comes back, and nothing is left behind."""
+"""Prompts that wait for their turn in a file: what was planned is read back, and no file is left behind."""
 
 import signal
 import subprocess
@@ -31,14 +31,14 @@ PLAIN = load_profile("plain")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of each test's own: others run beside it."""
+    """Each test's own cache, as other tests run in parallel."""
     monkeypatch.setenv("QZHOU_EVAL_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache/plans"
 
 
 @pytest.fixture
 def odd(tmp_path):
-    """STSB, whose texts hold all that ends a line somewhere."""
+    """STSB with texts that contain every character that ends a line somewhere."""
     folder = tmp_path / "data" / all_tasks()["STSB"].path
     rows = [{"sentence1": one, "sentence2": f"{one} {n}", "score": n % 6} for n, one in enumerate(ODD)]
     write_rows(folder / "data/test.jsonl", rows)

@@ -1,4 +1,4 @@
-"""Several readings of one model in one command: the results of as many commands, from one load and one plan."""
+"""Several readings of one model in one command: the same results as separate commands, from one load and one plan."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def command(model, output, *more: str, verb: str = "run") -> list[str]:
 
 @pytest.fixture(scope="module")
 def apart(tiny, tmp_path_factory) -> Path:
-    """Two commands, one after the other."""
+    """The output of two commands, one after the other."""
     output = tmp_path_factory.mktemp("apart") / "out"
     for reading in ("auto", "off"):
         assert cli.main(command(tiny, output, "--token_prepending", reading)) == 0
@@ -36,7 +36,7 @@ def apart(tiny, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def both(tiny, tmp_path_factory) -> tuple[Path, dict[str, int]]:
-    """One command; how often it loaded the model, and how often it planned."""
+    """The output of one command, and how often it loaded the model and planned."""
     output, counts = tmp_path_factory.mktemp("both") / "out", {"loads": 0, "plans": 0}
 
     def counted(act, what):
@@ -54,7 +54,7 @@ def both(tiny, tmp_path_factory) -> tuple[Path, dict[str, int]]:
 
 
 def manifest(output: Path) -> dict:
-    """Without what no two runs share: seconds, and the share of the ceiling that they are."""
+    """The manifest without what no two runs share, such as seconds and the share of the ceiling."""
     content = json.loads((output / "manifest.json").read_text("utf-8"))
     for entry in content["variants"].values():
         for made in entry["tasks"].values():
@@ -64,7 +64,7 @@ def manifest(output: Path) -> dict:
 
 
 def shards(output: Path) -> set[str]:
-    """A shard's name is its content's digest, its folder's the reading's fingerprint."""
+    """Paths of the shards: a file's name is its content's digest, its folder's name the reading's fingerprint."""
     return {path.relative_to(output).as_posix() for path in output.glob("store/*/*.safetensors")}
 
 
@@ -136,7 +136,7 @@ def test_a_plan_counts_all_readings(tiny, both, tmp_path, capsys, monkeypatch):
 
 
 def test_one_ceiling_is_measured_for_all_readings(tiny, tmp_path):
-    """Measured while others work, it would be too low, and shares of it beyond 100 %."""
+    """A ceiling measured while others work would be too low, and shares of it could exceed 100 %."""
     options = EncoderOptions(device="cpu")
     config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options)
     run = prepare_run(replace(config, also_token_prepending=("off", (1, 6))))

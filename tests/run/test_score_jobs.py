@@ -1,4 +1,4 @@
-"""In which order tasks are encoded, and how their dimensions are shared out among processes."""
+"""The order in which tasks are encoded, and how their dimensions are divided among processes."""
 
 from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.registry import all_tasks

@@ -1,4 +1,4 @@
-"""The processes that read and score: a dead one takes one job with it, both kinds have their share, memory suffices."""
+"""The processes that read and score: a dead one costs one job, plans and scoring each get a share, memory suffices."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from qzhou_eval.system.environment import usable_cores
 
 
 class Watched:
-    """Jobs that last until they are let go, in the order in which they began."""
+    """Jobs that last until the test ends them; ``began`` lists them in the order in which they started."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -44,12 +44,12 @@ class Watched:
         end = time.monotonic() + 10
         while len(self.began) < count and time.monotonic() < end:
             time.sleep(0.005)
-        time.sleep(0.05)  # one more would begin at once
+        time.sleep(0.05)  # any other job would have begun by now
         return self.began[:]
 
 
 def threads(workers: int, memory: int = 0) -> ProcessPool:
-    """The pool over threads instead of processes: the same rules, and jobs that the test can hold."""
+    """A pool over threads instead of processes: the same rules, with jobs that the test can hold."""
     return ProcessPool(workers, lambda: ThreadPoolExecutor(1), memory)
 
 
@@ -85,7 +85,7 @@ def test_what_runs_together_fits_the_memory_and_what_never_fits_runs_alone():
     watched, pool = Watched(), threads(3, memory=10)
     sizes = {"six": 6, "five": 5, "four": 4, "twenty": 20, "one": 1}
     futures = {name: pool.submit(watched.job(name), kind=SCORE, memory=size) for name, size in sizes.items()}
-    assert watched.wait_for(2) == ["six", "four"]  # five would be eleven; four may pass it
+    assert watched.wait_for(2) == ["six", "four"]  # with five it would be eleven; four may pass it
     watched.end("four", futures["four"])
     assert watched.wait_for(3)[2:] == ["one"]
     watched.end("six", futures["six"])
@@ -132,7 +132,7 @@ def test_as_many_processes_as_cores_that_may_be_used():
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["dies", "breaks"])
 def test_a_scoring_process_that_fails_costs_its_task_alone(tiny, tmp_path, monkeypatch, caplog, ending):
-    """Encoding goes on, the other tasks are scored, and the same command finishes the rest."""
+    """Encoding goes on, the other tasks are scored, and the repeated command finishes the rest."""
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "support" / "scripts")
     import deadly
 
@@ -146,7 +146,7 @@ def test_a_scoring_process_that_fails_costs_its_task_alone(tiny, tmp_path, monke
     if ending == "dies":
         assert line == "failed: MiniSTS: the process for its score died (out of memory?)"
         assert not logs
-    else:  # a fault of ours: said so, never called the user's data
+    else:  # a fault of ours: reported as such, never blamed on the user's data
         assert "MiniSTS: a fault of qzhou-eval, not of your input (IndexError: a bug of ours)" in line
         (log,) = logs
         assert str(log) in line

@@ -1,4 +1,4 @@
-"""The bootstrap against scipy's on the same random numbers, and each statistic against scipy's own code."""
+"""The bootstrap compared with scipy's on the same random numbers, and each statistic with scipy's own code."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def ranked(gold, found):
 
 
 def scipy_draws(statistic, split="test", *, seed_for="a task", n=N, resamples=300):
-    """What scipy draws and scores with our random numbers; ``statistic`` is of drawn row numbers."""
+    """What scipy draws and scores with our random numbers; ``statistic`` takes the drawn row numbers."""
     done = scipy.stats.bootstrap(
         (np.arange(n),),
         statistic,
@@ -128,11 +128,11 @@ def test_sets_are_spread_by_students_t(rng):
     wider = scipy.stats.t.ppf(0.975, 4) / scipy.stats.norm.ppf(0.975) * np.sqrt(5 / 4)
     np.testing.assert_allclose(sets, (values.mean() + wider * (plain - values.mean())).clip(0, 1), atol=1e-6)
     two = resample_scores([Items(MEAN, "sets", {"test": values[:, :2]}, {})], ["test"], seed_for="x")[0]
-    assert two.min() >= 0 and two.max() <= 1  # Student's t of one degree of freedom reaches far beyond
+    assert two.min() >= 0 and two.max() <= 1  # Student's t with one degree of freedom reaches far beyond
 
 
 def test_a_resample_without_a_score_leaves_no_interval():
-    """Three pairs: a resample of one pair alone has no rank order."""
+    """Three pairs: a resample that repeats a single pair has no rank order."""
     assert resample_scores([ranked(np.arange(3), np.arange(3))], ["test"], seed_for="x") is None
 
 

@@ -1,4 +1,4 @@
-"""A folder of everything that is wrong: checkpoints, profiles, data and results with one fault each."""
+"""A folder of everything that can be wrong: checkpoints, profiles, data and results with one fault each."""
 
 import hashlib
 import json
@@ -123,7 +123,7 @@ PROFILES = {
 
 
 def _data(root: Path) -> None:
-    """Data folders ``data-*``, each with one task's data; ``secret.jsonl`` is good and belongs to none."""
+    """Write the data folders ``data-*``, each with one task's data; ``secret.jsonl`` is good and belongs to none."""
     sts, sentiment = (all_tasks()[name].path for name in ("STSB", "MultilingualSentiment"))
     pairs = read_rows(PAIRS)[:40]
     write_rows(root / "secret.jsonl", pairs)
@@ -196,7 +196,7 @@ def _swap_places(variants: dict) -> None:
 
 
 def _mended(folder: Path, change) -> None:
-    """Change what STSB's result says, and its digest with it."""
+    """Change STSB's result and update its digest to match."""
 
     def note(variants: dict) -> None:
         place = min(variants, key=len)
@@ -217,7 +217,7 @@ def _other_split(content: dict) -> str:
 
 
 def _scored_by(folder: Path, task: str, name: str, version: str) -> None:
-    """A result of one dimension as another version leaves it, in the file and in the manifest."""
+    """Make one dimension's result look as if another version had written it, in the file and in the manifest."""
 
     def note(variants: dict) -> None:
         tasks = variants[min(variants, key=len)]["tasks"]
@@ -229,7 +229,7 @@ def _scored_by(folder: Path, task: str, name: str, version: str) -> None:
 
 
 def _other_data_at_one_dimension(folder: Path) -> None:
-    """As an edit of the data between two runs leaves it."""
+    """Make one dimension's result look as if the data had been edited between two runs."""
     _says(dataset_revision="local-other")(folder)
     edit_manifest(folder, lambda variants: _first(variants)["tasks"]["STSB"]["record"].update(data="local-other"))
 

@@ -1,4 +1,4 @@
-"""What tests of ``check`` share: a changed baseline, and its JUnit file read back."""
+"""Shared by tests of ``check``: a changed baseline, and reading back its JUnit file."""
 
 import json
 
@@ -6,7 +6,7 @@ TASKS, DIMS = ("STSB", "T2Reranking"), (16, 64, 96)
 
 
 def changed(baseline, path, change):
-    """A copy of a baseline whose only setting's tasks were changed."""
+    """A copy of a baseline in which ``change`` has edited the tasks of its only setting."""
     content = json.loads(baseline.read_text("utf-8"))
     for name, task in content["results"][0]["tasks"].items():
         change(name, task)

@@ -1,4 +1,4 @@
-"""Checkpoints that tests make of another one: with code of its own, or with one thing broken."""
+"""Checkpoints that tests derive from another one: with its own code, or with one thing broken."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-# Token prepending as a checkpoint's own code may do it: a loop over the layers, row by row, no hooks.
+# Token prepending as a checkpoint's own code may do it: a loop over the layers, row by row, without hooks.
 REMOTE_CODE = """
 from transformers import Qwen3Model
 from transformers.masking_utils import create_causal_mask
@@ -62,5 +62,5 @@ def scale_tensor(file: Path, name: str, factor: float) -> None:
 
 
 def replace_in_every_text(folder: Path, old: str, new: str) -> None:
-    """Change what a checkpoint's tokenizer makes of a piece of text."""
+    """Make a checkpoint's tokenizer read ``new`` wherever a text has ``old``."""
     edit_json(folder / "tokenizer.json", normalizer={"type": "Replace", "pattern": {"String": old}, "content": new})

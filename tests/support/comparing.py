@@ -1,4 +1,4 @@
-"""What tests of ``compare`` share: running it, reading its table of differences, and editing a manifest."""
+"""Shared by tests of ``compare``: running it, reading its table of differences, and editing a manifest."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def differing(out: str) -> set[str]:
 
 
 def edited(finished, folder, change):
-    """A copy of a finished run whose manifest's entries were changed: what cannot be made to differ here."""
+    """A copy of a finished run with changed manifest entries, for differences that cannot be produced here."""
     copy = shutil.copytree(finished, folder)
     content = json.loads((copy / "manifest.json").read_text())
     for entry in content["variants"].values():
@@ -53,8 +53,9 @@ def edited(finished, folder, change):
 
 
 def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **variant):
-    """A folder as a run leaves it: the published scores (a shift for a task), on the hub's data unless told (for a
-    task, or for all).
+    """Write a folder as a run leaves it, with the published scores.
+
+    ``shift`` changes the scores of tasks; ``data`` names other data than the hub's, for a task or for all.
     """
     entries = json.loads((finished / "manifest.json").read_text())["variants"].values()
     template = next(entry for entry in entries if entry["variant"]["dim"] == 96)

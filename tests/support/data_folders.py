@@ -1,4 +1,4 @@
-"""A task's data folder, copied to be spoilt, and what a plan of it says."""
+"""A task's data folder, copied for a test to spoil, and what planning says about it."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ FILES = {
 
 
 def copied(official: Path, root: Path, name: str) -> Path:
-    """One task's folder in a data folder of its own."""
+    """Copy one task's folder into a data folder of its own."""
     return shutil.copytree(official / all_tasks()[name].path, root / all_tasks()[name].path)
 
 

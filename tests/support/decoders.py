@@ -39,8 +39,8 @@ def make_decoder(family: str, *, layers: int = 9, vocab_size: int = 512, seed: i
 def reference(model, ids: torch.Tensor, placeholder: int, first: int, last: int) -> torch.Tensor:
     """The last hidden state (length, hidden) of one sequence, each layer run by hand after a first pass.
 
-    A pass without any change captures what each layer is called with (masks, rotary positions);
-    then the layers are called one by one, the placeholder's row replaced in front of those in range.
+    An unchanged pass captures what each layer is called with (masks, rotary positions);
+    then the layers are called one by one, and the placeholder's row is replaced before each layer in range.
     """
     calls = []
     layers = decoder_layers(model)

@@ -1,4 +1,4 @@
-"""A real run in a process of its own, to be killed; and what a folder must look like afterwards."""
+"""A real run in its own process, to be killed; and what a folder must look like afterwards."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-# The real command with shards so small that a short run writes many.
+# The real command with shards small enough that a short run writes many.
 LAUNCH = """import sys
 from qzhou_eval import cli
 from qzhou_eval.encode import shard_writer
@@ -22,7 +22,7 @@ TASKS = ["MiniRetrieval", "MiniSTS"]
 
 
 def launch(folder: Path, argv: list[str], **options) -> subprocess.Popen:
-    """Start a command in a process group of its own; ``folder`` gets the launcher."""
+    """Start a command in its own process group; the launcher script is written to ``folder``."""
     script = folder / "launch.py"
     script.write_text(LAUNCH)
     return subprocess.Popen(
@@ -36,7 +36,7 @@ def launch(folder: Path, argv: list[str], **options) -> subprocess.Popen:
 
 
 def finish(folder: Path, argv: list[str], **options) -> str:
-    """Run a command to its end, which must be a good one; what it said on stderr."""
+    """Run a command to its end, which must be a success; return its stderr."""
     process = launch(folder, argv, **options)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
@@ -49,7 +49,7 @@ def kill_group(process: subprocess.Popen) -> None:
 
 
 def group_is_gone(process: subprocess.Popen, seconds: float) -> bool:
-    """Whether no process of the group is left, after waiting for that at most so long."""
+    """Whether no process of the group is left, after waiting at most ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -61,7 +61,7 @@ def group_is_gone(process: subprocess.Popen, seconds: float) -> bool:
 
 
 def scores(output: Path) -> dict[str, dict]:
-    """The scores of every result file, by its place."""
+    """The scores of every result file, by its path."""
     return {
         str(path.relative_to(output)): json.loads(path.read_text("utf-8"))["scores"]
         for path in output.glob("results/**/Mini*.json")
@@ -69,12 +69,12 @@ def scores(output: Path) -> dict[str, dict]:
 
 
 def stored(output: Path) -> dict[str, list[bytes]]:
-    """The keys of every shard, by its name."""
+    """The keys of every shard, by the shard's name."""
     return {path.name: [bytes(key) for key in load_file(path)["keys"]] for path in output.glob("store/*/*.safetensors")}
 
 
 def files(output: Path) -> set[str]:
-    """Every file but the shards, whose names depend on where a run was stopped."""
+    """Every file except the shards, whose names depend on where a run was stopped."""
     return {str(p.relative_to(output)) for p in output.rglob("*") if p.is_file() and p.suffix != ".safetensors"}
 
 

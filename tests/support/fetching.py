@@ -1,4 +1,4 @@
-"""The command in a process of its own, with an environment in which nothing but loopback can be reached."""
+"""The command in its own process, with an environment from which only loopback can be reached."""
 
 import os
 import subprocess
@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NO_WAY_OUT = "http://127.0.0.1:9"  # the hub itself comes last in the chain; it is never asked by a test
+NO_WAY_OUT = "http://127.0.0.1:9"  # the hub itself is last in the chain; no test ever contacts it
 
 
 def environment(cache: Path, *endpoints: str) -> dict[str, str]:
-    """The tests' environment without their being offline; ``endpoints`` go into HF_ENDPOINT."""
+    """The tests' environment without the offline flags; ``endpoints`` go into HF_ENDPOINT."""
     left_out = ("HF_", "TRANSFORMERS_", "MODELSCOPE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     kept = {name: value for name, value in kept.items() if "proxy" not in name.lower()}
@@ -33,12 +33,12 @@ def start(argv: list, cache: Path, *endpoints: str) -> subprocess.Popen:
 
 
 def run(argv: list, cache: Path, *endpoints: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr."""
+    """Run the command: exit code, stdout and stderr."""
     process = start(argv, cache, *endpoints)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
 
 def contents(folder) -> dict[str, bytes]:
-    """Every file, hidden ones too."""
+    """The bytes of every file by name, including hidden ones."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

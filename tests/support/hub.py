@@ -14,7 +14,7 @@ COMMIT = "c" * 40
 
 @dataclass
 class Fault:
-    """What happens to the next ``times`` requests whose line holds ``where``."""
+    """What happens to the next ``times`` requests whose line contains ``where``."""
 
     where: str
     times: int = 1
@@ -27,8 +27,9 @@ class Fault:
 
 
 class Hub:
-    """The server: ``requests`` are the lines it was asked, ``sent`` counts the bytes of files by name, ``tokens`` what
-    came as authorization."""
+    """The server: ``requests`` are the request lines, ``sent`` counts the bytes of files by name, ``tokens`` are the
+    authorizations received.
+    """
 
     def __init__(self) -> None:
         self.repositories = {}
@@ -41,7 +42,7 @@ class Hub:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self.cdn = f"http://localhost:{self._server.server_port}/cdn"  # another host, as the hub's large files have
+        self.cdn = f"http://localhost:{self._server.server_port}/cdn"  # another host, as for the hub's large files
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def add(self, name: str, files: dict[str, bytes], revision: str = COMMIT, kind: str = "datasets") -> None:
@@ -55,7 +56,7 @@ class Hub:
         self.faults.append(Fault(where, **what))
 
     def forget(self) -> None:
-        """Start counting again."""
+        """Clear the records."""
         self.requests.clear()
         self.ranges.clear()
         self.sent.clear()
@@ -66,12 +67,12 @@ class Hub:
 
 
 def is_large(content: bytes) -> bool:
-    """Whether the hub would keep it outside git."""
+    """Whether the hub would store it outside git."""
     return len(content) > 5000
 
 
 def listed(name: str, content: bytes) -> dict:
-    """A file in the answer to ``/tree``."""
+    """A file's entry in the answer to ``/tree``."""
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     entry = {"type": "file", "path": name, "size": len(content), "oid": blob}
     if is_large(content):

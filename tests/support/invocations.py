@@ -1,8 +1,8 @@
-"""Command lines that cannot work, each with what the one line of answer says."""
+"""Command lines that cannot work, each with a part of the one line of answer."""
 
 import pytest
 
-RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh"]  # quiet: not what is sent, before
+RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh"]  # quiet: no lines about what is sent
 
 
 RUN = [*RUN, "--output_dir", "out", "--device", "cpu"]
@@ -26,7 +26,7 @@ FETCH = ["fetch", "--to", "out"]
 WHOLE_NUMBERS = ("--max_length", "--batch_tokens", "--workers", "--eval_workers")
 
 
-# What int() or str.isdigit() take, and what neither does.
+# Accepted by int() or str.isdigit(), or by neither.
 NO_WHOLE_NUMBERS = ("²", "٣", "1_000", " 5 ", "+5", "0x10", "1e3", "-1", "nan", "inf", "9" * 5000, "", "0", "1.0")
 
 

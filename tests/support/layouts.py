@@ -20,7 +20,7 @@ def write_rows(path: Path, rows: list[dict]) -> None:
 
 
 def write_header(folder: Path, configs: dict[str, dict[str, str]]) -> None:
-    """The YAML header of a data set's README: configuration -> split -> file."""
+    """Write the YAML header of a data set's README: configuration -> split -> file."""
     lines = ["---", "configs:"]
     for config, files in configs.items():
         lines += [f"- config_name: {config}", "  data_files:"]

@@ -1,4 +1,4 @@
-"""A model folder through the door that every command takes."""
+"""What every command does with a model folder before it loads the model."""
 
 import logging
 
@@ -9,7 +9,7 @@ from qzhou_eval.protocol.profile import load_profile
 
 
 def come_in(folder, profile="plain", **options) -> tuple[Checkpoint, PromptTokenizer]:
-    """What every command does before it loads a model."""
+    """Find the checkpoint, resolve the settings and open the tokenizer: what every command does first."""
     checkpoint, rules = find_checkpoint(str(folder)), load_profile(profile)
     settings = resolve_settings(checkpoint, rules, EncoderOptions(device="cpu", **options))
     settings.fingerprint(checkpoint, rules)

@@ -1,7 +1,7 @@
-"""A small server on loopback in ModelScope's shape, as its client asks for it; not checked against the service itself.
+"""A small server on loopback in ModelScope's shape, as its client expects; not checked against the real service.
 
 A listing is ``/api/v1/models/ORG/NAME/repo/files`` or ``/api/v1/datasets/ORG/NAME/repo/tree``, page by page; a file
-is ``.../repo?Revision=master&FilePath=NAME``, large ones by way of another host.
+is ``.../repo?Revision=master&FilePath=NAME``, and large files come from another host.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class ModelScopeServer:
-    """The server: ``requests`` are the lines it was asked, ``tokens`` what came as authorization, by host.
+    """The server: ``requests`` are the request lines, ``tokens`` the authorizations received, by host.
 
-    A file in ``wrong`` comes with one byte changed; one in ``cut`` breaks off in the middle, once.
+    A file in ``wrong`` is sent with one byte changed; one in ``cut`` breaks off in the middle, once.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ModelScopeServer:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def add(self, name: str, files: dict[str, bytes], kind: str = "datasets", **fields) -> None:
-        """A repository; ``fields`` stand in each file's entry instead of what is right."""
+        """Add a repository; ``fields`` replace the correct values in each file's entry."""
         self.repositories[f"{kind}/{name}"] = (files, fields)
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ TEXT = {
 
 @st.composite
 def of_bytes(draw, *, text: bool) -> tuple[str, Mutation]:
-    """A file damaged, lost or saved in another way."""
+    """A file damaged, lost or saved in another format."""
     named = {**BYTES, **(TEXT if text else {})}
     name = draw(st.sampled_from([*named, "cut", "flipped"]))
     if name == "cut":
@@ -110,7 +110,7 @@ def _places(content):
             yield from _places(inner)
 
 
-ROWS: dict[str, Callable[[list[dict], int, str, object], list[dict]]] = {  # rows, one of them, a column, a value
+ROWS: dict[str, Callable[[list[dict], int, str, object], list[dict]]] = {  # of rows, one's number, a column, a value
     "value": lambda rows, at, name, value: [row | {name: value} if n == at else row for n, row in enumerate(rows)],
     "column of it": lambda rows, at, name, value: [row | {name: value} for row in rows],
     "column as text": lambda rows, at, name, value: [row | {name: str(row[name])} for row in rows],
@@ -131,7 +131,7 @@ ROWS: dict[str, Callable[[list[dict], int, str, object], list[dict]]] = {  # row
 
 @st.composite
 def of_rows(draw) -> tuple[str, Mutation]:
-    """Rows of a JSONL file lost, repeated or in another order; a value or a column that is another."""
+    """Rows of a JSONL file lost, repeated or reordered; or a value or column changed."""
     value, row, column = draw(st.sampled_from(VALUES)), draw(st.integers(0, 10**6)), draw(st.integers(0, 10))
     what = draw(st.sampled_from(list(ROWS)))
 
@@ -144,7 +144,7 @@ def of_rows(draw) -> tuple[str, Mutation]:
 
 @st.composite
 def of_yaml(draw) -> tuple[str, Mutation]:
-    """A line of a YAML file with another value, lost, misspelt or moved in."""
+    """A line of a YAML file with another value, lost, misspelt, indented or repeated."""
     which, value = (
         draw(st.integers(0, 1000)),
         draw(st.sampled_from(LINES)),
@@ -169,7 +169,7 @@ def of_yaml(draw) -> tuple[str, Mutation]:
 
 
 def of_models() -> st.SearchStrategy[tuple[str, Mutation]]:
-    """Another model's file in the place of one, or beside it, as one finds in folders that were filled twice.
+    """Another model's file instead of one, or beside it, as in folders that were filled twice.
 
     The other model is in the folder ``other``, next to ``model``.
     """
@@ -182,7 +182,7 @@ def of_models() -> st.SearchStrategy[tuple[str, Mutation]]:
         return lambda path: shutil.copy(_other(path) / "model.safetensors", path.with_name(name)) and None
 
     def listed(path: Path) -> None:
-        """A second weight file, and an index that names it alone."""
+        """Add a second weight file and an index that names only that file."""
         beside("model-00001-of-00001.safetensors")(path)
         names = load((_other(path) / "model.safetensors").read_bytes())
         index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model-00001-of-00001.safetensors")}
@@ -203,7 +203,7 @@ def _other(path: Path) -> Path:
 
 
 def split_renamed(path: Path) -> None:
-    """The file of a split under another split's name."""
+    """Rename the file of a split to another split's name."""
     path.rename(path.with_name({"test.jsonl": "train.jsonl", "dev.jsonl": "test.jsonl"}[path.name]))
 
 
@@ -239,7 +239,7 @@ def of_old_manifests() -> st.SearchStrategy[tuple[str, Mutation]]:
 
 
 def of_shards() -> st.SearchStrategy[tuple[str, Mutation]]:
-    """A shard whose checksum fits, of another width, precision or shape, or with other keys."""
+    """A shard whose checksum fits, with another width, precision or shape, or with other keys."""
 
     def rewritten(act: Callable[[dict], dict], *, beside: bool) -> Mutation:
         def change(path: Path) -> None:

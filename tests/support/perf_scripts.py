@@ -1,4 +1,4 @@
-"""Scripts of perf/ as modules."""
+"""Loads scripts of perf/ as modules."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Plain texts whose letters make their vectors, in a store."""
+"""Plain texts whose vectors are made from their letters, in a store."""
 
 from functools import cache
 
@@ -33,7 +33,7 @@ def vector(text: str) -> np.ndarray:
 
 
 def stored(folder, task, source) -> TaskVectors:
-    """The vectors of everything that ``task`` will ask for, in a store."""
+    """Store the vectors of everything that ``task`` will ask for."""
     prompts = plan_task(task, source, PROFILE, use_instruction=False).prompts
     store = Store(folder, "12" * 32)
     store.create({})

@@ -12,7 +12,7 @@ from qzhou_eval.evaluate.mteb_adapter import v2
 
 
 class Letters:
-    """Stands for a task's stored vectors: each text is the sum of its letters' fixed random vectors."""
+    """Replaces a task's stored vectors: each text is the sum of its letters' fixed random vectors."""
 
     width = 96
 
@@ -42,7 +42,7 @@ class Letters:
 
 
 def assert_same_scores(ours: dict, theirs: dict, *, sure: float) -> None:
-    """Every key and value; mteb rounds all but MRR and nAUC to five decimals. ``sure`` is what nAUC may differ by."""
+    """Compare every key and value; mteb rounds all but MRR and nAUC to five decimals. ``sure``: tolerance for nAUC."""
     assert ours.keys() == theirs.keys()
     for key, value in theirs.items():
         if isinstance(value, float) and math.isnan(value):
@@ -54,7 +54,7 @@ def assert_same_scores(ours: dict, theirs: dict, *, sure: float) -> None:
 
 
 def both(task, source, dims, vectors, *, normalize=True) -> dict:
-    """By (dimension, split): the score dicts of our evaluator and of mteb's."""
+    """The score dicts of our evaluator and of mteb's, by (dimension, split)."""
     variants = [replace(variant(dim), normalize=normalize) for dim in dims]
     scores = {}
     for which in ("shared", "mteb"):
@@ -65,7 +65,7 @@ def both(task, source, dims, vectors, *, normalize=True) -> dict:
     return scores
 
 
-CLOSE = 3e-7  # last bits of two float32 cosines
+CLOSE = 3e-7  # the last bits of two float32 cosines
 
 
 def cluster(rows: int, width: int, seed: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def cluster(rows: int, width: int, seed: int) -> np.ndarray:
 
 
 def cosines(queries: np.ndarray, documents: np.ndarray, dim: int, *, normalize: bool = True) -> np.ndarray:
-    """What mteb multiplies for an encoder that cuts and normalises."""
+    """The cosines that mteb computes for an encoder that cuts and normalises."""
     one, two = queries[:, :dim], documents[:, :dim]
     if normalize:
         one, two = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (one, two))

@@ -1,4 +1,4 @@
-"""What tests of the report share: a results folder with items of known differences, and its page read back."""
+"""Shared by tests of the report: a results folder with items of known differences, and reading its page back."""
 
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -18,12 +18,12 @@ MINI = [name for name, task in all_tasks().items() if task.benchmark == "mini"]
 ITEMS = 400
 DIMS = (4, 8, WIDTH)
 BASE = np.random.default_rng(0).uniform(0.2, 0.8, ITEMS)
-SWAPS = 0.1 * np.where(np.arange(ITEMS) % 2, 1, -1)  # as much gained as lost
+SWAPS = 0.1 * np.where(np.arange(ITEMS) % 2, 1, -1)  # gains as much as it loses
 PROVENANCE = {"model": {"weights_sha256": "ab" * 32, "tokenizer_sha256": "cd" * 32}}
 
 
 def values_of(task: str, dim: int, *, tp: bool) -> np.ndarray:
-    """Each item's score, 0 to 1. Dimension 4 loses 0.05 on every item; 8 wins and loses 0.1 in turn, and 0.001 overall.
+    """Each item's score, 0 to 1. Dimension 4 loses 0.05 per item; 8 gains or loses 0.1 in turn, losing 0.001 overall.
 
     TP adds 0.02 to every item, but nothing to STS.
     """
@@ -34,7 +34,7 @@ def values_of(task: str, dim: int, *, tp: bool) -> np.ndarray:
 def write_results(
     folder, *, tasks=MINI, dims=DIMS, tps=(True, False), items=True, prompt="a prompt", apart=(), **changed
 ):
-    """Results of one model at three dimensions, with token prepending and without."""
+    """Write results of one model at three dimensions, with token prepending and without."""
     for dim in dims:
         for tp in tps:
             one = variant(dim)
@@ -62,7 +62,7 @@ def put_items(folder, one, tasks, items, prompt):
 
 
 class Page(HTMLParser):
-    """A page as a browser would take it apart: elements with their attributes, and tables as text."""
+    """A page parsed as by a browser: elements with their attributes, and tables as text."""
 
     VOID = ("meta", "br", "hr", "img", "link", "input")
 

@@ -16,7 +16,7 @@ WIDTH = 24
 
 
 def vector(prompt: str) -> np.ndarray:
-    """A fixed pseudo-random vector of a prompt, sharing components with prompts that share letters."""
+    """A fixed pseudo-random vector of a prompt, similar for prompts that share letters."""
     total = np.zeros(WIDTH, np.float32)
     for letter in prompt:
         total += np.random.default_rng(ord(letter)).standard_normal(WIDTH).astype(np.float32)

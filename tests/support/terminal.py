@@ -1,4 +1,4 @@
-"""A command on a terminal that the tests hold, and what a person sees there."""
+"""Runs a command on a terminal that the tests control, and shows what a person would see there."""
 
 import codecs
 import fcntl
@@ -19,7 +19,7 @@ class Screen:
     """Interprets what rich sends: lines, carriage returns, cursor up, erase line, show and hide the cursor; no colours.
 
     Attributes:
-        lines: what stands on the screen and above it.
+        lines: the lines on the screen and above it.
         cursor: whether the cursor is shown.
     """
 
@@ -53,10 +53,10 @@ class Screen:
 
 
 def on_terminal(argv: list[str], look: Callable[[subprocess.Popen, str], None]) -> tuple[int, Screen]:
-    """Run a command whose stderr is a terminal, to its end; its exit code, and the screen as it leaves it.
+    """Run a command whose stderr is a terminal, to its end; return its exit code and the final screen.
 
     Args:
-        look: is shown the process and the screen's text whenever something new has come.
+        look: called with the process and the screen's text after every new output.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -69,7 +69,7 @@ def on_terminal(argv: list[str], look: Callable[[subprocess.Popen, str], None]) 
     while True:
         try:
             held += decoder.decode(os.read(ours, 65536))
-        except OSError:  # nobody has the other end any more
+        except OSError:  # the other end is closed
             break
         rest = UNFINISHED.search(held)
         end = rest.start() if rest else len(held)

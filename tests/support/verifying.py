@@ -8,7 +8,7 @@ from qzhou_eval import cli
 
 
 def quick_profile(folder, **changes):
-    """The published protocol with a short limit, as a file, with one thing changed."""
+    """Write the published protocol with a short limit to a file, with one thing changed."""
     path = folder / "quick.yaml"
     fields = {"name": "quick", "extends": "qzhou-zh", "source": "this test", "max_length": 96}
     path.write_text(yaml.safe_dump(fields | changes, allow_unicode=True), "utf-8")

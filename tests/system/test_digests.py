@@ -1,4 +1,4 @@
-"""Digests of files are remembered, and never those of a file that has changed since, however it was changed."""
+"""Digests of files are remembered, but never that of a file that has changed since, however it was changed."""
 
 import hashlib
 import json
@@ -16,21 +16,21 @@ HOUR = 3600 * 10**9
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """A memory of the test's own."""
+    """The test's own memory of digests."""
     monkeypatch.setenv("QZHOU_EVAL_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A function that sets the clock to so many nanoseconds from now."""
+    """A function that moves the clock a number of nanoseconds ahead of now."""
     real = time.time_ns
     return lambda ahead: monkeypatch.setattr(digests.time, "time_ns", lambda: real() + ahead)
 
 
 @pytest.fixture
 def hashed(monkeypatch) -> list[str]:
-    """The names of the files that were read to be hashed, in order."""
+    """The names of the files that were read for hashing, in order."""
     names, real = [], hashlib.file_digest
 
     def recorded(file, kind):
@@ -88,7 +88,7 @@ def test_an_edit_of_the_same_size_is_seen_whatever_the_times_say(tmp_path, clock
 
 
 def test_a_swap_of_two_files_is_seen(tmp_path, clock):
-    """Same size, same times, both remembered: only the inode, and the change time of a rename, tell them apart."""
+    """Same size, same times, both remembered: only the inode and the change time of a rename differ."""
     one, two = written(tmp_path), tmp_path / "data" / "two"
     two.write_text("two")
     moment = one.stat().st_mtime_ns
@@ -118,7 +118,7 @@ def test_a_time_of_the_future_set_on_an_old_file_is_not_remembered(tmp_path, clo
 
 
 def test_after_a_clock_that_went_backwards_an_edit_that_leaves_every_time_is_seen(tmp_path, clock, monkeypatch):
-    """The clock is set back and meets a remembered moment again: the file looks the same, and is forgotten."""
+    """The clock is set back and reaches a remembered moment again: the file looks the same; its digest is forgotten."""
     path = written(tmp_path)
     stat = path.stat()
     clock(HOUR)

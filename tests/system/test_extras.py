@@ -1,4 +1,4 @@
-"""How an extra is installed is said in one way, by the messages as by the README, and it is true."""
+"""The messages and the README say how to install an extra in the same way, and it works."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ WITH_WHEELS = re.compile(r"pip install -r wheels/requirements-\w+\.txt")
 
 
 def sayings(extra: str) -> dict[str, list[str]]:
-    """Everything that any text or code of the project says of installing an extra, by file."""
+    """Everything that the project's texts and code say about installing an extra, by file."""
     files = [
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
@@ -29,7 +29,7 @@ def sayings(extra: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_the_readme_and_the_hints_say_one_thing(extra, tmp_path, monkeypatch):
-    monkeypatch.setattr(mteb_version, "_CHECKOUT", tmp_path)  # one without a bundle's wheels
+    monkeypatch.setattr(mteb_version, "_CHECKOUT", tmp_path)  # a checkout without a bundle's wheels
     monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
     where, command = how_to_install(extra).split(", ", 1)
     assert where == "in the checkout"
@@ -41,7 +41,7 @@ def test_the_readme_and_the_hints_say_one_thing(extra, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_the_hint_works_as_it_is_given(extra):
-    """Here it is installed: pip takes the command, asks nobody and changes nothing."""
+    """The extra is installed here: pip accepts the command, asks nobody and changes nothing."""
     command = how_to_install(extra).removeprefix("in the checkout, ")
     argv = [*shlex.split(command), "--no-index", "--dry-run", "--disable-pip-version-check"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)

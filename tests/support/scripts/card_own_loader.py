@@ -1,4 +1,4 @@
-"""Run in a folder with data in the layout of mteb 1.x: texts and scores by its own loader, and by ours from 2.x's.
+"""Texts and scores by mteb 1.x's own loader and by ours: run in a folder with data in the layout of mteb 1.x.
 
 Prints both as JSON: [[texts, main score], [texts, main score]] for TASK, with DATA_DIR in the layout of 2.x.
 """
@@ -14,7 +14,7 @@ from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet, use_source
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import Recorded
 
 quiet()
-v1.use_source = lambda mteb_task, source: source.folder and use_source(mteb_task, source)  # this folder is the hub here
+v1.use_source = lambda mteb_task, source: source.folder and use_source(mteb_task, source)  # this folder acts as the hub
 task = all_tasks()[sys.argv[1]]
 found = []
 for source in (DataSource(None, "local"), locate(task, Path(sys.argv[2]))):

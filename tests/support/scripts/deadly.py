@@ -1,4 +1,4 @@
-"""Encoders and scorers that end their process, break or cannot be loaded; importable by worker processes."""
+"""Encoders and scorers that end their process, break or cannot be loaded; worker processes can import them."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from qzhou_eval.evaluate.stage import evaluate
 
 
 class Deadly:
-    """A real Embedder, but at a prompt with a certain token its process ends, or its device breaks."""
+    """A real Embedder whose process ends, or whose device breaks, at a prompt with a certain token."""
 
     def __init__(self, open_encoder, token: int, *, breaks: bool) -> None:
         self._embedder = open_encoder()
@@ -26,7 +26,7 @@ class Deadly:
 
 
 def second_alone(open_encoder, folder):
-    """A real Embedder, but the first process that asks cannot load it."""
+    """A real Embedder that the first process to ask for it cannot load."""
     try:
         os.close(os.open(folder / "first", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -35,14 +35,14 @@ def second_alone(open_encoder, folder):
 
 
 def evaluate_that_dies(job):
-    """Scores as the package does, but for one task the process is killed, as the system does without memory."""
+    """Score as the package does, but kill the process at one task, as the system does when out of memory."""
     if job.task.name == "MiniSTS":
         os.kill(os.getpid(), signal.SIGKILL)
     return evaluate(job)
 
 
 def evaluate_that_breaks(job):
-    """The same, but for one task there is a bug."""
+    """Score as the package does, but raise an error, as a bug would, at one task."""
     if job.task.name == "MiniSTS":
         raise IndexError("a bug of ours")
     return evaluate(job)

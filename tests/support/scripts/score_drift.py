@@ -1,4 +1,4 @@
-"""Score the drift data from one store under whatever mteb this interpreter has: DRIFT_FOLDER OUTPUT_FOLDER TASK...
+"""Score the drift data from one store under the mteb of this interpreter: DRIFT_FOLDER OUTPUT_FOLDER TASK...
 
 A script, not a test: test_generations.py runs it once in each environment. Prints the folder of the results.
 """
@@ -19,7 +19,7 @@ from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
 from qzhou_eval.protocol.profile import load_profile
 from qzhou_eval.results.variant import Variant
 
-PLAIN = load_profile("plain")  # the texts of the drift data are opaque keys: nothing is put around them
+PLAIN = load_profile("plain")  # the texts of the drift data are opaque keys: nothing is added around them
 WIDTH = 64
 VARIANT = Variant(
     model="test/drift",
@@ -50,7 +50,7 @@ def main(drift: Path, output: Path, names: list[str]) -> None:
     store.add([prompt_key(text) for text in texts], vectors)
     for name in names:
         task = all_tasks()[name]
-        if name == "MultilingualSentiment":  # the drift data have one of its two splits
+        if name == "MultilingualSentiment":  # the drift data have only one of its two splits
             task = replace(task, splits=("validation",))
         evaluate(EvaluateJob(task, locate(task, drift / "data"), PLAIN, output / "store", output, (VARIANT,)))
     print(output / VARIANT.folder)
