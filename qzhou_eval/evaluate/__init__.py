@@ -1,1 +1,1 @@
-"""Vectors in the store -> scores and their items."""
+"""Computes scores and items from the vectors in the store."""

@@ -1,4 +1,4 @@
-"""One task's data -> the scores of chance and of character n-grams. Runs in a worker process; knows no model."""
+"""Scores chance and character n-grams on one task's data. Runs in a worker process; needs no model."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from qzhou_eval.results.variant import SHARED
 
 
 def measure(task: Task, source: DataSource, output_dir: Path) -> None:
-    """Score a task by mteb 2.26.24's own evaluators from n-gram vectors, and keep that beside the score of chance.
+    """Score n-gram vectors with mteb 2.26.24's own evaluators, and write the result together with the score of chance.
 
     Raises:
         BadInput: the data cannot be used.

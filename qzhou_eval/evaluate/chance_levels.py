@@ -1,20 +1,20 @@
-"""What a score would be by chance: the expectation over random answers, exact where there is a formula."""
+"""Scores of chance: the expectation over random answers, exact where there is a formula."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-REPETITIONS = 10  # of random clusterings
+REPETITIONS = 10  # random clusterings to average over
 
 
 def majority(labels: Sequence[Hashable]) -> float:
-    """The share of the most frequent label: the accuracy of always giving it."""
+    """The share of the most frequent label: the accuracy of always predicting it."""
     return max(Counter(labels).values()) / len(labels)
 
 
 def random_v_measure(labels: Sequence[Hashable], *, seed: int = 0) -> float:
-    """The mean V-measure of clusterings that draw each text's cluster, of as many clusters as there are labels."""
+    """The mean V-measure of random clusterings, each with as many clusters as there are labels."""
     from sklearn.metrics import v_measure_score
 
     clusters = len(set(labels))
@@ -25,11 +25,11 @@ def random_v_measure(labels: Sequence[Hashable], *, seed: int = 0) -> float:
 
 
 def random_ndcg(found: Sequence[float], every: Sequence[float], size: int, k: int) -> float:
-    """The expected nDCG@k of one query whose documents stand in random order.
+    """The expected nDCG@k of one query whose documents are in random order.
 
     Args:
-        found: grades, above 0, of the relevant documents among those that are ranked.
-        every: grades of all relevant documents, which the best order has.
+        found: grades, above 0, of the relevant documents that are among the ranked ones.
+        every: grades of all relevant documents, as in the ideal order.
         size: how many documents are ranked.
         k: the cut-off.
     """
@@ -40,14 +40,14 @@ def random_ndcg(found: Sequence[float], every: Sequence[float], size: int, k: in
 
 
 def random_average_precision(found: int, every: int, size: int, k: int) -> float:
-    """The expected average precision at k of one query whose documents stand in random order.
+    """The expected average precision at k of one query whose documents are in random order.
 
-    At place i stands a relevant document with probability found / size, and then each of the i - 1 before it is
-    relevant with (found - 1) / (size - 1).
+    The document at place i is relevant with probability found / size; given that, each of the i - 1 before it is
+    relevant with probability (found - 1) / (size - 1).
 
     Args:
-        found: how many of the documents that are ranked are relevant.
-        every: how many are relevant at all.
+        found: how many of the ranked documents are relevant.
+        every: how many documents are relevant in all.
         size: how many documents are ranked.
         k: the cut-off.
     """

@@ -1,7 +1,7 @@
-"""Store -> scores: one task at all dimensions through mteb's own evaluators, one JSON and its items per dimension.
+"""Scores one task from the store at all dimensions, and writes one mteb result file with its items per dimension.
 
-Runs in a worker process; reads the store, writes results, and knows no model. mteb is imported
-inside the functions: the main process, which only submits jobs, does without it.
+Runs in a worker process; reads the store, writes results, and needs no model. mteb is imported
+inside the functions: the main process only submits jobs and does not need it.
 """
 
 import json
@@ -27,10 +27,10 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """One task at some dimensions, all from the same stored vectors.
+    """One task to score at some dimensions, all from the same stored vectors.
 
-    ``score_profile`` says which splits count in the scores that are handed back. ``baseline``: score chance and
-    character n-grams on the task's data, too.
+    ``score_profile`` decides which splits count in the returned scores. ``baseline``: also score chance and character
+    n-grams on the task's data.
     """
 
     task: Task
@@ -46,13 +46,13 @@ class EvaluateJob:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         scores: the main score, 0 to 1, by dimension: the mean over the splits that count.
-        texts: how many texts mteb asked for at one dimension, repetitions counted.
+        texts: how many texts mteb asked for at one dimension, counting repetitions.
         samples: the first rendered prompt of each side ("query", "document", or "text").
-        encoded_with: what the vectors were made with.
+        encoded_with: what the vectors were made with, as recorded in the store.
     """
 
     scores: dict[int, float]
@@ -66,7 +66,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
 
     Raises:
         BadInput: the data cannot be used, or a prompt is not in the store.
-        UnusableScore: a score is no number or out of range; then nothing is written.
+        UnusableScore: a score is not a number or out of range; nothing is written then.
     """
     from qzhou_eval.encode.store import Store
     from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
@@ -83,8 +83,8 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     }
     _check(job.task, by_dim, [dim for dim in by_dim if vectors.collapsed(dim)], texts)
     if job.baseline:
-        _keep_baseline(job)  # before the results: once these are recorded, the job is not done again
-    recorded = Manifest(job.output_dir)  # what a stopped run left unrecorded is written over
+        _keep_baseline(job)  # before the results: once they are recorded, the job is not repeated
+    recorded = Manifest(job.output_dir)  # results that a stopped run left unrecorded are overwritten
     for variant, result, items in scored:
         probed = items and replace(items, probe=vectors.probe(variant.dim))
         if recorded.has(variant, job.task.name):
@@ -95,17 +95,17 @@ def evaluate(job: EvaluateJob) -> Evaluated:
 
 
 def _score(mteb, job: EvaluateJob, vectors) -> tuple[list, int]:
-    """What the adapter gives for each variant, and how many texts were asked for; the data are let go of."""
+    """The adapter's output for each variant, and how many texts were asked for; the data are freed on return."""
     mteb_task = mteb.load(job.task, job.source)
     scored, texts = [], 0
     for one in mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators):
         scored.append(one)
-        texts = texts or vectors.texts  # as of the first dimension: another may ask for them again
+        texts = texts or vectors.texts  # counted at the first dimension; later ones may ask for them again
     return scored, texts
 
 
 def _keep_baseline(job: EvaluateJob) -> None:
-    """What fails here costs a comparison, and no result."""
+    """Score the baseline; a failure is only logged, since the task's results do not depend on it."""
     from qzhou_eval.evaluate.baseline import measure
 
     try:
@@ -115,7 +115,7 @@ def _keep_baseline(job: EvaluateJob) -> None:
 
 
 def _check(task: Task, by_dim: dict[int, dict[str, float]], collapsed: list[int], texts: int) -> None:
-    """Refuse scores that are no numbers or out of range; say so where texts have one vector and yet a score."""
+    """Refuse scores that are not numbers or out of range; warn if all texts have the same vector and yet a score."""
     same = f"the model gives the same vector for all {texts:,} texts"
     lowest = -1 if task.type == "STS" else 0
     for dim, by_split in by_dim.items():

@@ -1,1 +1,1 @@
-"""What a run leaves: variants, the manifest, results read from folders, as a data frame, for a leaderboard."""
+"""Results of runs: variants, the manifest, and reading results from folders, as a data frame or for export."""

@@ -1,4 +1,4 @@
-"""Scores of chance and of character n-grams on one task's data, as they are kept beside the results. Files only.
+"""Reads and writes the scores of chance and of character n-grams on one task's data, next to the results. Files only.
 
 <output_dir>/baselines/<Task>-<digest>.json                the scores by split; the digest is of data and mteb
 <output_dir>/baselines/<Task>-<digest>.items.safetensors   the n-grams' items
@@ -19,7 +19,7 @@ FOLDER = "baselines"
 
 @dataclass(frozen=True)
 class Baseline:
-    """Scores, 0 to 1, by split, of one task on the data, by the mteb and with the metric that it names."""
+    """One task's scores, 0 to 1, by split, with the data, metric and mteb version they were computed with."""
 
     task: str
     data: str
@@ -30,12 +30,12 @@ class Baseline:
 
 
 def place(output_dir: Path, task: str, data: str, mteb: str) -> Path:
-    """Where the baseline of a task lies, on data of this revision, scored by this version of mteb."""
+    """The path of a task's baseline, for data of this revision, scored by this version of mteb."""
     return output_dir / FOLDER / f"{task}-{sha256_of_json([data, mteb])[:12]}.json"
 
 
 def keep(output_dir: Path, baseline: Baseline, items: Items | None) -> None:
-    """Write it: the items first, so that a baseline is whole once it is there."""
+    """Write a baseline: items first, so that it is complete once its file exists."""
     path = place(output_dir, baseline.task, baseline.data, baseline.mteb)
     path.parent.mkdir(parents=True, exist_ok=True)
     if items is not None:
@@ -44,10 +44,10 @@ def keep(output_dir: Path, baseline: Baseline, items: Items | None) -> None:
 
 
 def read(output_dir: Path, task: str, data: str, mteb: str) -> tuple[Baseline, Items | None] | None:
-    """The baseline of a task on this data under this mteb, and the n-grams' items; None if it was not kept.
+    """Read the baseline of a task on this data under this mteb, and the n-grams' items; None if there is none.
 
     Raises:
-        BadInput: a file that is damaged, or of other data than its name says.
+        BadInput: a file is damaged, or for other data than its name says.
     """
     path = place(output_dir, task, data, mteb)
     if not path.is_file():
@@ -56,8 +56,8 @@ def read(output_dir: Path, task: str, data: str, mteb: str) -> tuple[Baseline, I
         found = Baseline(**json.loads(path.read_text("utf-8")))
         scores = [*found.chance.values(), *found.char_ngrams.values()]
         if (found.task, found.data, found.mteb) != (task, data, mteb) or not all(-1 <= score <= 1 for score in scores):
-            raise ValueError("it is of other data, or its scores are none")
+            raise ValueError("it is for other data, or a score is invalid")
     except (ValueError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: not a whole baseline ({error}); remove it, then evaluate the task again") from None
+        raise BadInput(f"{path}: not a complete baseline ({error}); remove it, then evaluate the task again") from None
     items = items_path(path)
     return found, read_items(items) if items.is_file() else None

@@ -1,4 +1,4 @@
-"""Results of several folders side by side: a run's or plain mteb's, and whether they belong together."""
+"""Reads results of several folders together, from runs or plain mteb, and checks that they belong together."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,28 +10,28 @@ from qzhou_eval.results.mteb_files import read_plain
 from qzhou_eval.results.reader import AGAIN, Complaints, RecordedResults, contradiction, read_recorded
 from qzhou_eval.results.setting import without_dimension
 
-_AGAIN = "give the same command again with all its tasks and dimensions: it scores again what differs"
+_AGAIN = "repeat the run's command with all its tasks and dimensions: it evaluates again what differs"
 
 
 def read_results(path: Path) -> list[RecordedResults]:
-    """The variants of one output folder, or of what plain mteb wrote there.
+    """Read the variants of one output folder, or of what plain mteb wrote there.
 
     Raises:
-        BadInput: no results there, a folder of several runs' folders, or a damaged manifest.
+        BadInput: no results found, a folder that holds several output folders, or a damaged manifest.
     """
     if (path / "manifest.json").exists():
         return read_recorded(path)
     if runs := sorted(manifest.parent.name for manifest in path.glob("*/manifest.json")):
-        raise BadInput(f"{path}: no output folder, but one above several ({', '.join(runs)}); give one of these")
+        raise BadInput(f"{path}: not an output folder, but the parent of several ({', '.join(runs)}); give one of them")
     return read_plain(path)
 
 
 def read_together(paths: Iterable[Path]) -> list[RecordedResults]:
-    """The variants of several output folders, fit to be averaged and shown side by side.
+    """Read the variants of several output folders, checked so that they can be averaged and compared.
 
     Raises:
         BadInput: as :func:`read_results`; a result that is in two folders; dimensions and tasks of one setting of a run
-            that come from unlike weights or were scored by unlike libraries.
+            that come from different weights or were scored by different libraries.
     """
     found = _without_contradictions([recorded for path in paths for recorded in read_results(path)])
     places: dict[str, RecordedResults] = {}
@@ -40,7 +40,7 @@ def read_together(paths: Iterable[Path]) -> list[RecordedResults]:
         variant = recorded.variant
         _check_together(places.setdefault(variant.folder, recorded), recorded)
         if recorded.plain:
-            continue  # nothing is known of how they came, which the report says
+            continue  # how they were made is unknown, which the report says
         key = (variant.model, variant.revision, without_dimension(variant.experiment))
         settings.setdefault(key, []).append(recorded)
     for several in settings.values():
@@ -50,7 +50,7 @@ def read_together(paths: Iterable[Path]) -> list[RecordedResults]:
 
 
 def _without_contradictions(found: list[RecordedResults]) -> list[RecordedResults]:
-    """The same without results whose file says otherwise than the manifest; those are named."""
+    """Drop results whose file contradicts the manifest, with a warning that names them."""
     complaints = Complaints()
     for recorded in (recorded for recorded in found if not recorded.plain):
         for task in list(recorded.tasks):
@@ -65,40 +65,42 @@ def _without_contradictions(found: list[RecordedResults]) -> list[RecordedResult
 
 
 def _check_together(first: RecordedResults, other: RecordedResults) -> None:
-    """Whether two folders' results of one name and dimension complete each other."""
+    """Refuse two folders' results of one name and dimension unless they complete each other."""
     if first is other:
         return
     ours, theirs = (asdict(recorded.variant) for recorded in (first, other))
     unlike = [name for name in ours if ours[name] != theirs[name]]
     if unlike:
-        raise BadInput(f"{other.place}: made with another {', '.join(unlike)} than {first.place}; report them apart")
+        raise BadInput(
+            f"{other.place}: made with a different {', '.join(unlike)} than {first.place}; report them separately"
+        )
     twice = [task for task in other.tasks if task in first.tasks]
     if twice:
         raise BadInput(f"{other.path(twice[0])}: was already read from another folder, {first.place}; give one of them")
 
 
 def _check_dimensions(several: list[RecordedResults]) -> None:
-    """Whether dimensions of one setting were cut from the same vectors and scored on the same data."""
+    """Refuse dimensions of one setting unless cut from the same vectors and scored on the same data."""
     first, data = several[0], {}
     for recorded in several:
         ours, theirs = (asdict(one.variant) for one in (recorded, first))
         unlike = [name for name in ours if ours[name] != theirs[name] and name not in ("dim", "experiment")]
         if unlike:
-            raise BadInput(f"{recorded.place}: made with another {', '.join(unlike)} than {first.place}; {_AGAIN}")
+            raise BadInput(f"{recorded.place}: made with a different {', '.join(unlike)} than {first.place}; {_AGAIN}")
         for task, made in recorded.tasks.items():
             facts = {name: made["record"][name] for name in ("data", "metric", "splits")}
             of, other = data.setdefault(task, (recorded, facts))
             unlike = [name for name in facts if facts[name] != other[name]]
             if unlike:
-                raise BadInput(f"{recorded.path(task)}: another {', '.join(unlike)} than {of.path(task)}; {_AGAIN}")
+                raise BadInput(f"{recorded.path(task)}: different {', '.join(unlike)} than {of.path(task)}; {_AGAIN}")
 
 
 def _check_libraries(several: list[RecordedResults]) -> None:
-    """Name a result that was scored by another version than most of those beside it."""
+    """Refuse a result that was scored by another version than most of the others."""
     records = {recorded.path(task): made["record"] for recorded in several for task, made in recorded.tasks.items()}
     for name in ("mteb", "scikit_learn", "scoring_version"):
         versions = Counter(record.get(name, 0) for record in records.values())
         usual = max(versions, key=versions.get, default=None)
         for path, record in records.items():
             if (found := record.get(name, 0)) != usual:
-                raise BadInput(f"{path}: scored by {name} {found}, most results beside it by {usual}; {_AGAIN}")
+                raise BadInput(f"{path}: scored by {name} {found}, most other results by {usual}; {_AGAIN}")

@@ -1,4 +1,4 @@
-"""``load_results``: the results of output folders as one tidy pandas frame. Averages nothing, draws nothing."""
+"""``load_results``: the results of output folders as one tidy pandas frame, without averages or figures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,22 +40,22 @@ def load_results(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The results of output folders, a row for each model, setting, dimension, task and counted split.
+    """Load the results of output folders: one row per model, setting, dimension, task and counted split.
 
     Args:
         dirs: output folders of runs, or results of plain mteb.
-        score_profile: which splits count, ``card`` or ``mteb2``; they differ in MultilingualSentiment alone.
-        confidence: of the interval from ``low`` to ``high``.
-        resamples: of the bootstrap over the split's items; 0 for no intervals, which is quick.
-        seed: of the resamples; all settings of a task are scored on the same ones.
+        score_profile: which splits count, ``card`` or ``mteb2``; they differ only in MultilingualSentiment.
+        confidence: the confidence level of the interval from ``low`` to ``high``.
+        resamples: how many resamples of the split's items the bootstrap draws; 0 for no intervals, which is fast.
+        seed: the resamples' seed; all settings of a task are scored on the same resamples.
 
     Returns:
         Columns ``model``; ``dim``; ``tp``, the layers of token prepending as ``1-7``, or ``off``; ``task``; ``type``;
-        ``split``; ``metric``; ``score``, the main score, 0 to 100; ``low`` and ``high``, its interval, NaN where no
-        items were kept or there are fewer than two; ``setting``, whatever else is not the profile's own protocol at
-        full width, ``""`` if nothing; ``revision`` of the model; ``label``, its ``--model_label``, else its name.
-        Sorted by model, setting, TP, dimension and task. Plain mteb's have ``from plain mteb`` in ``setting``, ``tp``
-        is ``unknown``, and ``dim`` is 0 where mteb did not write it.
+        ``split``; ``metric``; ``score``, the main score, 0 to 100; ``low`` and ``high``, its interval, NaN if no
+        items were stored or there are fewer than two; ``setting``, all other differences from the profile's own
+        protocol at full width, ``""`` if none; ``revision`` of the model; ``label``, its ``--model_label``, else its
+        name. Sorted by model, setting, TP, dimension and task. Plain mteb's rows have ``from plain mteb`` in
+        ``setting``, ``unknown`` in ``tp``, and 0 in ``dim`` if mteb did not write the dimension.
 
     Raises:
         BadInput: no results, a damaged manifest, or results that do not belong together.
@@ -70,7 +70,9 @@ def load_results(
         raise BadInput(f"resamples {resamples!r}: give 0 for no intervals, or a number such as 2000")
     for folder in dirs:
         if not isinstance(folder, str | Path):
-            raise BadInput(f"load_results: {folder!r} is no folder; give them one by one: load_results('one', 'two')")
+            raise BadInput(
+                f"load_results: {folder!r} is not a folder; give folders one by one: load_results('one', 'two')"
+            )
     found = list(_results([Path(folder) for folder in dirs], score_profile))
     frame = pd.DataFrame([_row(result) for result in found], columns=COLUMNS)
     if resamples:
@@ -114,7 +116,7 @@ def _row(result: _Result) -> dict:
 
 
 def _of_one_split(found: list[_Result]) -> list[list[int]]:
-    """Which results are of the same task and split."""
+    """Positions of the results, grouped by task and split."""
     groups: dict[tuple, list[int]] = {}
     for at, result in enumerate(found):
         groups.setdefault((result.task, result.split), []).append(at)
@@ -122,7 +124,7 @@ def _of_one_split(found: list[_Result]) -> list[list[int]]:
 
 
 def _bounds(members: list[_Result], confidence: float, resamples: int, seed: int) -> np.ndarray:
-    """The interval of each in points, (results, 2); NaN without items."""
+    """Each result's interval in points, (results, 2); NaN without items."""
     items = [(one.record["data"], one.recorded.items(one.task)) for one in members]
     drawn = resample_together(members[0].task, items, [members[0].split], resamples=resamples, seed=seed)
     return np.array([(np.nan, np.nan) if one is None else interval(100 * one, confidence) for one in drawn])

@@ -1,9 +1,9 @@
-"""``export``: results in the form of the results repository: hub names and revisions, no local ones.
+"""``export``: copies results in the layout of mteb's results repository, with hub names and revisions.
 
     DIR/results/<org__name>/<revision>/<Task>.json, model_meta.json            the profile's own protocol
     DIR/results/<org__name>/<revision>/experiments/<name>/...                   any other dimension or setting
 
-DIR is a cache root for mteb, and what its ``submit-results`` copies. Imports no mteb.
+DIR is a cache root for mteb, and what its ``submit-results`` copies. Does not import mteb.
 """
 
 import json
@@ -28,35 +28,36 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 def export(results: Path, to: Path, model_name: str | None, model_revision: str | None, mteb: str) -> list[Path]:
     """Copy every result of one generation of mteb to ``to``, under the model's name and revision on the hub.
 
-    A result file says which mteb it comes from, so that its folder need not.
+    A result file names its mteb version, so the folder name need not.
 
     Args:
-        model_name: ``ORG/NAME`` for a model that was run from a folder; the same with ``model_revision``, a commit.
+        model_name: ``ORG/NAME`` on the hub, for a model that was run from a folder.
+        model_revision: its commit on the hub, also for a model that was run from a folder.
 
     Returns:
         The result files written.
 
     Raises:
-        BadInput: no results, one of them changed, several models, no hub name and commit for the model, or another
-            content already there.
+        BadInput: no results, a result that was changed, several models, no hub name and commit for the model, or a file
+            that already exists with other content.
     """
     found = list(read_recorded(results))
     wanted = [recorded for recorded in found if _generation(recorded) == mteb]
     if not wanted:
-        raise BadInput(f"{results}: no results of --mteb {mteb} there")
+        raise BadInput(f"{results}: has no results of --mteb {mteb}")
     if len(wanted) < len(found):
-        log.warning("%d folders of results of the other mteb are left out; --mteb chooses", len(found) - len(wanted))
+        log.warning("%d results folders of the other mteb are left out; select with --mteb", len(found) - len(wanted))
     models = sorted({f"{recorded.variant.model}@{recorded.variant.revision}" for recorded in wanted})
     if len(models) > 1:
-        raise BadInput(f"{results}: several models ({', '.join(models)}); export takes the results of one")
+        raise BadInput(f"{results}: several models ({', '.join(models)}); export takes the results of one model")
     copies = {path: text for recorded in wanted for path, text in _copies(recorded, to, model_name, model_revision)}
     _refuse_to_overwrite(copies)
     if any(task["record"]["data"].startswith("local-") for recorded in wanted for task in recorded.tasks.values()):
         log.warning("some results were scored on local data: their dataset_revision says so")
     if all("experiments" in path.relative_to(to).parts for path in copies):
         log.warning(
-            "every result is of a setting of its own (%s), so submit-results finds none to submit: the profile's "
-            "precision and full width are the model's own (--dtype bfloat16 on a CPU)",
+            "every result is filed under an experiment (%s), so submit-results finds none to submit: it takes the "
+            "profile's precision at full width (--dtype bfloat16 on a CPU)",
             ", ".join(dict.fromkeys(path.parent.name for path in copies)),
         )
     for path, text in copies.items():
@@ -70,13 +71,13 @@ def _generation(recorded: RecordedResults) -> str:
 
 
 def _copies(recorded: RecordedResults, to: Path, name: str | None, revision: str | None) -> Iterator[tuple[Path, str]]:
-    """The files of one variant, as (path, content)."""
+    """Yield the files of one variant, as (path, content)."""
     variant = _as_on_the_hub(recorded.variant, name, revision)
     folder = to / variant.folder
     try:
         meta = dict(json.loads((recorded.place / META).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
-        again = f"remove {recorded.place}, then run its command again"
+        again = f"remove {recorded.place}, then repeat the run's command"
         raise BadInput(f"{recorded.place / META}: missing or damaged; {again}") from None
     meta |= {"name": variant.model, "revision": variant.revision}
     meta["experiment_kwargs"] = dict(variant.experiment) or None
@@ -95,11 +96,11 @@ def _as_on_the_hub(variant: Variant, name: str | None, revision: str | None) -> 
     if not _NAME.fullmatch(named.model) or named.model.startswith("local/"):
         raise BadInput(f"{named.model}: not a model's name on the hub; give --model_name ORG/NAME")
     if not _COMMIT.fullmatch(named.revision):
-        raise BadInput(f"{named.model}: {named.revision} is no commit of the hub; give --model_revision COMMIT")
+        raise BadInput(f"{named.model}: {named.revision} is not a commit on the hub; give --model_revision COMMIT")
     return named
 
 
 def _refuse_to_overwrite(copies: dict[Path, str]) -> None:
     for path, text in copies.items():
         if path.exists() and path.read_text("utf-8") != text:
-            raise BadInput(f"{path}: there already, with other content; export into another folder")
+            raise BadInput(f"{path}: exists already with other content; export to another folder")

@@ -1,6 +1,6 @@
-"""What a manifest says of a result, as facts by name: read here once, for all that compare, judge and show results.
+"""Reads the facts that a manifest records about a result, by name, for all code that compares or shows results.
 
-A fact that is None is not known; one that was recorded as nothing is "none".
+A fact that is None is unknown; one that was recorded as nothing is "none".
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.system.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 
 NOTHING = "none"
-MADE = ("attention", "device", "batch_plan", "products")  # of what vectors were made with
+MADE = ("attention", "device", "batch_plan", "products")  # facts about how vectors were made
 _OF_RUN = {  # fact -> where a manifest's entry has it
     "weights": ("provenance", "model", "weights_sha256"),
     "tokenizer": ("provenance", "model", "tokenizer_sha256"),
@@ -30,15 +30,15 @@ _OF_RUN = {  # fact -> where a manifest's entry has it
 
 
 def run_facts(recorded: RecordedResults) -> dict[str, object]:
-    """Of a setting: checkpoint, precision and protocol. ``profile`` is a digest where only that was recorded."""
+    """Facts about a setting: checkpoint, precision, protocol. ``profile`` is a digest if only that was recorded."""
     facts = {name: _at(recorded.entry, keys) for name, keys in _OF_RUN.items()}
     if facts["template"] is None:
-        facts["profile"] = recorded.variant.profile_digest  # from before the profile's fields were recorded
+        facts["profile"] = recorded.variant.profile_digest  # an old manifest, without the profile's fields
     return facts
 
 
 def task_facts(made: dict) -> dict[str, object]:
-    """Of one task, from its part of an entry: data, metric, instruction, and what encoded and scored it."""
+    """Facts about one task, from its part of an entry: data, metric, instruction, and what encoded and scored it."""
     record, scored_with = made["record"], made.get("scored_with") or {}
     encoded_with = made.get("encoded_with") or []
     versions = [one.get("versions") or {} for one in encoded_with]
@@ -60,18 +60,18 @@ def task_facts(made: dict) -> dict[str, object]:
 
 
 def machines(several: Iterable[dict]) -> str | None:
-    """What encoded tasks: the GPU, else the CPU, of each machine that wrote to the store."""
+    """The hardware that encoded tasks: the GPU, else the CPU, of each machine that wrote to the store."""
     hardware = [one.get("hardware") or {} for made in several for one in made.get("encoded_with") or []]
     return joined(one.get("gpu") or one.get("cpu") for one in hardware)
 
 
 def joined(values: Iterable[object]) -> str | None:
-    """The different values in one text; None if none is known."""
+    """The distinct values in one text; None if all are unknown."""
     return " and ".join(sorted({str(value) for value in values if value})) or None
 
 
 def instruction_text(instruction: dict | None) -> str:
-    """A task's instruction and who gets it, as one value."""
+    """A task's instruction and the sides that get it, in one text."""
     return f"{instruction['instruct']}: {instruction['instruction']}" if instruction else NOTHING
 
 

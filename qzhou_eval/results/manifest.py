@@ -1,10 +1,10 @@
-"""Where results lie and what makes two of them the same. Files and names only; no mteb, no torch.
+"""The manifest of an output folder, and where results are stored. Files and names only; needs neither mteb nor torch.
 
     D/results/<org__model>/<revision>/<Task>.json                     the profile's own protocol
     D/results/<org__model>/<revision>/experiments/<name>/<Task>.json  anything that changes a score
-    D/results/.../<Task>.items.safetensors                            what each score is made of, for error bars
+    D/results/.../<Task>.items.safetensors                            the items of each score, for intervals
     D/manifest.json                                                   what each result was made from
-    D/superseded/results/.../<Task>.json, <Task>.2.json               results that others took the place of
+    D/superseded/results/.../<Task>.json, <Task>.2.json               results that were replaced
 
 The task files are mteb's TaskResult JSON, and D is a cache root that mteb itself can open.
 """
@@ -23,10 +23,10 @@ from qzhou_eval.system.paths import items_path, stays_inside
 
 
 class Manifest:
-    """``manifest.json``: variants by folder with where they come from, and per task its :class:`Record` and counts.
+    """``manifest.json``: variants by folder with their provenance, and per task its :class:`Record` and counts.
 
-    ``labels`` in it are what reports call models, by the folder of all results of a model at a revision. Nothing lies
-    elsewhere for a label, and no score is another one.
+    Its ``labels`` are what reports call models, by the folder of all results of a model at a revision. A label changes
+    neither a path nor a score.
     """
 
     def __init__(self, output_dir: Path) -> None:
@@ -39,7 +39,7 @@ class Manifest:
         return self.content["variants"][place]["tasks"][task]["sha256"] == _sha256(self._path(place, task))
 
     def items_intact(self, place: str, task: str) -> bool:
-        """Whether a result's items are as recorded; ones that were not kept, by mteb 1.38.30, are."""
+        """Whether a result's items are as recorded, which also holds for items not stored under mteb 1.38.30."""
         recorded = self.content["variants"][place]["tasks"][task]
         return "items" in recorded and recorded["items"] == _sha256(items_path(self._path(place, task)))
 
@@ -54,7 +54,7 @@ class Manifest:
                 for fields in (entry["variant"], *(task["record"] for task in entry["tasks"].values())):
                     dict(fields)
             if not all(is_label(label) for label in content.get("labels", {}).values()):
-                raise ValueError("a label that is none")
+                raise ValueError("an invalid label")
         except FileNotFoundError:
             return {"format": 1, "variants": {}}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -62,26 +62,26 @@ class Manifest:
         return content
 
     def keeps(self, variant: Variant, task: str, record: Record) -> bool:
-        """Whether the result on disk is the one that was recorded, made from exactly this; then it is used again."""
+        """Whether the result on disk can be reused: it is as recorded, and was made from exactly this."""
         entry = self.content["variants"].get(variant.folder, {})
         recorded = entry.get("tasks", {}).get(task, {})
         same = entry.get("variant") == _plain(variant) and recorded.get("record") == _plain(record)
         return same and self.intact(variant.folder, task) and self.items_intact(variant.folder, task)
 
     def made(self, variant: Variant, task: str) -> dict:
-        """What is recorded beside a result that is there: counts, and what it was made with."""
+        """What is recorded about an existing result: counts, and what it was made with."""
         return self.content["variants"][variant.folder]["tasks"][task]
 
     def has(self, variant: Variant, task: str) -> bool:
-        """Whether there was a result of this name, of whatever it was made."""
+        """Whether a result of this name is recorded, whatever it was made from."""
         return task in self.content["variants"].get(variant.folder, {}).get("tasks", {})
 
     def label(self, variant: Variant) -> str | None:
-        """What reports call a variant's model, if it was said."""
+        """The label of a variant's model in reports, if one was given."""
         return self.content.get("labels", {}).get(variant.base)
 
     def relabel(self, variant: Variant, label: str) -> None:
-        """Record what reports call a variant's model, where there are results."""
+        """Record the label of a variant's model in reports, if the folder has results."""
         if not self.path.exists() or self.label(variant) == label:
             return
         with file_lock(self.folder / ".manifest.lock"):
@@ -102,13 +102,13 @@ class Manifest:
         *,
         label: str | None = None,
     ) -> None:
-        """Record finished results and save. What other runs recorded meanwhile is kept.
+        """Record finished results and save, keeping what other runs recorded meanwhile.
 
         Results of a folder's earlier variant (another fingerprint) are moved to ``superseded/``, so that no
         reader finds two variants in one folder.
 
         Args:
-            label: what reports call the model; None leaves it as it is.
+            label: the model's label in reports; None leaves it unchanged.
         """
         with file_lock(self.folder / ".manifest.lock"):
             self.content = self._read()
@@ -128,7 +128,7 @@ class Manifest:
 
 
 def supersede(output_dir: Path, place: str, task: str) -> None:
-    """Move a result and its items to ``superseded/``, before another takes their place; those there already stay."""
+    """Move a result and its items to ``superseded/`` before they are replaced; nothing there is overwritten."""
     result = output_dir / place / f"{task}.json"
     names = (f"{task}.json" if number == 1 else f"{task}.{number}.json" for number in count(1))
     paths = (output_dir / "superseded" / place / name for name in names)
@@ -140,12 +140,12 @@ def supersede(output_dir: Path, place: str, task: str) -> None:
 
 
 def check_place(place: str, tasks: Iterable[str]) -> None:
-    """Refuse names that lead elsewhere: a manifest may come from others, and results are read and moved by them."""
+    """Refuse names that lead outside the folder: a manifest may be untrusted, and names in it are read and moved."""
     for name in (place, *tasks):
         if not (stays_inside(name) and name.isprintable()):
-            raise ValueError(f"a result in {name!r}")
+            raise ValueError(f"unsafe name {name!r}")
     if any("/" in task for task in tasks):
-        raise ValueError("a task's name with a slash")
+        raise ValueError("a task name with a slash")
 
 
 def _plain(value: Variant | Record) -> dict:

@@ -1,12 +1,12 @@
-"""Results that plain mteb wrote, 2.x and 1.x, as :class:`~.reader.RecordedResults`. Imports no mteb.
+"""Reads results that plain mteb (2.x or 1.x) wrote, as :class:`~.reader.RecordedResults`. Does not import mteb.
 
     ROOT/results/<org__name>/<revision>/<Task>.json, model_meta.json      a cache root, an output folder of mteb 1.12+
     ROOT/results/<org__name>/<revision>/experiments/<name>/<Task>.json    the same with experiment_kwargs
     FOLDER/<Task>.json                                                    an output folder of mteb before 1.12
 
-A folder of any of these levels is read, or one file. Up to 1.10 a file holds splits at its top, with the metrics' names
-of the day, and no main score; it is read as mteb 2.26.24's ``TaskResult.from_disk`` converts it. mteb keeps neither
-items nor most of what decides a score: that is None in the entry.
+A folder at any of these levels can be read, or one file. Up to 1.10 a file has splits at its top level, with that
+version's metric names, and no main score; it is read as mteb 2.26.24's ``TaskResult.from_disk`` converts it. mteb
+records neither items nor most of what decides a score: those are None in the entry.
 """
 
 import json
@@ -18,22 +18,22 @@ from qzhou_eval.benchmark.registry import Task, all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.reader import META, Complaints, RecordedResults, numbers
 
-PLAIN = ("from", "plain mteb")  # in an experiment: keeps these results apart from a run's of the same model
-CUT = "dimension"  # in an experiment: what vectors were cut to, of a full width that is not known
+PLAIN = ("from", "plain mteb")  # in an experiment: separates these results from a run's results of the same model
+CUT = "dimension"  # in an experiment: what vectors were cut to, if the full width is unknown
 _UNKNOWN = (
     *("profile", "profile_digest", "fingerprint", "token_prepending", "normalize", "use_instruction", "max_length"),
     *("truncate", "dtype"),
 )
 _EXPERIMENTS = "experiments"
-_NESTED = {"v_measures", "cos_sim", "euclidean", "manhattan", "dot", "max"}  # of metrics, not of subsets
+_NESTED = {"v_measures", "cos_sim", "euclidean", "manhattan", "dot", "max"}  # keys that hold metrics, not subsets
 _RENAMED = {"CMedQAv1": "CMedQAv1-reranking", "CMedQAv2": "CMedQAv2-reranking"}
-_PREFIX = {"cos_sim": "cosine"}  # other nested metrics (max, dot, ...) keep their name in front
+_PREFIX = {"cos_sim": "cosine"}  # other nested metrics (max, dot, ...) keep their own name as the prefix
 _OLDER_METRICS = {"Reranking": ("map",), "PairClassification": ("cosine_accuracy", "max_ap", "cosine_ap")}
 
 
 @dataclass(frozen=True)
 class _Result:
-    """One file. ``scores`` are main scores by split; ``metric`` is whose they are, None where the file does not say."""
+    """One result file. ``scores`` are main scores by split; ``metric`` is their metric, None if unknown."""
 
     task: Task
     mteb: str | None
@@ -43,12 +43,12 @@ class _Result:
 
 
 def read_plain(path: Path) -> list[RecordedResults]:
-    """The results of plain mteb in a folder, or in one file: an entry for each model, revision and experiment.
+    """Read plain mteb's results from a folder or one file: an entry for each model, revision and experiment.
 
-    What is no score of a known task on its splits is left out by name.
+    A file without a score of a known task on its splits is left out, with a warning that names it.
 
     Raises:
-        BadInput: no results there.
+        BadInput: no results found.
     """
     complaints, folders = Complaints(), {}
     for file in _files(path):
@@ -69,7 +69,7 @@ def read_plain(path: Path) -> list[RecordedResults]:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a file is a result of mteb."""
+    """Whether a file is a result file of mteb."""
     try:
         _splits(_content(path), path.stem)
     except ValueError:
@@ -87,7 +87,7 @@ def _files(path: Path) -> list[Path]:
 def _add(recorded: RecordedResults, file: Path, result: _Result, complaints: Complaints) -> None:
     task = result.task
     if task.name in recorded.tasks:
-        complaints.add(file, f"left out, another file beside it has {task.name}")
+        complaints.add(file, f"left out, another file in its folder has {task.name}")
         return
     scores = numbers(result.scores, file, complaints)
     if not scores:
@@ -100,7 +100,7 @@ def _add(recorded: RecordedResults, file: Path, result: _Result, complaints: Com
 
 
 def _entry(folder: Path) -> dict:
-    """What is known of a folder's results: model, revision, experiment; all else is None, an unknown dimension 0."""
+    """What is known of a folder's results: model, revision, experiment; the rest is None, an unknown dimension 0."""
     meta = _meta(folder)
     apart = folder.name if folder.parent.name == _EXPERIMENTS else None
     base = folder.parents[1] if apart else folder
@@ -109,13 +109,13 @@ def _entry(folder: Path) -> dict:
     model = model.replace("__", "/", 1) if "__" in model else f"local/{model}"
     given = meta.get("experiment_kwargs")
     given = given if isinstance(given, dict) else {"experiment": apart} if apart else {}
-    width = _whole((_meta(base) if apart else meta).get("embed_dim"))  # beside a cut dimension stands that one
+    width = _whole((_meta(base) if apart else meta).get("embed_dim"))  # an experiment's own embed_dim is cut
     dim = (_whole(given.get("dim")) or width) if width else 0
     experiment = {_printable(key): _printable(value) for key, value in given.items() if key != "dim"}
     if dim != width:
         experiment["dim"] = dim
     elif "dim" in given and not dim:
-        experiment[CUT] = _printable(given["dim"])  # of a width that is not known: a setting of its own
+        experiment[CUT] = _printable(given["dim"])  # the width is unknown, so it counts as a setting of its own
     variant = {
         "model": _printable(meta.get("name") or model),
         "revision": _printable(meta.get("revision") or (base.name if named else "")) or None,
@@ -134,7 +134,7 @@ def _meta(folder: Path) -> dict:
 
 
 def _whole(value: object) -> int:
-    """A dimension; 0 if it is not known."""
+    """A dimension; 0 if it is unknown."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
@@ -149,21 +149,21 @@ def _content(file: Path) -> dict:
     except (OSError, ValueError, RecursionError):
         raise ValueError("it is not a JSON file that can be read") from None
     if not isinstance(content, dict):
-        raise ValueError("it is no result of mteb")
+        raise ValueError("it is not a result of mteb")
     return content
 
 
 def _read(file: Path) -> _Result:
-    """One result file.
+    """Read one result file.
 
     Raises:
-        ValueError: no result of mteb, of no task of this version, or without a score on the task's splits.
+        ValueError: not a result of mteb, not of a task of this version, or without a score on the task's splits.
     """
     content = _content(file)
     name, splits = _splits(content, file.stem)
     task = all_tasks().get(_RENAMED.get(name, name)) or _by_lower_case(name)
     if task is None:
-        raise ValueError("no task of this version")
+        raise ValueError("not a task of this version")
     scores, metrics = {}, set()
     for split in task.splits:
         rows = [_main(row, task) for row in splits.get(split, [])]
@@ -183,17 +183,17 @@ def _read(file: Path) -> _Result:
 
 
 def _by_lower_case(name: str) -> Task | None:
-    """As mteb finds a task whose name was written otherwise before 1.11."""
+    """Find a task by name regardless of case, as mteb does, since some names were written otherwise before 1.11."""
     return next((task for known, task in all_tasks().items() if known.lower() == name.lower()), None)
 
 
 def _splits(content: dict, stem: str) -> tuple[str, dict[str, list[dict]]]:
-    """The task's name, and by split its subsets' metrics, of either form."""
+    """The task's name, and by split its subsets' metrics, from either file format."""
     if isinstance(content.get("task_name"), str) and isinstance(content.get("scores"), dict):
         found = {split: rows for split, rows in content["scores"].items() if isinstance(rows, list)}
         return content["task_name"], {split: [r for r in rows if isinstance(r, dict)] for split, rows in found.items()}
     if "mteb_version" not in content and "mteb_dataset_name" not in content:
-        raise ValueError("it is no result of mteb")
+        raise ValueError("it is not a result of mteb")
     splits = {split: metrics for split, metrics in content.items() if isinstance(metrics, dict)}
     by_subset = any(key not in _NESTED and isinstance(value, dict) for m in splits.values() for key, value in m.items())
     rows = {
@@ -204,10 +204,10 @@ def _splits(content: dict, stem: str) -> tuple[str, dict[str, list[dict]]]:
 
 
 def _main(row: dict, task: Task) -> tuple[float, str | None]:
-    """A subset's main score and whose it is: the file's own, else the task's metric, else what an older mteb had.
+    """A subset's main score and its metric: the file's own, else the task's metric, else an older mteb's.
 
     Raises:
-        ValueError: none of them.
+        ValueError: the subset has none of them.
     """
     flat = dict(_flat(row))
     known = [name for name in (task.metric, *_OLDER_METRICS.get(task.type, ())) if name in flat]

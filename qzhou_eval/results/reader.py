@@ -1,4 +1,4 @@
-"""Finished results of an output folder, as its manifest notes them. Files only; no mteb, no torch."""
+"""Reads finished results of an output folder, as recorded in its manifest. Files only; needs neither mteb nor torch."""
 
 import json
 import logging
@@ -14,23 +14,23 @@ from qzhou_eval.results.variant import Record, Variant
 from qzhou_eval.statistics.item_scores import Items, read_items
 from qzhou_eval.system.paths import items_path
 
-META = "model_meta.json"  # mteb's own note beside results
-AGAIN = "the run's command makes it again"
-NOT_WHOLE = "it is not a whole result file"
+META = "model_meta.json"  # mteb's own file next to results
+AGAIN = "repeat the run's command to make it again"
+NOT_WHOLE = "it is not a complete result file"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RecordedResults:
-    """One model at one setting and dimension.
+    """The results of one variant: one model at one setting and dimension.
 
     Attributes:
         place: the folder of its result files.
-        entry: what the manifest says of it; for results of plain mteb, which have none, None where nothing is known.
-        scores: main scores, 0 to 1, by task and split; without those that are no number from -1 to 1.
-        plain: results of plain mteb.
-        label: what the model is called, if that was said.
+        entry: its manifest entry; for results of plain mteb, which have no manifest, with None for what is unknown.
+        scores: main scores, 0 to 1, by task and split; without those that are not a number from -1 to 1.
+        plain: whether these are results of plain mteb.
+        label: the model's label, if one was given.
     """
 
     place: Path
@@ -46,7 +46,7 @@ class RecordedResults:
 
     @property
     def tasks(self) -> dict[str, dict]:
-        """By task: its record, counts and what it was made with."""
+        """By task: its record, its counts and what it was made with."""
         return self.entry["tasks"]
 
     def path(self, task: str) -> Path:
@@ -54,16 +54,16 @@ class RecordedResults:
         return self.place / f"{task}.json"
 
     def items(self, task: str) -> Items | None:
-        """What a task's score is made of; None if that was not kept, as under mteb 1.38.30.
+        """The items of a task's score; None if they were not stored, as under mteb 1.38.30.
 
         Raises:
-            BadInput: not a whole file of items.
+            BadInput: not a complete items file.
         """
         return read_items(items_path(self.path(task))) if self.tasks[task].get("items") else None
 
 
 class Complaints:
-    """What is wrong with files, by the reason: each reason becomes one line, however many files it holds for."""
+    """Collects what is wrong with files: each reason becomes one line, however many files it applies to."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
@@ -78,16 +78,16 @@ class Complaints:
         ]
 
     def say(self) -> None:
-        """Log the lines as warnings; a name in them may hold line breaks."""
+        """Log the lines as warnings; ``BadInput`` makes one line of names with line breaks."""
         for line in self.lines():
             log.warning("%s", BadInput(line))
 
 
 def read_recorded(folder: Path) -> list[RecordedResults]:
-    """Every variant of an output folder. A result that cannot be used is left out by name, never the others with it.
+    """Read every variant of an output folder. Results that cannot be used are left out with a warning that names them.
 
     Raises:
-        BadInput: no results there, none that can be used, or a damaged manifest.
+        BadInput: no results found, none that can be used, or a damaged manifest.
     """
     if not (folder / "manifest.json").is_file():
         raise BadInput(f"{folder}: no results there (no manifest.json)")
@@ -124,7 +124,7 @@ def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> Rec
 
 
 def _read_task(manifest: Manifest, recorded: RecordedResults, task: str, made: dict, complaints: Complaints) -> None:
-    """Add what the manifest notes of a task, and its scores, unless they cannot be used."""
+    """Add a task's manifest record and scores, unless they cannot be used."""
     path, place = recorded.path(task), recorded.variant.folder
     if why := _unusable(manifest, place, task):
         complaints.add(path, why)
@@ -143,13 +143,13 @@ def _read_task(manifest: Manifest, recorded: RecordedResults, task: str, made: d
 
 
 def _unusable(manifest: Manifest, place: str, task: str) -> str | None:
-    """Why a result that the manifest notes is left out before it is read."""
+    """Why a recorded result is left out without reading it; None if it can be read."""
     if task not in all_tasks():
-        return "left out, no task of this version"
+        return "left out, not a task of this version"
     if manifest.intact(place, task):
         return None
     if not (manifest.folder / place / f"{task}.json").exists():
-        return f"left out, it is not there any more; {AGAIN}"
+        return f"left out, it is missing; {AGAIN}"
     return f"left out, it was changed after it was written; {AGAIN}"
 
 
@@ -157,7 +157,7 @@ def _scores(path: Path) -> dict[str, float]:
     """Main scores by split, from mteb's TaskResult JSON.
 
     Raises:
-        ValueError: not a whole result file.
+        ValueError: not a complete result file.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -167,7 +167,7 @@ def _scores(path: Path) -> dict[str, float]:
 
 
 def contradiction(recorded: RecordedResults, task: str) -> str | None:
-    """How a result file contradicts what was recorded of it: its task, mteb, data or splits; None if it does not."""
+    """How a result file contradicts its record: in its task, mteb, data or splits; None if it does not."""
     record = recorded.tasks[task]["record"]
     names = {"task": "task_name", "mteb": "mteb_version", "data": "dataset_revision"}
     try:
@@ -181,7 +181,7 @@ def contradiction(recorded: RecordedResults, task: str) -> str | None:
 
 
 def numbers(scores: dict[str, float], path: Path, complaints: Complaints) -> dict[str, float]:
-    """The scores that are such: a NaN, as equal vectors for all texts give, counts as a missing one."""
+    """The scores that are valid: a NaN, which equal vectors for all texts cause, counts as missing."""
     for split, score in scores.items():
         if not -1 <= score <= 1:
             complaints.add(path, f"left out, its score on {split} is {score}")
@@ -196,7 +196,7 @@ def _variant(entry: dict) -> Variant:
 
 
 def _check_types(kind: type, values: dict) -> None:
-    """Refuse values that are not of the types that a dataclass has for them; lists stand for tuples."""
+    """Refuse values whose types do not match a dataclass's annotations; lists are accepted for tuples."""
     for name, hint in get_type_hints(kind).items():
         if name in values and not _fits(values[name], hint):
             raise TypeError(f"{name} is {values[name]!r}")
@@ -207,7 +207,7 @@ def _fits(value: object, hint: object) -> bool:
     if get_origin(hint) is UnionType:
         return any(_fits(value, part) for part in parts)
     if get_origin(hint) is not tuple:
-        return type(value) is hint  # true is no number
+        return type(value) is hint  # not isinstance: True is not a number
     if not isinstance(value, (list, tuple)):
         return False
     parts = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
@@ -215,7 +215,7 @@ def _fits(value: object, hint: object) -> bool:
 
 
 def _check_form(entry: dict) -> None:
-    """What is recorded along with variants and records is only shown; but it has the form that its readers expect."""
+    """Check the form of the other recorded fields, which are only displayed, so that their readers do not fail."""
     for made in entry["tasks"].values():
         if (given := made.get("instruction")) is not None:
             "".join((given["instruct"], given["instruction"]))
@@ -234,10 +234,10 @@ def _record(made: dict) -> Record:
 
 
 def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:
-    """Say which results no manifest vouches for: copied in, or written when a kill came before the note."""
+    """Warn of results that are not in the manifest: copied in, or written by a run that was killed before recording."""
     recorded = {folder / place / f"{task}.json" for place, entry in variants.items() for task in entry["tasks"]}
     others = sorted(p for p in (folder / "results").rglob("*.json") if p not in recorded and p.name != META)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        about = "not in the manifest, left out; what a stopped run left there, its command makes again"
+        about = "not in the manifest, left out; if a stopped run left it there, repeat its command to make it again"
         log.warning("%s%s: %s", others[0], more, about)

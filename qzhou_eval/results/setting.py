@@ -1,6 +1,6 @@
-"""A setting: one model and everything but the dimension that was set for it, and its name where no language counts.
+"""A setting: one model and everything set for it except the dimension, and its language-independent name.
 
-The report has words of its own for it: report/content/labels.py.
+The report has its own names for settings: report/content/labels.py.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from qzhou_eval.results.mteb_files import PLAIN
 from qzhou_eval.results.reader import RecordedResults
 
-MINIATURE_PROFILE = "qzhou-zh-mini"  # every model of the miniature has it: it tells none apart
+MINIATURE_PROFILE = "qzhou-zh-mini"  # shared by every model of the miniature, so it distinguishes none
 _SHORT = {"token_prepending": "TP"}
 
 Fact = tuple[str, str | int]
@@ -17,10 +17,10 @@ Fact = tuple[str, str | int]
 
 @dataclass(frozen=True)
 class Setting:
-    """A model and what differs from its profile's own protocol, the dimension left out.
+    """A model and what differs from its profile's own protocol, except the dimension.
 
     Attributes:
-        given: the model's label, where one was given; it names, and decides nothing.
+        given: the model's label, if one was given; it is only a name and does not identify the setting.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Setting:
 
     @property
     def is_plain(self) -> bool:
-        """Whether these are plain mteb's results, of which the protocol is not known."""
+        """Whether these are plain mteb's results, whose protocol is unknown."""
         return PLAIN in self.experiment
 
     @property
@@ -40,11 +40,11 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """Name and facts, in words that no language changes."""
+        """Name and facts, in words that are the same in every language."""
         return label(self.given or self.model, self.experiment)
 
     def without_token_prepending(self) -> "Setting":
-        """What two settings share that differ in token prepending alone."""
+        """This setting without token prepending: equal for two settings that differ only in that."""
         rest = tuple((key, value) for key, value in self.experiment if key != "token_prepending")
         return replace(self, experiment=rest, token_prepending=None)
 
@@ -58,17 +58,17 @@ def setting_of(recorded: RecordedResults) -> Setting:
 
 
 def without_dimension(experiment: Iterable[Fact]) -> tuple[Fact, ...]:
-    """What results are filed under, but for the dimension."""
+    """The experiment fields that results are filed under, without the dimension."""
     return tuple((key, value) for key, value in experiment if key != "dim")
 
 
 def short_name(model: str) -> str:
-    """A model's name; of a folder, the folder's."""
+    """A model's name; for a local folder, the folder's name."""
     return model.removeprefix("local/")
 
 
 def label(model: str, facts: Iterable[Fact]) -> str:
-    """``name (TP off, dtype bfloat16)``; the name alone where nothing differs."""
+    """``name (TP off, dtype bfloat16)``; the name alone if nothing differs."""
     name = short_name(model)
     shown = facts_text((key, value) for key, value in facts if value != MINIATURE_PROFILE)
     return f"{name} ({shown})" if shown else name

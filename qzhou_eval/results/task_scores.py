@@ -1,4 +1,4 @@
-"""Results on disk -> one score for each model, setting, dimension and task. Needs no torch and no mteb."""
+"""Reads one score per model, setting, dimension and task from results on disk. Needs neither torch nor mteb."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from qzhou_eval.results.setting import Setting, setting_of
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One task's main score, 0 to 100; None if a counted split has none. ``recorded`` has what it was made from."""
+    """One task's main score, 0 to 100; None if a counted split has none. ``recorded`` says what it was made from."""
 
     setting: Setting
     dim: int
@@ -23,7 +23,7 @@ class TaskScore:
 
 
 def read_scores(output_dirs: list[Path], score_profile: str) -> list[TaskScore]:
-    """All scores below the output folders, as their manifests list them.
+    """Read all scores in the output folders, as their manifests list them.
 
     Raises:
         BadInput: a folder without results, or results that do not belong together.

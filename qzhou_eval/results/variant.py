@@ -1,4 +1,4 @@
-"""What makes two results the same: a model at one setting and dimension, and what a task's result was made from."""
+"""What identifies a result: its variant, and the record of what a task's result was made from."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from importlib.metadata import version
 
 from qzhou_eval.system.mteb_version import generation
 
-SCORING_VERSION = 1  # raised by every fix that changes a score: results from before it are evaluated again
+SCORING_VERSION = 1  # increased by every fix that changes a score, so that earlier results are evaluated again
 
-SHARED, MTEB = EVALUATORS = ("shared", "mteb")  # work that dimensions have in common done once, or mteb alone
+SHARED, MTEB = EVALUATORS = ("shared", "mteb")  # share work between dimensions, or run mteb's code alone
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting of one model: everything that decides a score, apart from task and data.
+    """One model's setting at one dimension: everything that decides a score, apart from task and data.
 
     ``experiment`` holds the fields that differ from the profile's own protocol at full width; it is
     mteb's ``experiment_kwargs``, and names the results' folder.
@@ -49,9 +49,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Record:
-    """What one task's result was made from, as kept in the manifest; equal records mean equal scores.
+    """What one task's result was made from, as recorded in the manifest; equal records mean equal scores.
 
-    ``scoring_version`` is this project's own, 0 in manifests from before there was one.
+    ``scoring_version`` is this project's own, 0 in manifests that predate it.
     """
 
     type: str
@@ -77,8 +77,8 @@ def record_for(task, data_revision: str) -> Record:
 
 
 def is_label(value: object) -> bool:
-    """Whether reports may call a model this: up to 60 letters, digits, spaces and ``. _ + = : -``.
+    """Whether a value is a valid model label for reports: up to 60 letters, digits, spaces and ``. _ + = : -``.
 
-    There is no slash in it: a label is no path, nor a model's name on the hub.
+    It cannot contain a slash, since a label is neither a path nor a model's name on the hub.
     """
     return isinstance(value, str) and re.fullmatch(r"\w([\w .+=:-]{0,58}[\w.+=:-])?", value) is not None

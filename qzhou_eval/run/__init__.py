@@ -1,1 +1,1 @@
-"""The pipeline of a run: plan, encode, evaluate; what is there already is used again."""
+"""The pipeline of a run: plan, encode, evaluate. Existing vectors and results are reused."""

@@ -1,4 +1,4 @@
-"""What the user asked for, and what it means for the model and tasks at hand; a run's defaults."""
+"""A run's configuration with its defaults, and its resolution against the given model, tasks and data."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The command line as values; field names, the encoder's too, are the flags' names.
+    """The command line as values; field names, including the encoder's, are the flags' names.
 
-    ``also_token_prepending`` are further values of the encoder's ``token_prepending``: read by the same loaded weights.
+    ``also_token_prepending`` holds further values of ``token_prepending``, encoded with the same loaded weights.
     """
 
     model_name_or_path: str
@@ -65,21 +65,21 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """A run made ready: nothing is left to look up, nothing has been computed or written yet.
+    """A run that is ready to start: everything is resolved, nothing has been computed or written yet.
 
-    ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again though they are there.
-    ``asked`` is what was asked of the encoder, to be compared with what stored vectors were made with.
-    ``sent`` says in a few lines what goes to the model. ``code`` is this project's own revision.
-    ``model_label`` is what reports call the model, None for its name. ``score_profile`` says which splits count in the
-    scores that are said while the run goes on; results have them all.
-    ``without_data`` are tasks that were asked for and are left out of a plan. ``device`` is where the model will run,
-    None on a cluster.
+    ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again even if they exist.
+    ``asked`` holds the requested encoder options, to be compared with what stored vectors were made with.
+    ``sent`` says in a few lines what is sent to the model. ``code`` is this project's own revision.
+    ``model_label`` is what reports call the model, None for its name. ``score_profile`` decides which splits count in
+    the scores that are logged during the run; results have all splits.
+    ``without_data`` are requested tasks that a plan leaves out. ``device`` is where the model will run, None on a
+    cluster.
 
-    ``open_tokenizer`` gives a callable from prompts to
+    ``open_tokenizer`` returns a callable from prompts to
     :class:`~qzhou_eval.model.tokenizer.Tokenized`; ``open_encoder`` an object with ``stream`` like
     :class:`~qzhou_eval.model.embedder.Embedder`, for the first reading. Both are called only when there is work for
-    them. ``open_cost`` gives the :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, None where it cannot be known.
-    With workers on several devices ``open_workers`` starts them, given the run; without, it is None.
+    them. ``open_cost`` returns the :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, None if it is unknown.
+    ``open_workers`` takes the run and starts workers on several devices; it is None without workers.
     """
 
     tasks: list[Task]
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def variants(self) -> list[Variant]:
-        """Those of all readings."""
+        """The variants of all readings."""
         return [variant for reading in self.readings for variant in reading.variants]
 
 
@@ -117,11 +117,11 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
     """Resolve a configuration against profile, tasks, data and checkpoint.
 
     Args:
-        encodes: vectors may have to be written; without, a store that is only read will do.
-        plans: nothing will be computed: tasks without data are left out, and workers need not be there.
+        encodes: whether vectors may have to be written; if not, a read-only store is enough.
+        plans: whether to plan only: tasks without data are left out, and workers need not be available.
 
     Raises:
-        BadInput: anything in it that cannot work, before anything is computed or written.
+        BadInput: something in the configuration cannot work; raised before anything is computed or written.
     """
     if not encodes:
         config = replace(config, workers=None)
@@ -179,10 +179,10 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
 
 
 def _sources(tasks: list[Task], data_dir: Path | None, *, partly: bool) -> dict[str, DataSource]:
-    """Where each task's data is; ``partly``: without those that have none, as long as one has.
+    """Where each task's data is; ``partly``: leave out tasks without data, as long as one has data.
 
     Raises:
-        BadInput: tasks' data is not there; it names them all.
+        BadInput: tasks' data is missing; the message names them all.
     """
     found, missing = {}, []
     for task in tasks:
@@ -196,7 +196,7 @@ def _sources(tasks: list[Task], data_dir: Path | None, *, partly: bool) -> dict[
 
 
 def _settings(config: RunConfig, checkpoint: Checkpoint, profile: Profile, *, plans: bool) -> list[EncoderSettings]:
-    """The encoder's settings for each reading, those that come to the same once.
+    """The encoder's settings for each reading, without duplicates.
 
     Raises:
         BadInput: as :func:`~qzhou_eval.model.settings.resolve_settings`.
@@ -207,12 +207,12 @@ def _settings(config: RunConfig, checkpoint: Checkpoint, profile: Profile, *, pl
     first = resolve_settings(checkpoint, profile, options, here=config.ray is None)
     others = config.also_token_prepending
     if others and first.trust_remote_code:
-        raise BadInput("--trust_remote_code: the checkpoint's own code decides on token prepending; give one reading")
+        raise BadInput("--trust_remote_code: the checkpoint's own code decides on token prepending; give one value")
     spans = [layer_range(value, profile, checkpoint) for value in others]
     found = dict.fromkeys([first, *(replace(first, token_prepending=span) for span in spans)])
     if len(found) <= len(others):
         names = " and ".join(layers_text(one.token_prepending) for one in found)
-        log.warning("--token_prepending: %d values, %s here; each is read once", 1 + len(others), names)
+        log.warning("--token_prepending: %d values mean %s here; each is encoded once", 1 + len(others), names)
     return list(found)
 
 
@@ -230,7 +230,7 @@ def _readings(
 
 
 def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:
-    """What the manifest says of model and profile, besides what decides a vector."""
+    """What the manifest records about model and profile, in addition to the variant."""
     layers = settings.token_prepending
     reading = layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included"
     return {

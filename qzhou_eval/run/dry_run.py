@@ -1,4 +1,4 @@
-"""``plan`` and ``run --dry_run``: what would be encoded, per task, and how long it takes. Scores and writes nothing."""
+"""``plan`` and ``run --dry_run``: what would be encoded per task, and how long it takes. Scores and writes nothing."""
 
 import logging
 import random
@@ -28,15 +28,15 @@ from qzhou_eval.system.formatting import duration, scaled
 log = logging.getLogger(__name__)
 
 COLUMNS = ["task", "texts", "distinct", "in store", "to encode", "tokens", "cut", "FLOP"]
-CHEAP_WEIGHTS = 2**30  # bytes: a model that is loaded for a probe nobody asked for
-CHEAP_SECONDS = 3.0
-DRAWN = 20_000  # prompts for a probe of the speed
+CHEAP_WEIGHTS = 2**30  # bytes: up to this size a model is loaded to measure the speed even without --gpu
+CHEAP_SECONDS = 3.0  # seconds of that probe
+DRAWN = 20_000  # prompts drawn to measure the speed
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One task. ``distinct`` leaves out prompts of the tasks before it; ``stored`` counts those in the store, once for
-    each reading, and ``lengths`` are the tokens of those that are not; ``cut`` counts all that the limit cuts.
+    """One task's counts. ``distinct`` leaves out prompts of earlier tasks; ``stored`` counts prompts in the store, once
+    per reading, and ``lengths`` holds the token counts of the others; ``cut`` counts all prompts that the limit cuts.
     """
 
     name: str
@@ -48,10 +48,10 @@ class _Row:
 
 
 class _Counter:
-    """Counts task after task, each in every reading.
+    """Counts prompts task by task, in every reading.
 
     Attributes:
-        drawn: a random part of the prompts to encode that have a token, for a probe: each is as likely in it.
+        drawn: a uniform random sample of the prompts to encode that have a token, to measure the speed with.
     """
 
     def __init__(self, tokenize: Callable[[list[str]], list[Tokenized]], stores: Sequence[Store]) -> None:
@@ -61,7 +61,7 @@ class _Counter:
         self.drawn: list[Tokenized] = []
 
     def row(self, plan: WaitingPlan, *, again: bool) -> _Row:
-        """Of a task's prompts that no task before it has; ``again``: what is in the store is encoded, too."""
+        """Count a task's prompts that no earlier task has; ``again``: prompts in the store are encoded, too."""
         prompts = plan.read()
         keys = [prompt_key(prompt) for prompt in prompts]
         new = self._seen.first_seen(keys)
@@ -86,18 +86,19 @@ class _Counter:
 
 
 def print_plan(run: Run, pool: ProcessPool, gpu: str | None, devices: int = 1) -> int:
-    """Print the plan. Tokens, operations and time are those of the prompts to encode; cut are those of all.
+    """Print the plan. Tokens, operations and time cover the prompts to encode; the cut count covers all prompts.
 
     Args:
-        gpu: whose time is estimated: ``cpu``, one of :data:`~qzhou_eval.model.speed.time_estimate.PEAKS`, or None for
-            this machine's where that is known or cheap to measure.
+        gpu: the device to estimate the time for: ``cpu``, one of
+            :data:`~qzhou_eval.model.speed.time_estimate.PEAKS`, or None for this machine's if its speed is known or
+            cheap to measure.
         devices: how many GPUs share the prompts.
 
     Returns:
         0, or the code for failed tasks if some could not be planned.
 
     Raises:
-        BadInput: no task's data can be read, or a time is asked for that cannot be known.
+        BadInput: no task's data can be read, or the requested time cannot be estimated.
     """
     tokenize = run.open_tokenizer()
     cost = run.open_cost()
@@ -121,25 +122,25 @@ def print_plan(run: Run, pool: ProcessPool, gpu: str | None, devices: int = 1) -
     print(tabulate(cells, columns, colalign=align, disable_numparse=True))
     print(f"\n{_passes(run)}")
     if speed is not None:
-        print(f"time: {speed.source}; encoding alone")
+        print(f"time: {speed.source}; encoding only")
     _name_the_rest(run, failed)
     return EXIT_FAILED_TASKS if run.without_data or failed else 0
 
 
 def _check_gpu(run: Run, gpu: str | None, cost: Cost | None) -> None:
-    """Refuse a time that cannot be known."""
+    """Refuse a ``--gpu`` for which no time can be estimated."""
     if gpu is not None and cost is None:
-        raise BadInput("--gpu: what this model computes cannot be counted (own code, experts or a state); drop --gpu")
+        raise BadInput("--gpu: this model's operations cannot be counted (own code, experts or a state); drop --gpu")
     precision = run.variants[0].dtype
     if gpu is not None and not is_here(gpu) and precision != "bfloat16":
-        raise BadInput(f"--gpu {gpu}: without that hardware its speed is known in bfloat16 alone, not in {precision}")
+        raise BadInput(f"--gpu {gpu}: without that hardware its speed is known only in bfloat16, not in {precision}")
 
 
 def _rows(plans: Mapping[Task, Future], counter: _Counter, again: set[str]) -> tuple[list[_Row], dict[Task, Exception]]:
-    """The counted tasks, and why a task cannot be.
+    """The counts of each task, and the errors of tasks that cannot be planned.
 
     Raises:
-        BadInput: none can be.
+        BadInput: no task can be planned.
     """
     rows, failed = [], {}
     for task, future in plans.items():
@@ -155,7 +156,7 @@ def _rows(plans: Mapping[Task, Future], counter: _Counter, again: set[str]) -> t
 
 
 def _speed(run: Run, gpu: str | None, devices: int, drawn: list[Tokenized], cost: Cost | None) -> Speed | None:
-    """How fast the hardware is that was asked for, else this machine's if that costs little to say."""
+    """The speed of the requested hardware, or of this machine's if it is cheap to find out; None if unknown."""
     if cost is None or not drawn:
         return None
     seconds = PROBE_SECONDS
@@ -181,18 +182,18 @@ def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> 
 
 
 def _passes(run: Run) -> str:
-    """Which results come from how many passes."""
+    """A line that says which dimensions come from how many passes."""
     dims = ", ".join(str(variant.dim) for variant in run.readings[0].variants)
     width = run.variants[0].width
     if len(run.readings) == 1:
         return f"one pass at full width {width} gives dimensions {dims}"
     names = ", ".join(reading.name for reading in run.readings)
     each = f"one pass at full width {width} for each of {names} gives dimensions {dims}"
-    return f"{each}; to encode, tokens and FLOP are of all"
+    return f"{each}; to encode, tokens and FLOP cover all of them"
 
 
 def _name_the_rest(run: Run, failed: Mapping[Task, Exception]) -> None:
-    """Say which tasks are not in the table, and what to do."""
+    """Warn which tasks are not in the table, and say what to do."""
     if missing := run.without_data:
         names = ", ".join(task.name for task in missing)
         count = f"{len(missing)} of {len(missing) + len(run.tasks)} tasks"

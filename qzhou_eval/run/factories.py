@@ -1,4 +1,4 @@
-"""What a run opens once there is work for it: tokenizer, model, arithmetic, workers on several devices."""
+"""Opens what a run needs once there is work for it: tokenizer, model, cost estimate, workers on several devices."""
 
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,15 +11,15 @@ from qzhou_eval.system.mteb_version import how_to_install
 
 
 def on_workers(workers: int | None, ray: str | None) -> bool:
-    """Whether workers encode, rather than this process."""
+    """Whether workers encode instead of this process."""
     return ray is not None or (workers or 1) > 1
 
 
 def device_of_workers(options: EncoderOptions, workers: int | None, ray: str | None) -> EncoderOptions:
-    """The encoder's options with the device that workers have, on a cluster perhaps another than this machine's.
+    """The encoder's options with the workers' device, which on a cluster may differ from this machine's.
 
     Raises:
-        BadInput: Ray is not installed, no cluster at ``--ray``, or a device that workers cannot have.
+        BadInput: Ray is not installed, there is no cluster at ``--ray``, or workers cannot use the device.
     """
     if not on_workers(workers, ray):
         return options
@@ -37,7 +37,7 @@ def device_of_workers(options: EncoderOptions, workers: int | None, ray: str | N
 
 
 def open_workers(workers: int | None, ray: str | None, device: str, run):
-    """A :class:`~qzhou_eval.encode.cluster.worker_pool.WorkerPool` for a :class:`~qzhou_eval.run.config.Run`."""
+    """Start a :class:`~qzhou_eval.encode.cluster.worker_pool.WorkerPool` for a :class:`~qzhou_eval.run.config.Run`."""
     from qzhou_eval.encode.cluster.resources import connect, worker_resources
     from qzhou_eval.encode.cluster.worker_pool import WorkerPool
 
@@ -47,30 +47,30 @@ def open_workers(workers: int | None, ray: str | None, device: str, run):
 
 
 def open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings, *, prepends: bool):
-    """A :class:`~qzhou_eval.model.tokenizer.PromptTokenizer`.
+    """Open the :class:`~qzhou_eval.model.tokenizer.PromptTokenizer`.
 
     Args:
-        prepends: token prepending is among the readings, so each prompt must hold the placeholder.
+        prepends: whether a reading uses token prepending, so that each prompt must contain the placeholder.
     """
     from qzhou_eval.model.tokenizer import PromptTokenizer
 
     tokenizer = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
     if prepends:
-        tokenizer.placeholder()  # fail now rather than after the texts are read
+        tokenizer.placeholder()  # fail now, not only after the texts are read
     return tokenizer
 
 
 def open_encoder(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):
-    """The :class:`~qzhou_eval.model.embedder.Embedder`."""
+    """Open the :class:`~qzhou_eval.model.embedder.Embedder`."""
     from qzhou_eval.model.embedder import Embedder
 
     return Embedder(checkpoint, profile, settings)
 
 
 def open_cost(checkpoint: Checkpoint, settings: EncoderSettings):
-    """The :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, or None where it cannot be known."""
+    """The :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, or None if it is unknown."""
     if settings.trust_remote_code:
-        return None  # what that code computes is its own affair
+        return None  # its operations are unknown
     from qzhou_eval.model.speed.cost import checkpoint_cost
 
     return checkpoint_cost(checkpoint)

@@ -1,4 +1,4 @@
-"""What results are filed as: a model at one setting and dimension, by what differs from its profile's protocol."""
+"""Names the variant that results are filed under, by what differs from the profile's protocol."""
 
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.settings import EncoderSettings, layers_text
@@ -42,7 +42,7 @@ def variant_of(
 def _experiment(
     profile: Profile, settings: EncoderSettings, *, normalize: bool, use_instruction: bool
 ) -> dict[str, str | int]:
-    """All that differs but the dimension; mteb's ``experiment_kwargs``, so values are text and numbers."""
+    """All differences except the dimension, as mteb's ``experiment_kwargs``: values are text and numbers."""
     experiment: dict[str, str | int] = {}
     if generation() == "card":
         experiment["mteb"] = CARD_MTEB

@@ -1,19 +1,19 @@
-"""How much memory reading and scoring a task take, so that what runs side by side fits.
+"""Estimates the memory for reading and scoring a task, so that jobs that run in parallel fit.
 
-Estimates on the safe side, by what decides: a test compares them with what processes take.
+The estimates err on the high side; a test compares them with what processes actually use.
 """
 
-PROCESS = 1000 * 2**20  # bytes of a process that has imported mteb and read no data; some of it is shared with others
+PROCESS = 1000 * 2**20  # bytes of a process that has imported mteb but read no data; processes share some of it
 READ = 8  # bytes in memory for each byte of a data set's files: texts, tables, rendered prompts
 CHARACTER = 8  # bytes for each character of the texts while they are scored: texts and prompts, each more than once
-COPIES = 3  # float32 matrices of all vectors at a task's peak: the stored ones, and two while they are compared
+COPIES = 3  # float32 matrices of all vectors at a task's peak: the stored ones, and two during comparison
 
 
 def planning(size: int) -> int:
-    """Bytes to read a data set of ``size`` bytes of files and to render its prompts."""
+    """Bytes of memory to read a data set whose files have ``size`` bytes, and to render its prompts."""
     return PROCESS + READ * size
 
 
 def scoring(texts: int, characters: int, width: int) -> int:
-    """Bytes to score a task of so many distinct texts from vectors of full width ``width``."""
+    """Bytes of memory to score a task with so many distinct texts from vectors of full width ``width``."""
     return PROCESS + CHARACTER * characters + COPIES * 4 * texts * width

@@ -1,7 +1,7 @@
-"""A model as mteb wants it: ``mteb.evaluate(MTEBEncoder.from_pretrained(M), tasks)``, with no pipeline around it.
+"""A model for mteb itself, without this project's pipeline: ``mteb.evaluate(MTEBEncoder.from_pretrained(M), tasks)``.
 
-The profile's template and instruction are put around each text by task and side, and vectors come from the Embedder
-or, with a store, from what earlier calls and runs left there.
+Each text is rendered with the profile's template and the instruction of its task and side; vectors come from the
+Embedder or, with a store, from what earlier calls and runs wrote there.
 """
 
 from functools import cached_property
@@ -30,12 +30,12 @@ _SIDES = {"query": "query", "document": "document", "passage": "document"}  # mt
 
 
 class MTEBEncoder:
-    """mteb's encoder protocol, of 2.x and of 1.38.30, for one checkpoint at one dimension.
+    """One checkpoint at one dimension as an encoder for mteb, 2.x or 1.38.30.
 
     Attributes:
         mteb_model_meta: mteb's ``ModelMeta``. Every setting that changes a score is in its ``experiment_kwargs``, by
-            which mteb's ``ResultCache`` files results; mteb 1.38.30 knows only revisions, so there they are in the
-            revision.
+            which mteb's ``ResultCache`` files results; mteb 1.38.30 files by revision only, so there the settings are
+            in the revision.
     """
 
     def __init__(
@@ -73,20 +73,20 @@ class MTEBEncoder:
         store_dir: str | Path | None = None,
         **options,
     ) -> "MTEBEncoder":
-        """Find a model folder or hub id; it is loaded when the first text is not in the store.
+        """Find a model by folder or hub id; it is loaded at the first text that is not in the store.
 
         Args:
-            profile: a profile's name or YAML file; None is qzhou-zh, with a warning where the model is another one.
-            dim: the first components of each vector that are used, then normalised; None for all.
+            profile: a profile's name or YAML file; None is qzhou-zh, with a warning if the model is another one.
+            dim: how many leading components of each vector are kept, then normalised; None for all.
             normalize: whether vectors have L2 norm 1.
             use_instruction: whether the profile's instruction is sent.
-            store_dir: a folder of vectors, that of ``qzhou-eval run`` too. What is there is not encoded again, so a
-                second dimension and a run that was stopped cost nothing. None keeps nothing.
-            options: the keywords of :meth:`~qzhou_eval.model.embedder.Embedder.from_pretrained`.
+            store_dir: a folder of stored vectors, which may be that of ``qzhou-eval run``. Stored prompts are not
+                encoded again: a second dimension costs nothing, and a stopped run resumes. None stores nothing.
+            options: the keyword arguments of :meth:`~qzhou_eval.model.embedder.Embedder.from_pretrained`.
 
         Raises:
-            BadInput: as there, or ``dim`` is not between 1 and the model's width.
-            TypeError: an unknown keyword.
+            BadInput: as for that method, or ``dim`` is not between 1 and the model's width.
+            TypeError: an unknown keyword argument.
         """
         asked = EncoderOptions(**options)
         checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=asked.trust_remote_code)
@@ -116,8 +116,8 @@ class MTEBEncoder:
 
         Args:
             inputs: a ``DataLoader`` of batches with a ``text`` (mteb 2.x), or a list of texts (mteb 1.38.30).
-            task_metadata: whose name gives the instruction; mteb 1.38.30 gives the ``task_name`` itself.
-            prompt_type: which side the texts are, None for symmetric tasks.
+            task_metadata: its name selects the instruction; mteb 1.38.30 passes ``task_name`` instead.
+            prompt_type: which side the texts are on, None for symmetric tasks.
 
         Returns:
             float32 array (n, dim).
@@ -160,7 +160,7 @@ class MTEBEncoder:
         return self._store.get(keys).numpy()
 
     def _fill(self, missing: list[str], where: str) -> None:
-        """Encode prompts into the store, part by part; a part is in it when the next one begins."""
+        """Encode prompts into the store, part by part; each part is stored before the next one begins."""
         if not missing:
             return
         writer = self._writer
@@ -178,5 +178,5 @@ class MTEBEncoder:
 
     @cached_property
     def _writer(self) -> InProcess:
-        self.embedder.ideal_seconds([])  # measures the ceiling before a clock runs
+        self.embedder.ideal_seconds([])  # measures the ceiling before timing starts
         return InProcess({self._store.fingerprint: self.embedder})

@@ -1,4 +1,4 @@
-"""What became of a run's tasks."""
+"""The outcome of a run's tasks."""
 
 import logging
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Outcome:
-    """Finished results, results kept from before, and failed tasks with their reason, a line each."""
+    """Counts of new (``finished``) and reused (``kept``) results, and failed tasks with one-line reasons."""
 
     output_dir: Path
     kept: int = 0
@@ -21,7 +21,7 @@ class Outcome:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def fail(self, task: str, error: BaseException) -> None:
-        """Say why a task failed, once; a fault of ours is recorded below the output folder."""
+        """Log once why a task failed; a fault of this project is also recorded below the output folder."""
         if task in self.failed:
             return
         self.failed[task] = error
@@ -29,7 +29,7 @@ class Outcome:
         log.error("failed: %s", self.reasons[task])
 
     def exit_code(self, tasks: int) -> int:
-        """Bad input if all ``tasks`` failed by it, failed tasks if only some did."""
+        """The exit code: 0, that for bad input if all ``tasks`` failed because of it, else that for failed tasks."""
         if not self.failed:
             return 0
         bad_input = all(isinstance(error, BadInput) for error in self.failed.values())

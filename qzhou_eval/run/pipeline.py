@@ -1,6 +1,6 @@
-"""plan -> encode -> evaluate for one run. Workers read data and score; this process holds the model.
+"""Plans, encodes and evaluates the tasks of one run. Worker processes read data and score; this one holds the model.
 
-Only encode needs the model. A task is scored, in another process, as soon as its prompts are in the
+Only encoding needs the model. A task is scored in another process as soon as its prompts are in the
 store, while the next one is encoded.
 """
 
@@ -40,7 +40,7 @@ STAGES = ("encode", "evaluate")
 
 @dataclass(frozen=True)
 class _Work:
-    """A task, and by the name that progress has for it what is to be done in each reading."""
+    """A task, and the work to do in each reading, by its name in the progress display."""
 
     task: Task
     parts: dict[str, tuple[Reading, list[Variant]]]
@@ -52,10 +52,10 @@ def execute(
     """Run the given stages over the tasks in ``todo``. A task that fails does not stop the others.
 
     Args:
-        todo: per task the variants to score, as :func:`~qzhou_eval.run.reuse.missing_results` gives them.
+        todo: per task, the variants to score, as :func:`~qzhou_eval.run.reuse.missing_results` returns them.
 
     Raises:
-        BadInput: the model cannot be loaded, or the store not be written: no task could go on.
+        BadInput: the model cannot be loaded or the store cannot be written, so no task can go on.
     """
     outcome = Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants) - sum(map(len, todo.values())))
     tasks = in_turn([task for task in run.tasks if task.name in todo], run.sources)
@@ -80,8 +80,8 @@ def execute(
 def in_turn(tasks: list[Task], sources: Mapping[str, DataSource]) -> list[Task]:
     """Tasks in the order in which they are encoded.
 
-    First those whose scoring several processes share, a small one at the head so that the model soon has work. Then
-    those that one process scores, the largest first: it is scored while the others are encoded.
+    First those whose scoring several processes share, the smallest first so that the model soon has work. Then those
+    that one process scores, the largest first, so that it is scored while the others are encoded.
     """
     by_size = sorted(tasks, key=lambda task: sources[task.name].size)
     shared = [task for task in by_size if task.type in SHARED_TYPES]
@@ -89,7 +89,7 @@ def in_turn(tasks: list[Task], sources: Mapping[str, DataSource]) -> list[Task]:
 
 
 def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading, list[Variant]]]:
-    """What is to be done of a task; it has the reading in its name where the run has several."""
+    """A task's work, by a name that includes the reading if the run has several."""
     found = {}
     for reading in run.readings:
         if variants := [variant for variant in reading.variants if variant in todo]:
@@ -98,7 +98,7 @@ def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading
 
 
 def _progress(run: Run, parts: int) -> Progress:
-    """Of an encoding; its time goes by the prompts' arithmetic or, where that is not known, by their tokens."""
+    """Progress of encoding, which estimates time from the prompts' cost or, if that is unknown, from their tokens."""
     cost = run.open_cost()
     return Progress(parts, cost.effort if cost else sum)
 
@@ -106,7 +106,7 @@ def _progress(run: Run, parts: int) -> Progress:
 def _encode_tasks(
     run: Run, pool: ProcessPool, work: list[_Work], outcome: Outcome, progress: Progress
 ) -> Iterator[tuple[_Work, str, dict, int]]:
-    """Each part of a task as soon as its vectors are in the store: the counts of its prompts, the bytes to score it.
+    """Yield each part of a task once its vectors are stored, with its prompts' counts and the bytes to score it.
 
     Parts that fail are left out.
     """
@@ -126,10 +126,10 @@ def _encode_tasks(
                         raise plan
                     done = vectors[reading.fingerprint].fill(one.task.name, name, prompts, open_writer, progress)
                 except torch.AcceleratorError:
-                    raise  # a broken device breaks every task, and is no fault of this project
+                    raise  # a broken device breaks every task and is not a fault of this project
                 except Exception as error:
                     if prompts is not None and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
-                        raise  # the store cannot be written, or there is no model: no task could go on
+                        raise  # the store cannot be written or the model cannot be loaded: no task can go on
                     outcome.fail(one.task.name, error)
                     continue
                 finally:
@@ -146,10 +146,10 @@ def _encode_tasks(
 
 
 class _Vectors:
-    """One reading's vectors: those in the store, and the round in which the named tasks' are made again.
+    """One reading's vectors: the store, and the round that encodes the tasks of ``--reencode`` again.
 
     Attributes:
-        differing: by task, flags that ask for another way than its vectors were made in.
+        differing: by task, flags that differ from how its vectors were made.
     """
 
     def __init__(self, run: Run, reading: Reading) -> None:
@@ -162,7 +162,7 @@ class _Vectors:
     def fill(
         self, task: str, name: str, prompts: Prompts, open_writer: Callable[[], Writer], progress: Progress
     ) -> EncodeCounts:
-        """Bring a task's vectors into the store, under ``name`` in ``progress``."""
+        """Encode a task's missing vectors into the store, under ``name`` in ``progress``."""
         target = self._again if task in self._run.reencode else self.store
         done = encode(prompts, target, open_writer, self._reading.identity, task=name, progress=progress)
         if target is not self.store:
@@ -171,20 +171,20 @@ class _Vectors:
         return done
 
     def end(self, outcome: Outcome) -> None:
-        """Every task had its turn: what was to be made again has been, unless one failed."""
+        """End the round after the last task, unless one that was to be encoded again failed."""
         if self._again is not self.store and not self._run.reencode & outcome.failed.keys():
             self._again.end_round()
 
 
 def _open_writer(run: Run, ended: ExitStack) -> Writer:
-    """The model in this process, or workers that are ended with the stage."""
+    """Load the model in this process, or start workers that end with the stage."""
     if run.open_workers is None:
         return InProcess(encoders(run.open_encoder(), run.readings))
     return ended.enter_context(closing(run.open_workers(run)))
 
 
 def _tokenized(plans: list[Future], tokenizer: Callable) -> Iterator[tuple[WaitingPlan | Exception, Prompts | None]]:
-    """Plans as they are done, with their token ids; or why a task has none."""
+    """Yield plans in order, each with its token ids, or the error if a task has none."""
     for planned in plans:
         try:
             plan = planned.result()

@@ -1,6 +1,6 @@
-"""Plan: the distinct prompts of a task, found as mteb will ask for them. Runs in a worker process.
+"""Plans a task: finds its distinct prompts by recording what mteb asks for. Runs in a worker process.
 
-Prompts that wait for their turn do so in a file: a benchmark's would fill gigabytes of memory.
+Prompts that wait to be encoded are kept in a file, since those of a benchmark would fill gigabytes of memory.
 """
 
 import json
@@ -24,7 +24,7 @@ class TaskPlan:
     """What one task sends to the model.
 
     Attributes:
-        texts: how many texts mteb asks for, repetitions counted.
+        texts: how many texts mteb asks for, counting repetitions.
         prompts: the distinct rendered prompts, in mteb's order.
     """
 
@@ -35,11 +35,11 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class WaitingPlan:
-    """A :class:`TaskPlan` whose prompts are in a file, JSON by lines.
+    """A :class:`TaskPlan` whose prompts are in a file, one JSON string per line.
 
     Attributes:
-        distinct: how many prompts.
-        characters: of all of them.
+        distinct: how many prompts there are.
+        characters: how many characters they have in all.
     """
 
     task: Task
@@ -49,13 +49,13 @@ class WaitingPlan:
     path: Path
 
     def read(self) -> list[str]:
-        """The prompts."""
+        """Read the prompts from the file."""
         with self.path.open(encoding="utf-8", newline="\n") as lines:
             return [json.loads(line) for line in lines]
 
 
 class Planner:
-    """Plans tasks in the processes of a pool; their files are there until it is closed, in the cache folder."""
+    """Plans tasks in the processes of a pool; keeps their files in the cache folder until it is closed."""
 
     def __init__(self, pool: ProcessPool, profile: Profile, *, use_instruction: bool) -> None:
         self._pool, self._profile, self._use_instruction = pool, profile, use_instruction
@@ -82,7 +82,7 @@ def _write_plan(path: Path, task: Task, source: DataSource, profile: Profile, *,
 
 
 def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instruction: bool) -> TaskPlan:
-    """Record ``task`` and render its texts.
+    """Record the texts that ``task`` asks for and render them.
 
     Raises:
         BadInput: the data cannot be used.

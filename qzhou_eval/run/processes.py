@@ -1,7 +1,7 @@
-"""Processes for what needs mteb: reading tasks' data and scoring. The main process keeps to the model.
+"""Worker processes for what needs mteb: reading tasks' data and scoring. The main process runs only the model.
 
-Jobs wait here, not in a process' queue: how many run at once is decided by cores and by memory, and a process that
-dies takes one job with it, whose name is known.
+Jobs wait here, not in a process's queue: cores and memory decide how many run at once, and a process that
+dies takes only one known job with it.
 """
 
 import logging
@@ -25,18 +25,18 @@ from qzhou_eval.system.options import call_options_flags
 log = logging.getLogger(__name__)
 
 PLAN, SCORE = "plan", "score"
-MEMORY_SHARE = 0.75  # of what is free at the start; the rest is for the model's process and for what else goes on
+MEMORY_SHARE = 0.75  # of the memory free at the start; the rest is for the model's process and other programs
 
 
 class WorkerDied(TaskFailed):
-    """The process that had this job is gone: killed, most often by the system when memory runs out."""
+    """The process that ran this job died, most often because the system killed it when memory ran out."""
 
 
 class _Process(SpawnProcess):
-    """A process that Ctrl-C never reaches, not even while it starts: the main process answers it."""
+    """A process that ignores Ctrl-C, even while it starts: only the main process handles it."""
 
     def start(self) -> None:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a new process inherits it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by the new process
         try:
             super().start()
         finally:
@@ -56,15 +56,15 @@ class _Job:
 
 
 class ProcessPool:
-    """Jobs of two kinds and the processes that do them, each started when it is first needed.
+    """Runs jobs of two kinds in processes that are started when first needed.
 
-    A free process takes the kind of which fewer are running, so neither waits behind the other. Of one kind the first
-    that fits the memory is taken; one that never fits runs when nothing else does.
+    A free process takes a job of the kind with fewer running, so that neither kind waits behind the other. Of one kind
+    the first job that fits in memory is taken; a job that never fits runs when nothing else does.
 
     Args:
         workers: how many processes.
-        open_process: gives an executor of one process.
-        memory: bytes that running jobs may take together, by their own estimates.
+        open_process: returns an executor with one process.
+        memory: bytes that running jobs may use together, by their own estimates.
     """
 
     def __init__(self, workers: int, open_process: Callable[[], ProcessPoolExecutor], memory: int) -> None:
@@ -76,13 +76,13 @@ class ProcessPool:
         self._lock, self._telling = threading.RLock(), threading.Lock()
 
     def submit(self, act: Callable, /, *args, kind: str = PLAN, memory: int = 0, **kwargs) -> Future:
-        """A future of ``act(*args, **kwargs)`` in one of the processes; futures' callbacks run one at a time.
+        """Run ``act(*args, **kwargs)`` in one of the processes; returns a future. Futures' callbacks run one at a time.
 
-        Its exception is what ``act`` raised, or :class:`WorkerDied`; ``CancelledError`` where the pool was ended.
+        The future's exception is what ``act`` raised, :class:`WorkerDied`, or ``CancelledError`` if the pool was ended.
 
         Args:
             kind: :data:`PLAN` or :data:`SCORE`.
-            memory: bytes that the job will take, as far as can be said.
+            memory: the job's estimated bytes of memory.
         """
         job = _Job(kind, memory, partial(act, *args, **kwargs))
         with self._lock:
@@ -91,12 +91,12 @@ class ProcessPool:
         return job.future
 
     def close(self) -> None:
-        """Wait for the processes to end; there must be no job left."""
+        """Wait for the processes to end; no job may be left."""
         for process in filter(None, self._idle):
             process.shutdown()
 
     def end(self) -> None:
-        """End the processes now, whatever they do; jobs that wait are dropped, and running ones count as cancelled."""
+        """End the processes now; waiting jobs are dropped, and running ones count as cancelled."""
         with self._lock:
             self._ended = True
             dropped, self._waiting = self._waiting, []
@@ -135,7 +135,7 @@ class ProcessPool:
             if died and self._ended:
                 job.future.set_exception(CancelledError())
             elif died:
-                job.future.set_exception(WorkerDied(f"the process for its {job.kind} died (out of memory?)"))
+                job.future.set_exception(WorkerDied(f"its {job.kind} process died (out of memory?)"))
             elif error := done.exception():
                 job.future.set_exception(error)
             else:
@@ -143,17 +143,17 @@ class ProcessPool:
 
 
 def worker_count(workers: int | None = None) -> int:
-    """How many processes a pool has: by default one for each core that may be used, at most eight."""
+    """How many processes a pool has: by default one per usable core, at most eight."""
     return workers or min(usable_cores(), 8)
 
 
 @contextmanager
 def process_pool(workers: int | None = None) -> Iterator[ProcessPool]:
-    """A pool of as many fresh processes as :func:`worker_count` says; what they say on stderr this process logs.
+    """Open a pool of :func:`worker_count` new processes; this process logs what they write to stderr.
 
-    When the block is left by an exception (Ctrl-C too), waiting jobs are dropped and running ones ended.
+    When an exception (including Ctrl-C) leaves the block, waiting jobs are dropped and running ones ended.
     """
-    # Ended workers cannot release tqdm's lock; the tracker releases it, and need not say so.
+    # Terminated workers cannot release tqdm's lock; the tracker releases it and need not warn about it.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     context = _Context()
     said, stderr = context.Pipe(duplex=False)
@@ -174,21 +174,21 @@ def process_pool(workers: int | None = None) -> Iterator[ProcessPool]:
 
 
 def _pass_on(said: Connection) -> None:
-    """Log the workers' lines, until the last of them has ended."""
+    """Log the workers' stderr lines until the last worker has ended."""
     with open(said.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
         for line in lines:
             log.warning("%s", line.rstrip("\n"))
 
 
 def _end_with_parent(parent: int) -> None:
-    """Leave when the main process is gone, killed ones too: no worker outlives its run."""
+    """Exit when the main process is gone, even if it was killed, so that no worker outlives its run."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
 def _start(parent: int, stderr: Connection) -> None:
-    """One thread a worker: scores do not depend on the number of cores, and encoding keeps the rest."""
+    """Set up a worker with one thread: scores do not depend on the number of cores, and encoding keeps the rest."""
     os.dup2(stderr.fileno(), 2)
     call_options_flags()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -202,7 +202,7 @@ def _start(parent: int, stderr: Connection) -> None:
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
-    threadpool_limits(1)  # of libraries that were loaded before, by the main module, which a process imports first
+    threadpool_limits(1)  # for libraries loaded already by the main module, which a new process imports first
     from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
 
     logging.basicConfig(level=logging.WARNING)

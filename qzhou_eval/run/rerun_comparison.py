@@ -1,4 +1,4 @@
-"""What is made again, compared with what was there: vectors of the store, and scores."""
+"""Compares vectors and scores that are made again with the earlier ones."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ BLOCK = 4096  # vectors compared at once
 
 
 def vectors_line(store: Store, keys: list[bytes]) -> str:
-    """How far vectors that were made again are from the earlier ones, L2-normalised, in words."""
+    """A line that says how far L2-normalised vectors made again are from the earlier ones."""
     count, difference, cosine = 0, 0.0, 1.0
     for start in range(0, len(keys), BLOCK):
         twice, before = store.earlier(keys[start : start + BLOCK])
@@ -21,16 +21,16 @@ def vectors_line(store: Store, keys: list[bytes]) -> str:
             difference = max(difference, float((now - before).abs().max()))
             cosine = min(cosine, float((now * before).sum(dim=1).min()))
     if not count:
-        return "vectors were made that the store did not have; there is nothing to compare them with"
-    return f"{count:,} vectors made again: largest difference {difference:.1e}, least cosine {cosine:.7f}"
+        return "these vectors are new to the store; there is nothing to compare them with"
+    return f"{count:,} vectors made again: largest difference {difference:.1e}, lowest cosine {cosine:.7f}"
 
 
 def scores_line(before: Mapping[int, dict], now: Mapping[int, dict]) -> str:
-    """How far scores that were evaluated again are from the earlier ones, in words.
+    """A line that says how far scores evaluated again are from the earlier ones.
 
     Args:
         before: by dimension, the ``scores`` of mteb's TaskResult: rows by split.
-        now: the same, of at least these dimensions.
+        now: the same for the new scores, with at least these dimensions.
     """
     main, other = 0.0, 0.0
     for dim, scores in before.items():
@@ -45,7 +45,7 @@ def scores_line(before: Mapping[int, dict], now: Mapping[int, dict]) -> str:
 
 
 def _numbers(value, path: tuple = ()) -> Iterator[tuple[tuple, float]]:
-    """Every number in nested rows, by its path."""
+    """Every number in nested rows, with its path."""
     if isinstance(value, dict):
         for key, one in value.items():
             yield from _numbers(one, (*path, key))
@@ -57,7 +57,7 @@ def _numbers(value, path: tuple = ()) -> Iterator[tuple[tuple, float]]:
 
 
 def _apart(one: float, two: float) -> float:
-    """The difference of two numbers; NaN is no different from NaN, and infinitely from any other."""
+    """The difference of two numbers: 0 between NaN and NaN, infinite between NaN and any other number."""
     if math.isnan(one) or math.isnan(two):
         return 0.0 if math.isnan(one) and math.isnan(two) else math.inf
     return abs(one - two)

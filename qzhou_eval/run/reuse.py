@@ -1,4 +1,4 @@
-"""Which results of a run are there already. Knows no torch: a run that finds them all ends at once."""
+"""Finds which results of a run exist already. Does not import torch, so that a run with all results ends quickly."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def missing_results(run: Run) -> dict[str, list[Variant]]:
-    """Per task the variants that have no result made from exactly the same data, settings and libraries.
+    """Per task, the variants without a result made from exactly the same data, settings and libraries.
 
-    What is kept though a flag asks for another way of making it is said in one line.
+    One-line warnings name results that are reused although a flag asks to make them in another way.
     """
     manifest = Manifest(run.output_dir)
     todo, stale = {}, 0
@@ -41,18 +41,18 @@ def missing_results(run: Run) -> dict[str, list[Variant]]:
     warn_of_flags(vectors)
     if scored_otherwise:
         names = ", ".join(sorted(scored_otherwise))
-        log.warning("scores of %s are kept, by other --evaluators; --reevaluate evaluates them again", names)
+        log.warning("scores of %s are reused despite other --evaluators; --reevaluate evaluates them again", names)
     return todo
 
 
 def warn_of_flags(differing: Mapping[str, Sequence[str]]) -> None:
-    """Say in one line which tasks' vectors were made in another way than flags ask for now.
+    """Warn in one line which tasks' vectors were made in another way than the flags ask for now.
 
     Args:
-        differing: by task, as :func:`~qzhou_eval.model.made_with.flags_that_differ` gives it.
+        differing: by task, as :func:`~qzhou_eval.model.made_with.flags_that_differ` returns it.
     """
     tasks = [task for task, flags in differing.items() if flags]
     if tasks:
         flags = "; ".join(dict.fromkeys(flag for found in differing.values() for flag in found))
         named = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
-        log.warning("vectors of %s are kept, in spite of %s; --reencode makes them again", named, flags)
+        log.warning("vectors of %s are reused despite %s; --reencode encodes them again", named, flags)

@@ -1,4 +1,4 @@
-"""Scoring as jobs of the worker pool: who scores what, and what is recorded when scores are there."""
+"""Runs scoring as jobs of the worker pool, and records results as they finish."""
 
 import json
 import logging
@@ -22,15 +22,14 @@ from qzhou_eval.system.mteb_version import generation
 
 log = logging.getLogger(__name__)
 
-SHARED_TYPES = ("Classification", "Clustering")  # models are fitted at each dimension: several processes take a share
-MTEB_SEED = 42  # of every task, in both generations
+SHARED_TYPES = ("Classification", "Clustering")  # models are fitted at each dimension: processes share the work
+MTEB_SEED = 42  # of every task in both generations of mteb
 
 
 def parts(task: Task, variants: list[Variant], workers: int) -> list[list[Variant]]:
-    """A task's variants, divided into the jobs that score them.
+    """Divide a task's variants among the jobs that score them.
 
-    Those of :data:`SHARED_TYPES` go to several workers; the other types have most of their work in common at all
-    dimensions.
+    Tasks of :data:`SHARED_TYPES` go to several workers; the other types do most of their work once for all dimensions.
     """
     count = min(workers, len(variants)) if task.type in SHARED_TYPES else 1
     return [variants[start::count] for start in range(count)]
@@ -41,11 +40,11 @@ class _Part:
     """Some variants of a task that one job scores.
 
     Attributes:
-        name: the task's and, where the run has several readings, the reading's.
-        counts: what the manifest says of the task's prompts.
-        before: earlier scores by dimension, where they are evaluated again.
-        scores: the task's main scores by dimension, of all its parts.
-        dims: how many dimensions all its parts have.
+        name: the task's name, with the reading's if the run has several readings.
+        counts: what the manifest records about the task's prompts.
+        before: earlier scores by dimension, if they are evaluated again.
+        scores: the task's main scores by dimension, shared by all its parts.
+        dims: how many dimensions all its parts have together.
     """
 
     name: str
@@ -59,7 +58,7 @@ class _Part:
 
 
 class Scoring:
-    """Submits tasks for scoring, and records each result in the manifest the moment it is there."""
+    """Submits tasks for scoring, and records each result in the manifest as soon as it is finished."""
 
     def __init__(self, run: Run, pool: ProcessPool, outcome: Outcome, progress: Progress) -> None:
         self._run, self._pool, self._outcome, self._progress = run, pool, outcome, progress
@@ -69,12 +68,12 @@ class Scoring:
     def submit(
         self, name: str, task: Task, reading: Reading, variants: list[Variant], *, counts: dict, memory: int
     ) -> None:
-        """Have a task scored, in one reading.
+        """Submit a task for scoring, in one reading.
 
         Args:
-            name: what is said of it.
-            counts: what the manifest says of its prompts.
-            memory: bytes that a process needs for it.
+            name: its name in the log.
+            counts: what the manifest records about its prompts.
+            memory: bytes of memory that a process needs for it.
         """
         scores: dict[int, float] = {}
         for some in parts(task, variants, worker_count(self._run.eval_workers)):
@@ -85,7 +84,7 @@ class Scoring:
             self._recorded.append(_then(done, partial(self._record, part)))
 
     def wait(self) -> None:
-        """Until all that was submitted is recorded.
+        """Wait until everything submitted is recorded.
 
         Raises:
             OSError: the manifest cannot be written.
@@ -94,7 +93,7 @@ class Scoring:
             recorded.result()
 
     def _claim_baseline(self, task: Task) -> bool:
-        """Whether no baseline of the task's data is kept; True once, for the job that is to make it."""
+        """Whether the task's data has no stored baseline yet; True only once, for the job that makes it."""
         if task.name in self._claimed:
             return False
         self._claimed.add(task.name)
@@ -116,7 +115,7 @@ class Scoring:
         )
 
     def _record(self, part: _Part, done: Future) -> None:
-        """Record a part's results, and say a task's scores when all its dimensions are there."""
+        """Record a part's results, and log a task's scores when all its dimensions are finished."""
         if done.cancelled() or isinstance(done.exception(), CancelledError):
             return
         task = part.task
@@ -151,12 +150,12 @@ class Scoring:
             self._progress.landed(LatestScore(part.name, widest, 100 * part.scores[widest]))
 
     def _instruction(self, task: Task) -> dict | None:
-        """The task's instruction and who gets it, as the manifest records it."""
+        """The task's instruction and the sides that get it, as the manifest records it."""
         prompt = self._run.profile.tasks.get(task.name) if self._run.use_instruction else None
         return prompt and prompt.model_dump()
 
     def _scores(self, task: Task, variants: list[Variant]) -> dict[int, dict]:
-        """By dimension, the scores in those result files that are there and whole."""
+        """By dimension, the scores in those result files that exist and are complete."""
         found = {}
         for variant in variants:
             try:
@@ -168,7 +167,7 @@ class Scoring:
 
 
 def _then(future: Future, act) -> Future:
-    """A future that ends when ``act`` has run on a finished one, and raises what ``act`` raised."""
+    """A future that is done when ``act`` has run on the finished ``future``, and raises what ``act`` raised."""
     after: Future = Future()
 
     def run(finished: Future) -> None:

@@ -11,7 +11,7 @@ from qzhou_eval.system.options import DEFAULT_PROFILE
 def show_prompts(
     task_name: str, text: str, profile_name: str | None, model: str | None, *, use_instruction: bool
 ) -> None:
-    """Print both sides' rendered prompt of a task and, with a model, its token ids.
+    """Print a task's rendered prompt for each side and, with a model, its token ids.
 
     Raises:
         BadInput: unknown task, profile or model, or no instruction for the task.

@@ -1,1 +1,1 @@
-"""What items say of a score: how far it spreads, and which differences are real. Arrays only; knows no task."""
+"""Computes intervals of scores from items, and which differences are significant. Arrays only; knows no tasks."""

@@ -1,9 +1,9 @@
-"""The paired bootstrap: what a task's scores would have been with other items drawn from where its items came from.
+"""The paired bootstrap: what a task's scores would have been with other items drawn from the same population.
 
 All settings of a task are scored on the same resamples, so differences of their rows are paired. Resamples are drawn
-within each split, and depend on the seed, the task's name and the split alone.
+within each split, and depend only on the seed, the task's name and the split.
 
-Few sets (of clustering) spread less in resamples than they do: their draws are spread by Student's t (the expanded
+Resamples of few sets (of clustering) underestimate the spread, so their draws are widened by Student's t (the expanded
 percentile interval: Hesterberg 2015, The American Statistician 69:371).
 """
 
@@ -17,7 +17,7 @@ from qzhou_eval.statistics.item_scores import Items
 from qzhou_eval.statistics.resampled_scores import counted
 
 RESAMPLES = 2000
-_CHUNK = 2**20  # items drawn at once: a few arrays of that size fit the memory of any machine
+_CHUNK = 2**20  # items drawn at once: a few arrays of that size fit in memory on any machine
 
 
 def resample_scores(
@@ -29,19 +29,20 @@ def resample_scores(
     seed: int = 0,
     corrected: bool = True,
 ) -> np.ndarray | None:
-    """Scores of resamples.
+    """Scores of one task's resamples, under one or several settings.
 
     Args:
         several: items of one task under different settings, the same number in each split.
         splits: the splits that count; each is resampled on its own, and they are averaged.
-        seed_for: what the items are (task and data): equal names draw equal resamples.
+        seed_for: identifies the items (task and data): equal names draw equal resamples.
         resamples: how many.
         seed: another seed gives other resamples.
-        corrected: for intervals; without, scores as the resamples have them, whose deviation is the standard error.
+        corrected: widen few sets, for intervals; if False, scores are plain resamples, and their standard deviation is
+            the standard error.
 
     Returns:
-        float64 (settings, resamples); None where a split has fewer than two items, which say nothing of spread, and
-        where a resample has no score (a rank correlation of values that are all equal).
+        float64 (settings, resamples); None if a split has fewer than two items, which give no spread, or if a resample
+        has no score (a rank correlation of values that are all equal).
     """
     sizes = {split: several[0].splits[split].shape[1] for split in splits}
     if min(sizes.values()) < 2:
@@ -57,14 +58,14 @@ def resample_scores(
 def resample_together(
     task: str, several: Sequence[tuple[str, Items | None]], splits: Sequence[str], **how
 ) -> list[np.ndarray | None]:
-    """Resampled scores of one task under several settings: paired where they have the same items.
+    """Resampled scores of one task under several settings, paired if they have the same items.
 
     Args:
-        several: of each setting, what its data are and its items, None where none were kept.
+        several: for each setting, its data revision and its items, None if none were stored.
         splits, how: as in :func:`resample_scores`.
 
     Returns:
-        Of each setting float64 (resamples,), None as there and where a split has no items.
+        For each setting float64 (resamples,); None as there, and if a split has no items.
     """
     found: list[np.ndarray | None] = [None] * len(several)
     alike: dict[tuple, list[int]] = {}
@@ -80,7 +81,7 @@ def resample_together(
 
 
 def rng_for(seed_for: str, split: str, seed: int = 0) -> np.random.Generator:
-    """The random numbers of one task's split."""
+    """The random number generator for one task's split."""
     return np.random.default_rng([seed, zlib.crc32(seed_for.encode()), zlib.crc32(split.encode())])
 
 
@@ -98,11 +99,11 @@ def _of_split(several: Sequence[Items], split: str, rng: np.random.Generator, re
 
 
 def _spread(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarray:
-    """Draws (settings, resamples) of one split's sets, spread as said at the top."""
-    from scipy.special import ndtri, stdtrit  # a quarter of a second, for results that have sets
+    """Draws (settings, resamples) of one split's sets, widened as described at the top of this file."""
+    from scipy.special import ndtri, stdtrit  # takes a quarter of a second, and only results with sets need it
 
     number = several[0].splits[split].shape[1]
     scores = counted(several, split, np.ones((1, number)))
     end = (1 + CONFIDENCE) / 2
     wider = stdtrit(number - 1, end) / ndtri(end) * np.sqrt(number / (number - 1))
-    return np.clip(scores + wider * (drawn - scores), 0, 1)  # a V-measure is never beyond
+    return np.clip(scores + wider * (drawn - scores), 0, 1)  # the range of a V-measure

@@ -1,4 +1,4 @@
-"""Resampled scores -> intervals, and whether a difference can be told from none."""
+"""Computes intervals from resampled scores, and whether a difference is significant."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ CONFIDENCE = 0.95
 
 
 def interval(draws: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The percentile interval of resampled scores (resamples,), in their unit."""
+    """The percentile interval of resampled scores (resamples,), in the scores' unit."""
     outside = (1 - confidence) / 2
     low, high = np.quantile(draws, [outside, 1 - outside])
     return float(low), float(high)
 
 
 def separable(differences: np.ndarray, confidence: float = CONFIDENCE) -> bool:
-    """Whether resampled differences (resamples,) are on one side of 0: their interval leaves it out."""
+    """Whether resampled differences (resamples,) are significant: their interval does not include 0."""
     return significant(interval(differences, confidence))
 
 
 def significant(bounds: tuple[float, float]) -> bool:
-    """Whether the interval of a difference leaves 0 out."""
+    """Whether the interval of a difference does not include 0."""
     low, high = bounds
     return low > 0 or high < 0

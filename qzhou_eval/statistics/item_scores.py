@@ -1,9 +1,8 @@
-"""Items' scores: what a task's score is made of, in a small file beside its result. Knows no mteb and no model.
+"""Item scores, from which a task's score is computed, in a small file next to its result. Does not import mteb.
 
-    <Task>.items.safetensors   split/<split>: a row of values each; probe/<side>: a few vectors
+    <Task>.items.safetensors   split/<split>: rows of values; probe/<side>: a few vectors
 
-Whoever asks which differences are real resamples items; whoever asks whether vectors are still the same looks at the
-probe.
+Items are resampled to find which differences are significant; the probe shows whether vectors are still the same.
 """
 
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ from qzhou_eval.system.files import publish, temporary_in
 
 MEAN, SPEARMAN = STATISTICS = ("mean", "spearman")
 UNITS = ("queries", "pairs", "texts", "sets")
-PROBE = 3  # vectors kept of each side
+PROBE = 3  # vectors stored per side
 
 
 @dataclass(frozen=True)
 class Items:
-    """What one task's score is made of, at one variant.
+    """The items that one task's score is computed from, at one variant.
 
     Attributes:
         statistic: how the score follows from the items: ``mean`` or ``spearman``.
         unit: what an item is: ``queries``, ``pairs``, ``texts`` or ``sets``.
         splits: by split, an array (rows, items). For ``mean`` one row, float32, 0 to 1. For ``spearman`` the ranks of
-            the gold scores and of the similarities: dense, from 0, equal values have one; unsigned.
+            the gold scores and of the similarities: dense, from 0, equal values share one; unsigned.
         probe: by side (``query``, ``document``, ``text``), float32 (at most 3, dim): stored vectors of the task's first
             distinct texts, cut, not normalised.
     """
@@ -47,7 +46,7 @@ def dense_ranks(values) -> np.ndarray:
 
 
 def write_items(path: Path, items: Items) -> None:
-    """Write items to ``path``, whole or not at all."""
+    """Write items to ``path`` atomically."""
     named = {f"split/{name}": rows for name, rows in items.splits.items()}
     named |= {f"probe/{side}": vectors for side, vectors in items.probe.items()}
     whole = {name: np.ascontiguousarray(array) for name, array in named.items()}
@@ -58,10 +57,10 @@ def write_items(path: Path, items: Items) -> None:
 
 
 def read_items(path: Path) -> Items:
-    """Items as :func:`write_items` wrote them.
+    """Read items that :func:`write_items` wrote.
 
     Raises:
-        BadInput: not a whole file of items.
+        BadInput: not a complete items file.
     """
     try:
         with safe_open(path, "numpy") as file:
@@ -73,7 +72,7 @@ def read_items(path: Path) -> Items:
             parts[kind][which] = array
         items = Items(about["statistic"], about["unit"], parts["split"], parts["probe"])
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise BadInput(f"{path}: not a whole file of items ({error}); remove it, then run its command again") from None
+        raise BadInput(f"{path}: not a complete items file ({error}); remove it, then repeat the run") from None
     if items.statistic not in STATISTICS or items.unit not in UNITS or not items.splits:
-        raise BadInput(f"{path}: items of another kind than this version knows; remove it, then run its command again")
+        raise BadInput(f"{path}: items of a kind unknown to this version; remove it, then repeat the run")
     return items

@@ -1,7 +1,7 @@
-"""A task's score from its items, and from resamples of them: each item counted as often as it was drawn.
+"""Computes a task's score from its items, and from resamples in which each item counts as often as it was drawn.
 
-Many resamples at once: a resample is a row of counts that sum to the number of items, and a score of the resample is
-the score of the items repeated as often as counted.
+Many resamples are scored at once: a resample is a row of counts that sum to the number of items, and its score is
+that of the items repeated as often as counted.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def value(items: Items, splits: Sequence[str]) -> float:
 
 
 def counted(several: Sequence[Items], split: str, counts: np.ndarray) -> np.ndarray:
-    """Scores of resamples, of several settings of one task.
+    """Scores of resamples, for several settings of one task.
 
     Args:
         several: items of one task, all with the same number of items in ``split``.
@@ -37,9 +37,9 @@ def _mean(arrays: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
 
 
 def _spearman(arrays: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """Rank correlation, equal values at the mean of their ranks: what scipy.stats.spearmanr gives; NaN if constant."""
+    """Rank correlation as in scipy.stats.spearmanr, where equal values get the mean of their ranks; NaN if constant."""
     gold, gold_square = _centred_ranks(arrays[0][0], counts)
-    gold *= counts  # the same for all settings, which share their gold scores
+    gold *= counts  # done once: all settings share their gold scores
     scores = np.empty((len(arrays), len(counts)))
     for setting, (_, ranks) in enumerate(arrays):
         found, found_square = _centred_ranks(ranks, counts)
@@ -49,7 +49,7 @@ def _spearman(arrays: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
 
 
 def _centred_ranks(ranks: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each item's rank within each resample less their mean (resamples, items), and the sum of squares (resamples,)."""
+    """Each item's rank in each resample minus the mean rank (resamples, items), and sums of squares (resamples,)."""
     of_group = _by_rank(ranks, counts)
     mid_ranks = np.cumsum(of_group, axis=1) - (of_group - 1) / 2 - (counts.shape[1] + 1) / 2
     return mid_ranks.take(ranks, axis=1), np.einsum("bg,bg,bg->b", of_group, mid_ranks, mid_ranks)

@@ -211,7 +211,7 @@ def test_bad_input_is_one_line(finished, tmp_path, capsys):
         ([finished, "--to", "published:Nothing"], "no scores of Nothing"),
         ([finished, "--to", "published:qwen3-embedding-8b"], "did you mean Qwen3-Embedding-8B? name one as published"),
         ([finished], "no scores of tiny"),
-        ([finished.parent], f"no output folder, but one above several ({finished.name})"),
+        ([finished.parent], f"not an output folder, but the parent of several ({finished.name})"),
     ):
         code, out, err = compared(capsys, *argv)
         assert (code, out) == (BAD, ""), argv
@@ -236,4 +236,4 @@ def test_a_result_without_a_score_is_named_and_left_out(finished, tmp_path, caps
     (copy / "manifest.json").write_text(json.dumps(content))
     code, out, _ = compared(capsys, copy, "--to", finished)
     assert code == 0 and "verdict: 5 OK" in out
-    assert "STSB.json: left out, it is not a whole result file; remove it" in caplog.text
+    assert "STSB.json: left out, it is not a complete result file; remove it" in caplog.text

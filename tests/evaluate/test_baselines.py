@@ -180,7 +180,7 @@ def test_a_damaged_one_is_one_line(tmp_path, capsys):
     path.parent.mkdir()
     path.write_text("{")
     assert cli.main(["report", str(tmp_path)]) == 2
-    assert f"{path}: not a whole baseline" in capsys.readouterr().err
+    assert f"{path}: not a complete baseline" in capsys.readouterr().err
 
 
 def test_what_is_kept_is_not_made_again(finished, tmp_path, tiny, official):

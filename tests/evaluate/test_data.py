@@ -42,7 +42,7 @@ ROWS = [
     ("STSB", None, changed(3, sentence1=None), "data/test.jsonl, split test: row 3 (from 0), column sentence1 is null"),
     ("STSB", None, changed(4, sentence2=7), "row 4 (from 0), column sentence2 holds 7, which is not text"),
     ("STSB", None, changed(sentence2=7), "row 0 (from 0), column sentence2 holds 7, which is not text"),
-    ("STSB", None, without("score"), "there is no column score; there are sentence1, sentence2"),
+    ("STSB", None, without("score"), "there is no column score, only sentence1, sentence2"),
     ("STSB", None, changed(5, score=None), "row 5 (from 0), column score is null"),
     ("STSB", None, changed(6, score=float("nan")), "row 6 (from 0), column score holds nan, which is not a finite"),
     ("STSB", None, changed(2, score=float("inf")), "row 2 (from 0), column score holds inf"),
@@ -50,8 +50,8 @@ ROWS = [
     ("STSB", None, changed(score=2), "column score holds 2 in all "),
     ("Waimai", None, changed(9, text=None), "data/train.jsonl, split train: row 9 (from 0), column text is null"),
     ("Waimai", None, changed(9, label=None), "row 9 (from 0), column label is null"),
-    ("Waimai", None, changed(9, label=float("nan")), "row 9 (from 0), column label holds nan, which is no label"),
-    ("Waimai", None, changed(label=1), "column label holds 1 alone: a classifier needs two labels"),
+    ("Waimai", None, changed(9, label=float("nan")), "row 9 (from 0), column label holds nan, which is not a label"),
+    ("Waimai", None, changed(label=1), "column label holds only 1: a classifier needs two labels"),
     ("Waimai", None, without("label"), "its columns are text, those of test.jsonl are label, text"),
     ("CLSClusteringS2S", None, of_the_set("labels", lambda one: one[1:]), "row 0 (from 0), column labels has "),
     ("CLSClusteringS2S", None, of_the_set("sentences", lambda one: [None, *one[1:]]), "column sentences is null"),
@@ -65,7 +65,7 @@ ROWS = [
         "row 7 (from 0), column sent2 is",
     ),
     ("Ocnli", None, of_the_set("labels", lambda one: [*one[:5], 2, *one[6:]]), "row 5 (from 0), column labels holds 2"),
-    ("Ocnli", None, without("sent1"), "there is no column sent1; there are "),
+    ("Ocnli", None, without("sent1"), "there is no column sent1, only "),
     (
         "EcomRetrieval",
         None,
@@ -87,16 +87,16 @@ ROWS = [
         "data/dev.jsonl, split dev: row 2 (from 0), column",
     ),
     *(  # from mixed types mteb makes texts that differ from the ids, and finds no query
-        ("EcomRetrieval", file, changed(2, **{column: value}), f"column {column} holds {value}; ids are all text, or")
+        ("EcomRetrieval", file, changed(2, **{column: value}), f"column {column} holds {value}; ids must be all text")
         for file, column in (
             *(("corpus/dev.jsonl", "_id"), ("queries/dev.jsonl", "_id")),
             *(("data/dev.jsonl", "query-id"), ("data/dev.jsonl", "corpus-id")),
         )
         for value in (7, 1e300)
     ),
-    ("EcomRetrieval", "data/dev.jsonl", changed(2, score=0.5), "column score holds 0.5; a judgement is a whole number"),
-    ("EcomRetrieval", "data/dev.jsonl", changed(**{"corpus-id": "GHOST"}), "all others are not among documents"),
-    ("EcomRetrieval", "data/dev.jsonl", changed(**{"query-id": "GHOST"}), "all others are not among queries"),
+    ("EcomRetrieval", "data/dev.jsonl", changed(2, score=0.5), "column score holds 0.5; a judgement must be a whole"),
+    ("EcomRetrieval", "data/dev.jsonl", changed(**{"corpus-id": "GHOST"}), "none of its ids are documents"),
+    ("EcomRetrieval", "data/dev.jsonl", changed(**{"query-id": "GHOST"}), "none of its ids are queries"),
     ("T2Reranking", None, changed(4, **{"corpus-ids": ["GHOST"]}), "row 4 (from 0), column corpus-ids names 'GHOST'"),
     ("T2Reranking", None, changed(**{"corpus-ids": []}), "no judged query has candidates"),
     *((name, None, lambda _: [], " is empty") for name in FILES),
@@ -128,10 +128,10 @@ def test_of_several_files_the_folder_is_named(official, tmp_path):
 def test_a_missing_split_is_named_with_those_that_are_there(official, tmp_path):
     folder = copied(official, tmp_path, "STSB")
     (folder / "data/test.jsonl").rename(folder / "data/validation.jsonl")
-    assert "there is no split test; there is validation" in refusal(tmp_path, "STSB")
+    assert "there is no split test, only validation" in refusal(tmp_path, "STSB")
     folder = copied(official, tmp_path, "Waimai")
     (folder / "data/train.jsonl").unlink()
-    assert "there is no split train; there is test" in refusal(tmp_path, "Waimai")
+    assert "there is no split train, only test" in refusal(tmp_path, "Waimai")
 
 
 # Odd data that mteb can handle
@@ -151,7 +151,7 @@ def without_candidates(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("EcomRetrieval", with_ghosts, ["'GHOST') name no known queries", "'GHOST') name no known documents"]),
+        ("EcomRetrieval", with_ghosts, ["'GHOST') name unknown queries", "'GHOST') name unknown documents"]),
         ("T2Reranking", without_candidates, ["2 judged queries", "have no candidates: mteb scores them 0"]),
     ],
 )
@@ -175,7 +175,7 @@ def test_sets_of_one_label_are_scored_as_mteb_scores_them_and_it_is_said(officia
     path = copied(official, tmp_path, "CLSClusteringS2S") / FILES["CLSClusteringS2S"]
     write_rows(path, of_the_set("labels", lambda one: [0] * len(one))(read_rows(path)))
     plan(tmp_path, "CLSClusteringS2S")
-    assert "1 of " in caplog.text and "sets have one label alone: mteb scores such a set 100" in caplog.text
+    assert "1 of " in caplog.text and "sets have only one label: mteb scores such a set 100" in caplog.text
 
 
 # Faults that are not in the data

@@ -25,7 +25,7 @@ SPOILT = {
         lambda d: (d / "README.md").unlink(),
         "/README.md is missing: its header says which files are",
     ),
-    "another case": (lambda d: moved(d, "README.md", "Readme.md"), "is missing (Readme.md is there: the name is case"),
+    "another case": (lambda d: moved(d, "README.md", "Readme.md"), "is missing (there is Readme.md, but the name is"),
     "no header": (lambda d: (d / "README.md").write_text("# data"), "its header has no configuration corpus, default"),
     "half a header": (
         lambda d: (d / "README.md").write_bytes(HEADER),
@@ -38,16 +38,16 @@ SPOILT = {
     "GBK": (lambda d: (d / "README.md").write_bytes("中文".encode("gbk")), "README.md is not UTF-8"),
     "pointer for README": (lambda d: (d / "README.md").write_bytes(POINTER), "README.md is a Git LFS pointer"),
     "README a folder": (lambda d: [(d / "README.md").unlink(), (d / "README.md").mkdir()], "README.md is a folder"),
-    "no corpus": (lambda d: (d / "corpus/dev.jsonl").unlink(), "corpus/dev.jsonl, which README.md names, is not there"),
+    "no corpus": (lambda d: (d / "corpus/dev.jsonl").unlink(), "corpus/dev.jsonl, which README.md names, is missing"),
     "case of a file": (
         lambda d: moved(d, "corpus/dev.jsonl", "corpus/Dev.jsonl"),
-        "Dev.jsonl is: names are case",
+        "Dev.jsonl, but names are case",
     ),
     "pointer": (lambda d: (d / "corpus/dev.jsonl").write_bytes(POINTER), "corpus/dev.jsonl is a Git LFS pointer"),
     "empty": (lambda d: (d / "queries/dev.jsonl").write_bytes(b""), "queries/dev.jsonl is empty"),
     "a folder": (lambda d: [moved(d, "data/dev.jsonl", "x"), (d / "data/dev.jsonl").mkdir()], "dev.jsonl is a folder"),
     "cut off": (lambda d: cut(d / "corpus/dev.jsonl"), "corpus/dev.jsonl: row "),
-    "GBK rows": (lambda d: recoded(d / "corpus/dev.jsonl"), "/corpus/dev.jsonl, split dev: column text has bytes that"),
+    "GBK rows": (lambda d: recoded(d / "corpus/dev.jsonl"), "/corpus/dev.jsonl, split dev: column text has non-UTF-8"),
     "half a surrogate": (
         lambda d: appended(d / "queries/dev.jsonl", '{"_id": "x", "text": "\\ud83d"}'),
         "half of a ",
@@ -128,5 +128,5 @@ def test_bytes_that_are_no_text_are_named(official, tmp_path, lists):
     assert text in whole
     path.write_bytes(whole.replace(text, text[:1] + b"\xff" * (len(text) - 1)))
     said = refusal(tmp_path, name)
-    assert said.startswith("/data/test-00000-of-00001.parquet, split test: column ") and "no UTF-8" in said
+    assert said.startswith("/data/test-00000-of-00001.parquet, split test: column ") and "non-UTF-8" in said
     assert column in said and "fetch or write it again" in said

@@ -83,7 +83,7 @@ def test_items_that_do_not_give_the_score_are_not_kept_and_it_is_said(tmp_path, 
     monkeypatch.setattr(v2_item_scores, "dense_ranks", lambda values: np.arange(len(values)))
     evaluate(job)
     assert not path.exists() and (tmp_path / one.folder / "MiniSTS.json").exists()
-    assert "MiniSTS: its items do not give its score on test" in caplog.text
+    assert "MiniSTS: its items do not reproduce its score on test" in caplog.text
 
 
 def test_mtebs_loader_passes_items_by(finished):

@@ -180,7 +180,7 @@ def test_a_folder_in_the_current_one_does_not_pass_for_the_hub(tmp_path, monkeyp
     task = all_tasks()[name]
     write_pairs(tmp_path / task.path / "data/test.jsonl", PAIRS)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match=f"{task.path}: stands in for the hub's data set.*--data_dir ."):
+    with pytest.raises(BadInput, match=f"{task.path}: is read instead of the hub's data set.*--data_dir ."):
         v2.load(task, locate(task, None))
     assert v2.load(task, locate(task, Path())).data_loaded
 

@@ -155,7 +155,7 @@ def test_absent_hardware_is_arithmetic_and_called_so(tiny, tmp_path, capsys, gpu
     [
         (["--gpu", "v100"], "argument --gpu: invalid choice: 'v100'"),
         (["--gpu", "cpu", "--device", "cuda"], "--gpu cpu contradicts --device cuda"),
-        (["--gpu", "h100", "--dtype", "float32"], "its speed is known in bfloat16 alone, not in float32"),
+        (["--gpu", "h100", "--dtype", "float32"], "its speed is known only in bfloat16, not in float32"),
         (["--gpu", "h100", "--device", "cpu"], "--gpu h100 contradicts --device cpu"),
     ],
 )

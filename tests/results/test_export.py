@@ -94,8 +94,8 @@ def test_a_folders_name_and_revision_never_leave(finished, tmp_path, capsys):
         ([], "local/tiny: not a model's name on the hub; give --model_name ORG/NAME"),
         (["--model_name", "local/x"], "not a model's name on the hub"),
         (["--model_name", "no-organisation"], "not a model's name on the hub"),
-        (["--model_name", NAME], "is no commit of the hub; give --model_revision COMMIT"),
-        (["--model_name", NAME, "--model_revision", "no_revision_available"], "is no commit of the hub"),
+        (["--model_name", NAME], "is not a commit on the hub; give --model_revision COMMIT"),
+        (["--model_name", NAME, "--model_revision", "no_revision_available"], "is not a commit on the hub"),
         (["--model_name", NAME, "--model_revision", COMMIT, "--mteb", "card"], "no results of --mteb card"),
     ):
         assert cli.main(["export", str(finished), "--to", str(target), *given]) == cli.EXIT_BAD_INPUT
@@ -179,7 +179,7 @@ def test_the_cards_results_are_exported_on_demand_and_never_over_the_current_one
     assert json.loads((base / "STSB.json").read_text())["mteb_version"] == "1.38.30"
     assert {p.name for p in (base / "experiments").iterdir()} == {"dim_16", "dim_64"}
     assert exporting(finished, tmp_path / "new", *HUB) == cli.EXIT_BAD_INPUT
-    assert "STSB.json: there already, with other content" in capsys.readouterr().err
+    assert "STSB.json: exists already with other content" in capsys.readouterr().err
     assert json.loads((base / "STSB.json").read_text())["mteb_version"] == "1.38.30"
 
 

@@ -134,7 +134,7 @@ def test_settings_of_the_bootstrap_that_cannot_be(finished, wrong):
 def test_no_folder_and_no_counted_split(tmp_path):
     with pytest.raises(BadInput, match="give one output folder or more"):
         load_results()
-    with pytest.raises(BadInput, match=r"is no folder; give them one by one: load_results\('one', 'two'\)"):
+    with pytest.raises(BadInput, match=r"is not a folder; give folders one by one: load_results\('one', 'two'\)"):
         load_results([tmp_path])
     put(tmp_path, variant(WIDTH), "MultilingualSentiment", {"test": 0.6})
     with pytest.raises(BadInput, match="no score on validation, which card counts"):

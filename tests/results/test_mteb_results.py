@@ -158,9 +158,9 @@ def test_what_is_no_score_of_a_task_is_named_and_left_out(tmp_path, caplog):
     assert recorded.scores == {"STSB": {"test": 0.8}}
     said = "\n".join(caplog.messages)
     for words in (
-        "a-list.json and 1 more: left out, it is no result of mteb",
+        "a-list.json and 1 more: left out, it is not a result of mteb",
         "deep.json and 1 more: left out, it is not a JSON file that can be read",
-        "foreign.json: left out, no task of this version",
+        "foreign.json: left out, not a task of this version",
         "no-split.json: left out, no score on test",
         "no-score.json and 1 more: left out, neither a main score nor cosine_spearman",
         "nan.json: left out, its score on validation is nan",

@@ -75,7 +75,7 @@ def test_a_result_that_was_changed_or_is_gone_is_named_and_never_keeps_the_other
     put(tmp_path, variant(WIDTH), RERANKING, 0.7)
     for spoil, said in (
         (lambda: path.write_text(path.read_text().replace("0.5", "0.6")), "left out, it was changed"),
-        (path.unlink, "left out, it is not there any more"),
+        (path.unlink, "left out, it is missing"),
     ):
         spoil()
         caplog.clear()
@@ -89,7 +89,7 @@ def test_a_result_that_was_changed_or_is_gone_is_named_and_never_keeps_the_other
 def test_nothing_that_can_be_used_is_refused_in_one_line(tmp_path):
     path = put(tmp_path, variant(WIDTH), STS, 0.5)
     path.unlink()
-    with pytest.raises(BadInput, match=r"^\S+MiniSTS\.json: left out, it is not there any more"):
+    with pytest.raises(BadInput, match=r"^\S+MiniSTS\.json: left out, it is missing"):
         read_scores([tmp_path], "card")
 
 
@@ -131,7 +131,7 @@ def test_two_folders_of_one_setting_complete_each_other(tmp_path):
 def test_other_weights_under_the_same_name_never_meet_in_one_row(tmp_path):
     put(tmp_path / "one", variant(WIDTH), STS, 0.5)
     put(tmp_path / "two", replace(variant(WIDTH), fingerprint="ff" * 32), RERANKING, 0.7)
-    with pytest.raises(BadInput, match=r"two/results/.*: made with another fingerprint than .*one/results/"):
+    with pytest.raises(BadInput, match=r"two/results/.*: made with a different fingerprint than .*one/results/"):
         read_scores([tmp_path / "one", tmp_path / "two"], "card")
 
 

@@ -45,15 +45,15 @@ STSB = {"STSB": [96]}
 WIDEST = {"T2Reranking": [96], "STSB": [96]}
 
 CASES = {  # fault -> (how to make it, the message, the action it advises, what the command then evaluates)
-    "gone": (lambda d: (full(d) / "STSB.json").unlink(), "STSB.json: left out, it is not there any more;", again, STSB),
+    "gone": (lambda d: (full(d) / "STSB.json").unlink(), "STSB.json: left out, it is missing;", again, STSB),
     "changed": (lambda d: (full(d) / "STSB.json").write_text("{}"), "STSB.json: left out, it was changed", again, STSB),
     "no-items": (RESULTS["no-items"], "STSB.items.safetensors: missing or changed, so the score has", again, STSB),
     "cut-items": (RESULTS["cut-items"], "STSB.items.safetensors: missing or changed, so the score has", again, STSB),
     **{
-        name: (RESULTS[name], f"STSB.json: left out, {said}; remove it, then the run's command makes it", remove, STSB)
+        name: (RESULTS[name], f"STSB.json: left out, {said}; remove it, then repeat the run's command", remove, STSB)
         for name, said in {
-            "cut-mended": "it is not a whole result file",
-            "no-name": "it is not a whole result file",
+            "cut-mended": "it is not a complete result file",
+            "no-name": "it is not a complete result file",
             "other-task": "its task: T2Reranking, the manifest's: STSB",
             "other-mteb": "its mteb: 2.1.0, the manifest's: 2.26.24",
             "other-split": "its splits: ['validation'], the manifest's: ['test']",
@@ -81,7 +81,7 @@ REFUSED = {
         for name in ("no-record", "no-digest", "swapped-places", "text-profile")
     },
     **{
-        name: (spoil, "give the same command again with all its tasks and dimensions", again, expected)
+        name: (spoil, "repeat the run's command with all its tasks and dimensions", again, expected)
         for name, spoil, expected in (
             ("dim-other-data", RESULTS["dim-other-data"], STSB),
             ("two-mtebs", RESULTS["two-mtebs"], STSB),
@@ -112,7 +112,7 @@ def test_an_export_without_what_mteb_notes_of_the_model(tiny, official, copied, 
     named = ["--model_name", "org/name", "--model_revision", "0" * 40]
     assert cli.main(["export", str(copied), "--to", str(tmp_path / "new"), *named]) == cli.EXIT_BAD_INPUT
     place = full(copied)
-    assert f"remove {place}, then run its command again" in capsys.readouterr().err
+    assert f"remove {place}, then repeat the run's command" in capsys.readouterr().err
     for path in [*place.glob("*.json"), *place.glob("*.safetensors")]:
         path.unlink()
     assert evaluates(tiny, official, copied) == WIDEST
@@ -121,7 +121,7 @@ def test_an_export_without_what_mteb_notes_of_the_model(tiny, official, copied, 
 def test_a_task_of_another_version_is_left_out(copied, caplog):
     edit_manifest(copied, MANIFESTS["task-unknown"])
     assert cli.main(["report", str(copied)]) == 0
-    assert "STSC.json: left out, no task of this version" in caplog.text
+    assert "STSC.json: left out, not a task of this version" in caplog.text
 
 
 @pytest.mark.slow

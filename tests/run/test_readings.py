@@ -156,7 +156,7 @@ def test_values_that_come_to_the_same_are_read_once_and_said(tiny, tmp_path, cap
     assert layers(tiny, tmp_path, "off", (1, 6)) == [(1, 7), None, (1, 6)]
     assert not caplog.records
     assert layers(tiny, tmp_path, "on", "off", (1, 7)) == [(1, 7), None]
-    assert caplog.messages == ["--token_prepending: 4 values, 1-7 and off here; each is read once"]
+    assert caplog.messages == ["--token_prepending: 4 values mean 1-7 and off here; each is encoded once"]
 
 
 @pytest.mark.parametrize(

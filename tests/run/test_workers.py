@@ -144,7 +144,7 @@ def test_a_scoring_process_that_fails_costs_its_task_alone(tiny, tmp_path, monke
     logs = list(tmp_path.glob("faults/*"))
     (line,) = {line for line in caplog.messages if line.startswith("failed: ")}
     if ending == "dies":
-        assert line == "failed: MiniSTS: the process for its score died (out of memory?)"
+        assert line == "failed: MiniSTS: its score process died (out of memory?)"
         assert not logs
     else:  # a fault of ours: reported as such, never blamed on the user's data
         assert "MiniSTS: a fault of qzhou-eval, not of your input (IndexError: a bug of ours)" in line

@@ -148,12 +148,12 @@ INVOCATIONS = {  # kind -> command line and message
         ([*STSB, "--data_dir", "damaged"], "no data in"),
         ([*STSB, "AFQMC", "--data_dir", "damaged"], "AFQMC, STSB: no data in "),
         ([*FETCH, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
-        ([*FETCH, "--tasks"], "nothing to fetch: --tasks names none"),
+        ([*FETCH, "--tasks"], "nothing to fetch: --tasks has no name"),
         ([*FETCH, "--tasks", "MiniSTS"], "--tasks MiniSTS: comes with the package"),
         ([*FETCH, "--benchmark", "mteb"], "invalid choice: 'mteb'"),
-        ([*FETCH, "--model", "../.."], "--model ../..: not an ORG/NAME on the hub"),
-        ([*FETCH, "--revision", "main"], "--revision main: a model's"),
-        (FETCH, "fetch needs the network, and HF_HUB_OFFLINE is set"),
+        ([*FETCH, "--model", "../.."], "--model ../..: not of the form ORG/NAME"),
+        ([*FETCH, "--revision", "main"], "--revision main: only for --model"),
+        (FETCH, "fetch needs the network, but HF_HUB_OFFLINE is set"),
         (["prompts", "show", "AFQMD"], "error: TASK AFQMD: unknown; did you mean AFQMC?"),
     ],
     "checkpoints": [
@@ -220,8 +220,8 @@ INVOCATIONS = {  # kind -> command line and message
             for name, message in {
                 "no-labels": "there is no column score",
                 "empty": "test.jsonl is empty",
-                "other-split": "there is no split test; there is validation",
-                "no-json": "row 0 (from 0) is no JSON object",
+                "other-split": "there is no split test, only validation",
+                "no-json": "row 0 (from 0) is not a JSON object",
                 "above": "README.md: configs names ../../../secret.jsonl; only files in the same folder are read",
                 "bad-header": "README.md: its header cannot be read",
             }.items()
@@ -253,13 +253,13 @@ INVOCATIONS = {  # kind -> command line and message
             (["report", *names.split()], message)
             for names, message in {
                 "no-room": "no-room/report: the report cannot be written there",
-                "dim-other-data": "STSB.json: another data than ",
-                "dim-other-limit": "made with another max_length than ",
-                "dim-other-weights": "made with another fingerprint than ",
-                "two-mtebs": "STSB.json: scored by mteb 2.1.0, most results beside it by 2.",
-                "two-scikits": "T2Reranking.json: scored by scikit_learn 1.7.2, most results beside it by 1.8",
+                "dim-other-data": "STSB.json: different data than ",
+                "dim-other-limit": "made with a different max_length than ",
+                "dim-other-weights": "made with a different fingerprint than ",
+                "two-mtebs": "STSB.json: scored by mteb 2.1.0, most other results by 2.",
+                "two-scikits": "T2Reranking.json: scored by scikit_learn 1.7.2, most other results by 1.8",
                 "finished finished": ".json: was already read from another folder, finished/results/local__tiny",
-                "finished other-weights": "made with another fingerprint than finished/results/local__tiny",
+                "finished other-weights": "made with a different fingerprint than finished/results/local__tiny",
             }.items()
         ),
         ([*STSB, "--output_dir", "place-above"], "place-above/manifest.json: damaged"),

@@ -1,1 +1,1 @@
-"""Between us and mteb: an adapter for each generation, v2 and v1, and what both share."""
+"""The interface to mteb: an adapter for each generation, v2 and v1, and the code that both share."""

@@ -1,4 +1,4 @@
-"""The score of chance on a task's data, by the task's own metric, for mteb 2.26.24's task objects."""
+"""Computes the score of chance on a task's data, in the task's own metric, for mteb 2.26.24's task objects."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from qzhou_eval.evaluate.chance_levels import majority, random_average_precision
 
 
 def chance(mteb_task: AbsTask, task: Task, split: str) -> float:
-    """The expected score on one split, 0 to 1, of a task whose data is loaded.
+    """The expected score of random answers on one split, 0 to 1, of a task whose data is loaded.
 
-    The most frequent label for accuracies, none for a rank correlation, random clusters for V-measures, and documents
-    in random order for rank metrics.
+    Accuracies: the most frequent label. Rank correlations: 0. V-measures: random clusters. Rank metrics: documents in
+    random order.
     """
     data = mteb_task.dataset.get("default", mteb_task.dataset)[split]
     return _BY_TYPE[task.type](mteb_task, data)
@@ -25,7 +25,7 @@ def _labels(mteb_task: AbsTask, data) -> float:
 
 def _pairs(mteb_task: AbsTask, data) -> float:
     labels = data[mteb_task.label_column_name][:]
-    return majority(labels[0] if len(labels) == 1 else labels)  # one row of lists, as older data sets have them
+    return majority(labels[0] if len(labels) == 1 else labels)  # older data sets have one row of lists
 
 
 def _sets(mteb_task: AbsTask, data) -> float:
@@ -33,7 +33,7 @@ def _sets(mteb_task: AbsTask, data) -> float:
 
 
 def _ranked(mteb_task: AbsTask, data: Mapping) -> float:
-    """Of the queries that have a relevant document, as mteb counts them."""
+    """The mean over the queries that have a relevant document, as in mteb."""
     name, k = mteb_task.metadata.main_score.split("_at_")
     corpus, candidates = set(data["corpus"]["id"][:]), data["top_ranked"]
     scores = []
@@ -48,9 +48,7 @@ def _ranked(mteb_task: AbsTask, data: Mapping) -> float:
         elif name == "map":
             scores.append(random_average_precision(len(found), len(relevant), len(ranked), int(k)))
         else:
-            raise ValueError(
-                f"{mteb_task.metadata.name}: no level of chance is known for {mteb_task.metadata.main_score}"
-            )
+            raise ValueError(f"{mteb_task.metadata.name}: no chance score is known for {mteb_task.metadata.main_score}")
     return float(np.mean(scores))
 
 

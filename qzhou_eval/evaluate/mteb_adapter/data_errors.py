@@ -1,4 +1,4 @@
-"""What datasets and mteb raise while they read data, as one line. Imports no mteb."""
+"""Turns what datasets and mteb raise while reading data into one-line errors. Does not import mteb."""
 
 import errno
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ _LACKS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, 
 
 @contextmanager
 def readable_errors(task: Task, source: DataSource) -> Iterator[None]:
-    """Turn what datasets and mteb raise while they read data into one line that names the task and the place.
+    """Turn what datasets and mteb raise while reading data into a one-line error that names the task and the place.
 
-    For reading alone: an error of scoring is none of the data's. A machine that is out of memory or room is not,
-    either, and comes out as it is.
+    Use it for reading only, since an error in scoring is not the data's fault. Neither is a machine that runs out of
+    memory or disk space: that error is raised unchanged.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def readable_errors(task: Task, source: DataSource) -> Iterator[None]:
         where = source.folder or f"the hub's {task.path} at {source.revision}"
         cause = next(
             (one for one in causes if not isinstance(one, DatasetGenerationError)), error
-        )  # which says no more
+        )  # which adds nothing
         reason = next(iter(str(cause).splitlines()), "")
         raise BadInput(f"{task.name}: mteb cannot use the data in {where}: {type(cause).__name__}: {reason}") from error
 

@@ -1,4 +1,4 @@
-"""Whether the files of a local data folder are there, whole and ours to read; what they hold is not looked at."""
+"""Checks that the files of a local data folder exist and are complete and readable; data_rows.py checks the rows."""
 
 import json
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ RANKED = {"Retrieval": ("corpus", "queries"), "Reranking": ("corpus", "queries",
 
 
 def check_files(task: Task, folder: Path) -> None:
-    """Refuse files that cannot be read as data, and a header that does not fit them.
+    """Refuse files that cannot be read as data, and a README.md header that does not fit them.
 
-    A header's files elsewhere would be read, and are not in the data's digest.
+    A header may not name files outside the folder: they would be read, but are not in the data's digest.
 
     Raises:
-        BadInput: a file is empty, cut off, a pointer of Git LFS or a folder; the header is missing where the task
-            needs one, is no UTF-8, or names files that are missing, hidden or outside of the folder.
+        BadInput: a file is empty, cut off, a Git LFS pointer or a folder; the header is missing but the task needs
+            one, is not UTF-8, or names files that are missing, hidden or outside the folder.
     """
     for path in (folder / "README.md", *(p for p in folder.rglob("*") if p.suffix in KINDS)):
         if path.is_dir():
@@ -33,7 +33,7 @@ def check_files(task: Task, folder: Path) -> None:
     for path in data_files(folder):
         _check_whole(task, path)
     if (hidden := folder / ".huggingface.yaml").exists():
-        raise BadInput(f"{hidden}: a hidden header has no part in the data's digest; put it into README.md")
+        raise BadInput(f"{hidden}: a hidden header is not part of the data's digest; move it into README.md")
     configs = _configs(task, folder)
     for config in configs.values():
         for name in _names([config.get("data_files"), config.get("data_dir")]):
@@ -44,7 +44,7 @@ def check_files(task: Task, folder: Path) -> None:
 
 
 def fault_of(folder: Path) -> str | None:
-    """Why a folder's files could not be read, with the file's name and row, if that can be told."""
+    """Why a folder's files could not be read, with the file's name and row; None if no cause is found."""
     columns: dict[Path, tuple[Path, set]] = {}
     for path in data_files(folder):
         try:
@@ -67,7 +67,7 @@ def _check_whole(task: Task, path: Path) -> None:
     if path.suffix in KINDS and not head:
         raise BadInput(f"{task.name}: {path} is empty; fetch or write it again")
     if path.suffix == ".parquet" and not (head[:4] == tail == b"PAR1"):
-        raise BadInput(f"{task.name}: {path} is cut off, or no parquet file; fetch or write it again")
+        raise BadInput(f"{task.name}: {path} is cut off or not a parquet file; fetch or write it again")
 
 
 def _configs(task: Task, folder: Path) -> dict[str, dict]:
@@ -76,14 +76,14 @@ def _configs(task: Task, folder: Path) -> dict[str, dict]:
     if not readme.exists():
         if task.type in RANKED:
             other = next((p.name for p in folder.iterdir() if p.name.lower() == "readme.md"), None)
-            there = f" ({other} is there: the name is case-sensitive)" if other else ""
+            there = f" (there is {other}, but the name is case-sensitive)" if other else ""
             raise BadInput(
                 f"{task.name}: {readme} is missing{there}: its header says which files are corpus, queries and "
-                "judgements; fetch the data set with it, or write one (configs: in the hub's form)"
+                "judgements; fetch the data set with its README.md, or write one (configs: in the hub's format)"
             )
         return {}
     try:
-        text = readme.read_text("utf-8-sig")  # as datasets reads it
+        text = readme.read_text("utf-8-sig")  # the encoding that datasets reads it in
     except UnicodeDecodeError:
         raise BadInput(f"{task.name}: {readme} is not UTF-8; save it as UTF-8") from None
     try:
@@ -95,7 +95,7 @@ def _configs(task: Task, folder: Path) -> dict[str, dict]:
 
 
 def _needed(task: Task, folder: Path, configs: dict[str, dict]) -> list[str]:
-    """The configurations that the task reads, of those that the header names."""
+    """The names of the header's configurations that the task reads."""
     if task.type not in RANKED:
         return ["default"] if "default" in configs else []
     judgements = "qrels" if "qrels" in configs and "default" not in configs else "default"
@@ -113,8 +113,8 @@ def _check_there(task: Task, folder: Path, config: dict) -> None:
     for name in _names(config.get("data_files")):
         if next(root.glob(name), None) is None:
             alike = [p for p in data_files(folder) if p.relative_to(root).as_posix().lower() == name.lower()]
-            there = f"; {alike[0]} is: names are case-sensitive" if alike else ""
-            raise BadInput(f"{task.name}: {root / name}, which README.md names, is not there{there}")
+            there = f"; there is {alike[0]}, but names are case-sensitive" if alike else ""
+            raise BadInput(f"{task.name}: {root / name}, which README.md names, is missing{there}")
 
 
 def _names(value: object) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _names(value: object) -> Iterator[str]:
 
 
 def _columns(path: Path) -> set[str]:
-    """A file's columns; none for a kind that is not known here.
+    """A file's columns; empty for kinds other than parquet and jsonl.
 
     Raises:
         ValueError, OSError: the file cannot be read.
@@ -146,9 +146,9 @@ def _columns(path: Path) -> set[str]:
                 json.dumps(content, ensure_ascii=False).encode()
                 columns |= content.keys()
             except UnicodeEncodeError:
-                raise ValueError(f"row {row} (from 0) holds half of a surrogate pair, which is no text") from None
+                raise ValueError(f"row {row} (from 0) holds half of a surrogate pair, which is not text") from None
             except (ValueError, AttributeError) as error:
-                raise ValueError(f"row {row} (from 0) is no JSON object: {error}") from None
+                raise ValueError(f"row {row} (from 0) is not a JSON object: {error}") from None
     return columns
 
 

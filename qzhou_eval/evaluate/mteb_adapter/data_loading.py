@@ -1,4 +1,4 @@
-"""Around mteb and datasets: an Arrow cache for each data content, a look through it, and quiet."""
+"""Prepares mteb and datasets for loading: an Arrow cache per data content, checks of the data, and silence."""
 
 import logging
 import warnings
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def own_arrow_cache(source: DataSource):
-    """Give local data an Arrow cache of its own, by content.
+    """Give local data its own Arrow cache, keyed by content.
 
     ``datasets`` keys its cache by a folder's last name and README header: two data roots with the
-    same layout would share one cache, and edited files would not be seen.
+    same layout would share one cache, and edits to files would go unnoticed.
     """
     if source.folder is None:
         yield
@@ -36,10 +36,10 @@ def own_arrow_cache(source: DataSource):
 
 
 def use_source(mteb_task, source: DataSource) -> None:
-    """Make one task object read a local folder; the hub's task stays as it is.
+    """Make a task object read a local folder; with data from the hub it is left unchanged.
 
     Raises:
-        BadInput: the hub is meant, and a folder of the data set's name is in the way.
+        BadInput: the data come from the hub, but a local folder has the data set's name.
     """
     if source.folder is not None:
         where = {"path": str(source.folder), "revision": source.revision}
@@ -47,22 +47,22 @@ def use_source(mteb_task, source: DataSource) -> None:
         return
     path = mteb_task.metadata.dataset["path"]
     for shadow in (Path(path), Path(f"{path}-qrels")):
-        if shadow.exists():  # datasets would read it, and the result would claim the hub's revision
+        if shadow.exists():  # datasets would read it, but the result would claim the hub's revision
             raise BadInput(
-                f"{shadow.resolve()}: stands in for the hub's data set; start elsewhere, or read it with --data_dir ."
+                f"{shadow.resolve()}: is read instead of the hub's data set; run elsewhere, or use it with --data_dir ."
             )
 
 
 def check_data(task: Task, source: DataSource, *, say: bool) -> None:
-    """Look through a local folder before mteb reads it; the hub's own data are taken as they are.
+    """Check a local folder before mteb reads it; data from the hub are not checked.
 
     Args:
-        task: what reads the data.
+        task: the task that reads the data.
         source: where they are.
-        say: whether to log what is odd about them and yet usable, since mteb has an answer to it.
+        say: whether to log oddities that mteb can handle.
 
     Raises:
-        BadInput: a file or a row that cannot be used.
+        BadInput: a file or a row cannot be used.
     """
     if source.folder is None:
         return
@@ -73,21 +73,21 @@ def check_data(task: Task, source: DataSource, *, say: bool) -> None:
 
 
 def text_list(texts: list, where: str) -> list[str]:
-    """``texts`` as they are.
+    """``texts`` unchanged, after a check that all are strings.
 
     Raises:
         BadInput: one of them is not a string.
     """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise BadInput(f"{where}: the text column holds something that is not text, at row {row}")
+            raise BadInput(f"{where}: the text column holds a value that is not text, in row {row}")
     return list(texts)
 
 
 def quiet() -> None:
-    """Silence mteb's and datasets' progress and their notes on superseded tasks (the benchmark uses those)."""
+    """Silence the progress bars of mteb and datasets and their notes on superseded tasks (the benchmark uses those)."""
     datasets.disable_progress_bars()
     for name in ("mteb", "datasets", "sentence_transformers"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise, too
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors that they log are also raised
     for module in ("mteb", "sklearn"):
         warnings.filterwarnings("ignore", module=module)

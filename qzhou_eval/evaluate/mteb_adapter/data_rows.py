@@ -1,7 +1,7 @@
-"""Whether the rows of a local data folder are what a task type needs, before mteb computes with them. Imports no mteb.
+"""Checks that the rows of a local data folder are what a task type needs, before mteb reads them. Imports no mteb.
 
-Where mteb gives a defined answer to odd data it stays mteb's: :func:`check_rows` hands back a line to be logged. Where
-mteb would crash, or give nan or a number that says nothing, the folder is refused.
+Where mteb handles odd data in a defined way, that is left to mteb: :func:`check_rows` returns a line to log. Where
+mteb would crash, or return nan or a meaningless number, the folder is refused.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 
 @dataclass(frozen=True)
 class Table:
-    """One split of one configuration (None: the only one), as its files have it."""
+    """One split of one configuration (None: the only one), as read from its files."""
 
     task: Task
     folder: Path
@@ -31,31 +31,31 @@ class Table:
     rows: Dataset
 
     def refuse(self, what: str) -> BadInput:
-        """The refusal, with the place."""
+        """An error that names the task, the file and the split."""
         return BadInput(f"{self.task.name}: {self._file()}, split {self.split}: {what}")
 
     def refuse_at(self, row: int, column: str, what: str) -> BadInput:
         return self.refuse(f"row {row} (from 0), column {column} {what}")
 
     def _file(self) -> Path:
-        """The split's file, or the folder where it has several."""
+        """The split's file, or its folder if it has several."""
         files = load_dataset_builder(str(self.folder), self.config).config.data_files[self.split]
         return Path(files[0]) if len(files) == 1 else Path(files[0]).parent
 
     def column(self, name: str) -> pa.ChunkedArray:
         if name not in self.rows.column_names:
-            raise self.refuse(f"there is no column {name}; there are {', '.join(self.rows.column_names)}")
+            raise self.refuse(f"there is no column {name}, only {', '.join(self.rows.column_names)}")
         return self.rows.data.column(name)
 
     def values(self, name: str) -> list:
-        """A column's values, none of them null."""
+        """A column's values; refuses nulls."""
         array = self.column(name)
         if array.null_count:
             raise self.refuse_at(pc.index(pc.is_null(array), pa.scalar(True)).as_py(), name, "is null")
         return self._all(name)
 
     def texts(self, name: str) -> None:
-        """Refuse a column that holds something else than text."""
+        """Refuse a column that holds anything but text."""
         array = self.column(name)
         plain = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
         if not plain or array.null_count or not _is_utf8(array):
@@ -65,10 +65,10 @@ class Table:
         try:
             return self.rows[name][:]
         except UnicodeDecodeError as error:
-            raise self.refuse(f"column {name} has bytes that are no UTF-8 ({error}); fetch or write it again") from None
+            raise self.refuse(f"column {name} has non-UTF-8 bytes ({error}); fetch or write it again") from None
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column's values as float64; refuses what is none, or not finite."""
+        """A column's values as float64; refuses what is not a finite number."""
         found = self.values(name)
         for row, value in enumerate(found):
             if not isinstance(value, int | float) or not np.isfinite(value):
@@ -77,7 +77,7 @@ class Table:
 
 
 def _is_utf8(array: pa.ChunkedArray) -> bool:
-    """Whether a column of strings can be decoded: bytes that were damaged in the file come through as they are."""
+    """Whether a column of strings can be decoded: pyarrow reads damaged bytes without checking them."""
     try:
         array.validate(full=True)
     except pa.ArrowInvalid:
@@ -86,7 +86,7 @@ def _is_utf8(array: pa.ChunkedArray) -> bool:
 
 
 def check_texts(table: Table, column: str, texts: Iterable[tuple[int, object]]) -> None:
-    """Refuse what is not text among (row, value)."""
+    """Refuse values that are not text; ``texts`` are pairs of (row, value)."""
     for row, text in texts:
         if text is None:
             raise table.refuse_at(row, column, "is null; give an empty text or leave the row out")
@@ -100,10 +100,10 @@ def _short(value: object) -> str:
 
 
 def table(task: Task, source: DataSource, split: str, config: str | None = None) -> Table:
-    """One split with its rows; a configuration's only split stands for any, as in mteb.
+    """Load one split; a configuration's only split is used whatever its name, as in mteb.
 
     Raises:
-        BadInput: it cannot be read, the split is missing, or has no rows.
+        BadInput: it cannot be read, or the split is missing or has no rows.
     """
     folder = source.folder
     with readable_errors(task, source):
@@ -111,7 +111,7 @@ def table(task: Task, source: DataSource, split: str, config: str | None = None)
     name = splits[0] if config and len(splits) == 1 else split
     if name not in splits:
         where = f"{folder}, configuration {config}" if config else folder
-        raise BadInput(f"{task.name}: {where}: there is no split {split}; there is {', '.join(splits)}")
+        raise BadInput(f"{task.name}: {where}: there is no split {split}, only {', '.join(splits)}")
     with readable_errors(task, source):
         rows = load_dataset(str(folder), config, split=name)
     found = Table(task, folder, config, name, rows)
@@ -121,13 +121,13 @@ def table(task: Task, source: DataSource, split: str, config: str | None = None)
 
 
 def check_rows(task: Task, source: DataSource) -> list[str]:
-    """Look through what ``task`` reads of a folder.
+    """Check the rows that ``task`` reads from a folder.
 
     Returns:
-        A line for each oddity that mteb has an answer to.
+        A line for each oddity that mteb can handle.
 
     Raises:
-        BadInput: a row that cannot be used, by file, split, row and column.
+        BadInput: a row cannot be used; the message names file, split, row and column.
     """
     if task.type in ("Reranking", "Retrieval"):
         return [line for split in task.splits for line in _ranked(task, source, split)]
@@ -155,9 +155,9 @@ def _classification(rows: Table) -> list[str]:
     labels = rows.values("label")
     for row, label in enumerate(labels):
         if not _is_label(label):
-            raise rows.refuse_at(row, "label", f"holds {_short(label)}, which is no label")
+            raise rows.refuse_at(row, "label", f"holds {_short(label)}, which is not a label")
     if rows.split == "train" and len(set(labels)) < 2:
-        raise rows.refuse(f"column label holds {_short(labels[0])} alone: a classifier needs two labels")
+        raise rows.refuse(f"column label holds only {_short(labels[0])}: a classifier needs two labels")
     return []
 
 
@@ -175,13 +175,13 @@ def _clustering(rows: Table) -> list[str]:
             raise rows.refuse_at(number, "labels", f"has {len(labels)} labels for {len(texts)} sentences")
         check_texts(rows, "sentences", ((number, text) for text in texts))
         if wrong := [label for label in labels if not _is_label(label)]:
-            raise rows.refuse_at(number, "labels", f"holds {_short(wrong[0])}, which is no label")
+            raise rows.refuse_at(number, "labels", f"holds {_short(wrong[0])}, which is not a label")
         single += len(set(labels)) == 1
-    return [f"{single} of {len(rows.rows)} sets have one label alone: mteb scores such a set 100"] if single else []
+    return [f"{single} of {len(rows.rows)} sets have only one label: mteb scores such a set 100"] if single else []
 
 
 def _pairs(rows: Table) -> list[str]:
-    """One row of lists, or a row for each pair; the official data call the texts sent1 and sent2."""
+    """Check pairs: one row of lists, or one row per pair; the official data call the texts sent1 and sent2."""
     sides = ("sentence1", "sentence2") if rows.task.benchmark == "mini" else ("sent1", "sent2")
     if len(rows.rows) == 1:
         found = {column: rows.values(column)[0] for column in (*sides, "labels")}
@@ -197,7 +197,7 @@ def _pairs(rows: Table) -> list[str]:
         labels = rows.values("labels")
     for row, label in enumerate(labels):
         if label not in (0, 1):
-            raise rows.refuse_at(row, "labels", f"holds {_short(label)}; a pair's label is 0 or 1")
+            raise rows.refuse_at(row, "labels", f"holds {_short(label)}; a pair's label must be 0 or 1")
     return []
 
 
@@ -214,7 +214,7 @@ def _ranked(task: Task, source: DataSource, split: str) -> list[str]:
         corpus.texts("title")
     for row, score in enumerate(judged.numbers("score")):
         if score != int(score):
-            raise judged.refuse_at(row, "score", f"holds {score:g}; a judgement is a whole number")
+            raise judged.refuse_at(row, "score", f"holds {score:g}; a judgement must be a whole number")
     said = []
     by_query, by_document = _ids(judged, "query-id"), _ids(judged, "corpus-id")
     for column, ids, known, what in (
@@ -223,10 +223,10 @@ def _ranked(task: Task, source: DataSource, split: str) -> list[str]:
     ):
         unknown = [row for row, one in enumerate(ids) if one not in known]
         if len(unknown) == len(ids):
-            raise judged.refuse_at(0, column, f"{_short(ids[0])} and all others are not among {what.split(',')[0]}")
+            raise judged.refuse_at(0, column, f"holds {_short(ids[0])}; none of its ids are {what.split(',')[0]}")
         if unknown:
             row = unknown[0]
-            said.append(f"{len(unknown)} judgements (row {row}: {_short(ids[row])}) name no known {what}")
+            said.append(f"{len(unknown)} judgements (row {row}: {_short(ids[row])}) name unknown {what}")
     if task.type == "Reranking":
         said += _candidates(table(task, source, split, "top_ranked"), documents, asked & set(by_query))
     return said
@@ -238,7 +238,7 @@ def _candidates(ranked: Table, documents: set[str], queries: set[str]) -> list[s
     for row, (query, names) in enumerate(pairs):
         for name in names:
             if str(name) not in documents:
-                raise ranked.refuse_at(row, "corpus-ids", f"names {_short(name)}, which is no document of the corpus")
+                raise ranked.refuse_at(row, "corpus-ids", f"names {_short(name)}, which is not in the corpus")
         found[query] += len(names)
     if without := [query for query in queries if not found[query]]:
         if len(without) == len(queries):
@@ -248,11 +248,11 @@ def _candidates(ranked: Table, documents: set[str], queries: set[str]) -> list[s
 
 
 def _ids(rows: Table, column: str) -> list[str]:
-    """Ids as text, which mteb makes of them; of a mixture it would make other texts."""
+    """Ids as text, as mteb converts them; mixed types are refused, since mteb would convert them to other texts."""
     found = rows.values(column)
     for row, one in enumerate(found):
         if type(one) not in (str, int) or type(one) is not type(found[0]):
-            raise rows.refuse_at(row, column, f"holds {_short(one)}; ids are all text, or all whole numbers")
+            raise rows.refuse_at(row, column, f"holds {_short(one)}; ids must be all text or all whole numbers")
     return list(map(str, found))
 
 

@@ -1,15 +1,15 @@
-"""Which adapter fits the installed mteb. The rest of the project does not know which one runs.
+"""Picks the adapter for the installed mteb. The rest of the project does not know which one runs.
 
 An adapter is a module with the functions ``load`` (a task and its data), ``calls`` (the texts that mteb will ask for),
-``score`` (a task from stored vectors, at each variant), ``meta`` (what ``model_meta.json`` says) and, for an encoder
-that mteb itself is given, ``model_meta``, ``cos_sim`` and ``pairwise_cos_sim``.
+``score`` (a task from stored vectors, at each variant), ``meta`` (the content of ``model_meta.json``) and, for an
+encoder that is passed to mteb itself, ``model_meta``, ``cos_sim`` and ``pairwise_cos_sim``.
 """
 
 from qzhou_eval.system.mteb_version import generation
 
 
 def installed_adapter():
-    """The adapter of the installed mteb."""
+    """Import and return the adapter of the installed mteb."""
     if generation() == "card":
         from qzhou_eval.evaluate.mteb_adapter import v1
 

@@ -1,4 +1,4 @@
-"""Stored vectors of one task's texts. A missing vector is an error, never a silent re-encode. Imports no mteb."""
+"""Stored vectors of one task's texts. A missing vector is an error, never encoded silently. Does not import mteb."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import instruction_for, render
 from qzhou_eval.statistics.item_scores import PROBE
 
-SAME = 1e-5  # of the largest component: far below what tells texts apart, above rounding in float32
+SAME = 1e-5  # of the largest component: far below differences between texts, above rounding in float32
 _SOME = 4096  # vectors compared at once
 
 
@@ -26,12 +26,12 @@ class EncodeCall:
 
 
 class TaskVectors:
-    """Full-width vectors of one task's texts, read from the store once and shared by all dimensions.
+    """Full-width vectors of one task's texts, read from the store once for all dimensions.
 
     Attributes:
-        texts: how many texts were asked for so far, repetitions counted.
+        texts: how many texts were asked for so far, counting repetitions.
         samples: the first rendered prompt of each side ("query", "document", or "text").
-        made_with: what these vectors were made with, as the store says it.
+        made_with: what these vectors were made with, as recorded in the store.
     """
 
     def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
@@ -41,7 +41,7 @@ class TaskVectors:
         self._use_instruction = use_instruction
         self._row: dict[tuple[str | None, str], int] = {}
         self._first: dict[str, np.ndarray] = {}
-        self._blocks: list[np.ndarray] = []  # as they were read: joined, they would be in memory twice
+        self._blocks: list[np.ndarray] = []  # one per read: joining them would hold them in memory twice
         self._starts: list[int] = []
         self.texts = 0
         self.samples: dict[str, str] = {}
@@ -56,7 +56,7 @@ class TaskVectors:
         return self.take(self.rows(texts, side))
 
     def rows(self, texts: list[str], side: str | None) -> np.ndarray:
-        """Each text's number, int64 (n,), for :meth:`take`; texts that are not there yet are read from the store.
+        """Each text's number, int64 (n,), for :meth:`take`; texts not read so far are read from the store.
 
         Raises:
             BadInput: a prompt is not in the store.
@@ -68,9 +68,9 @@ class TaskVectors:
         return np.array([self._row[side, text] for text in texts], np.int64)
 
     def take(self, rows: np.ndarray, dim: int | None = None) -> np.ndarray:
-        """float32 (n, dim): the vectors of such numbers, cut; not to be written to, since it may be all that there is.
+        """float32 (n, dim): the vectors with these numbers, cut; must not be modified, since it may not be a copy.
 
-        A corpus is usually what one call asked for, in its order, and is then handed out without a copy.
+        A corpus is usually what one call asked for, in the same order, and is then returned without copying.
         """
         block_of = np.searchsorted(self._starts, rows, side="right") - 1
         if len(rows) and (block_of == block_of[0]).all():
@@ -83,11 +83,11 @@ class TaskVectors:
         return taken
 
     def probe(self, dim: int) -> dict[str, np.ndarray]:
-        """By side ("query", "document", or "text") the stored vectors of its first texts, float32 (at most 3, dim)."""
+        """By side ("query", "document", or "text"), the stored vectors of its first texts, float32 (at most 3, dim)."""
         return {side: vectors[:, :dim].copy() for side, vectors in self._first.items()}
 
     def collapsed(self, dim: int) -> bool:
-        """Whether all texts, two at least, have the same vector at a dimension, but for rounding."""
+        """Whether all texts (at least two) have the same vector at a dimension, up to rounding."""
         if len(self._row) < 2:
             return False
         first = self._blocks[0][0, :dim]
@@ -122,7 +122,7 @@ class TaskVectors:
 
 
 class TextVectors(TaskVectors):
-    """Vectors that are made of the texts as they are by ``encode``, texts -> float32 (n, width), without a store."""
+    """Vectors that ``encode`` (texts -> float32 (n, width)) computes from the plain texts, without a store."""
 
     def __init__(self, encode: Callable[[list[str]], np.ndarray]) -> None:
         super().__init__(None, None, None, use_instruction=False)
@@ -133,7 +133,7 @@ class TextVectors(TaskVectors):
 
 
 class Recorded:
-    """Keeps what was asked for, in place of :class:`TaskVectors`; answers with vectors of each text's digest.
+    """Records what is asked for, in place of :class:`TaskVectors`; returns vectors made from each text's digest.
 
     Which texts a task asks for, and in which order, does not depend on the vectors.
     """

@@ -1,7 +1,7 @@
-"""The adapter of mteb 1.38.30, which the card's scores were made with: its tasks, its encoder protocol, its files.
+"""The adapter for mteb 1.38.30, with which the card's scores were made: its tasks, encoder protocol and files.
 
-Retrieval and reranking rows of a local folder come from v1_data.py: this mteb cannot read the layout of 2.x.
-From the hub each task comes at the revision that this mteb pins.
+v1_data.py reads retrieval and reranking rows of a local folder, since this mteb cannot read the layout of 2.x.
+From the hub each task is loaded at the revision that this mteb pins.
 """
 
 import random
@@ -32,10 +32,10 @@ ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False, "convert_to_te
 
 
 def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
-    """A fresh task object with its data looked through and loaded; ``say``: log what is odd and yet usable.
+    """A fresh task object with its data checked and loaded; ``say``: log oddities that mteb can handle.
 
     Raises:
-        BadInput: the data cannot be used, or a task of the miniature, which has no classes of this mteb.
+        BadInput: the data cannot be used, or the task is the miniature's, which has no classes for this mteb.
     """
     if task.benchmark == "mini":
         raise BadInput(f"{task.name}: the miniature runs under --mteb current only")
@@ -63,7 +63,7 @@ def _read(mteb_task: AbsTask, task: Task, source: DataSource) -> None:
 
 
 def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
-    """Every encode call of ``task``, over all its splits.
+    """Record every encode call of ``task``, over all its splits.
 
     Raises:
         BadInput: a text is not a string.
@@ -82,9 +82,9 @@ def score(
     *,
     evaluators: str,
 ) -> Iterator[tuple[Variant, TaskResult, None]]:
-    """Score ``task`` at each variant; ``evaluators`` is not asked, this mteb always scores by its own code alone.
+    """Score ``task`` at each variant; ``evaluators`` is ignored, since this mteb always scores by its own code alone.
 
-    Items' scores are not taken from this mteb: the same vectors under the current one have them.
+    Item scores are not collected under this mteb; scoring the same vectors with the current one gives them.
 
     Raises:
         BadInput: a prompt is not in the store.
@@ -96,10 +96,10 @@ def score(
 
 
 def _evaluate(mteb_task: AbsTask, task: Task, encoder: "_Encoder") -> dict:
-    """Scores by split. Each split starts from the task's seed, as a task that is run alone does.
+    """Scores by split. Each split starts from the task's seed, like a task that is run alone.
 
-    This mteb seeds once, when the task is made; in a longer run of it, a classification task behind a clustering
-    task draws other samples. 2.x seeds each task on its own, and so do we.
+    This mteb seeds once, when the task is created, so in a longer run a classification task that follows a clustering
+    task draws other samples. 2.x seeds each task on its own, and so does this function.
     """
     by_split = {}
     for split in task.splits:
@@ -116,7 +116,7 @@ def meta(variant: Variant) -> dict:
 
 
 def model_meta(variant: Variant) -> ModelMeta:
-    """This mteb's ``ModelMeta``. It files results by name and revision, so the revision says the setting, too."""
+    """This mteb's ``ModelMeta``. mteb files results by name and revision, so the revision also holds the setting."""
     return _meta(variant, "__".join([variant.revision, *(f"{name}_{value}" for name, value in variant.experiment)]))
 
 
@@ -142,12 +142,12 @@ def _meta(variant: Variant, revision: str) -> ModelMeta:
 
 
 def pairwise_cos_sim(one, two) -> torch.Tensor:
-    """Cosine similarity of n pairs of vectors, (n,); this mteb has it for matrices alone."""
+    """Cosine similarity of n pairs of vectors, (n,); this mteb has it only for matrices."""
     return torch.nn.functional.cosine_similarity(torch.as_tensor(one), torch.as_tensor(two))
 
 
 class _Encoder:
-    """This mteb's encoder protocol over stored vectors, cut to one dimension; similarity is its default, cosine."""
+    """This mteb's encoder protocol over stored vectors, cut to one dimension; mteb's default similarity is cosine."""
 
     def __init__(self, vectors: TaskVectors | Recorded, *, dim: int, normalize: bool) -> None:
         self._vectors = vectors

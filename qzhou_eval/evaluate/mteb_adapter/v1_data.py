@@ -1,4 +1,4 @@
-"""Retrieval and reranking data in the layout of mteb 2.x -> the structures of mteb 1.38.30. Imports no mteb.
+"""Reads retrieval and reranking data in mteb 2.x's layout into mteb 1.38.30's structures. Does not import mteb.
 
 The layout has a folder for each configuration, named by the header of its README: ``corpus`` (_id, text, title),
 ``queries`` (_id, text), the relevance judgements (query-id, corpus-id, score), and for reranking ``top_ranked``
@@ -21,14 +21,14 @@ def retrieval_rows(folder: Path, split: str) -> tuple[dict, dict, dict]:
 
 
 def reranking_rows(folder: Path, split: str) -> Dataset:
-    """A row for each judged query: ``query``, ``positive`` and ``negative``, in the candidates' order."""
+    """One row per judged query: ``query``, ``positive`` and ``negative``, in the candidates' order."""
     corpus = {str(row["_id"]): row["text"] for row in _rows(folder, "corpus", split)}
     queries = {str(row["_id"]): row["text"] for row in _rows(folder, "queries", split)}
     candidates = {str(r["query-id"]): [*map(str, r["corpus-ids"])] for r in _rows(folder, "top_ranked", split)}
     rows = []
     for query, judged in _judgements(folder, split).items():
         if query not in queries:
-            continue  # as mteb 2.x leaves it out
+            continue  # mteb 2.x leaves it out, too
         relevant = [one for one in candidates.get(query, ()) if judged.get(one, 0) > 0]
         others = [one for one in candidates.get(query, ()) if judged.get(one, 0) <= 0]
         texts = {"positive": [corpus[one] for one in relevant], "negative": [corpus[one] for one in others]}

@@ -1,4 +1,4 @@
-"""The adapter of mteb 2.26.24: its task objects, its encoder protocol, its result files."""
+"""The adapter for mteb 2.26.24: its task objects, encoder protocol and result files."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -32,9 +32,9 @@ ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
 
 
 def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
-    """A fresh task object with its data looked through and loaded, so that mteb neither unloads nor reloads it.
+    """A fresh task object with its data checked and loaded, so that mteb neither unloads nor reloads it.
 
-    ``say``: log what is odd about the data and yet usable.
+    ``say``: log oddities in the data that mteb can handle.
 
     Raises:
         BadInput: the data cannot be used.
@@ -56,7 +56,7 @@ def _new(task: Task) -> AbsTask:
 
 
 def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
-    """Every encode call of ``task``, over all its splits; recording needs no search, so none is done.
+    """Record every encode call of ``task``, over all its splits, without searching.
 
     Raises:
         BadInput: a text is not a string.
@@ -80,7 +80,7 @@ def score(
     *,
     evaluators: str,
 ) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
-    """Score ``task`` at each variant: what ``mteb.evaluate`` does, without its import of sentence-transformers.
+    """Score ``task`` at each variant, as ``mteb.evaluate`` does, but without importing sentence-transformers.
 
     Raises:
         BadInput: a prompt is not in the store.
@@ -110,7 +110,7 @@ def score(
 def _ranked(
     mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variants: Sequence[Variant]
 ) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
-    """Retrieval or reranking at all variants together; each result's time is its share."""
+    """Score retrieval or reranking at all variants together; each result's time is an equal share."""
     encoder = _Encoder(vectors, model_meta(variants[0]), dim=None, normalize=False)
     how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
     dims = [variant.dim for variant in variants]
@@ -176,14 +176,14 @@ class _Encoder:
 
 
 class _Asks(SearchEncoderWrapper):
-    """mteb's search for recording: candidates are not looked at, of which a query may have none."""
+    """mteb's search for recording: it ignores candidates, since a query may have none."""
 
     def search(self, queries, *, top_ranked=None, **how):
         return super().search(queries, **how)
 
 
 class _NoSearch:
-    """mteb's search backend that finds each query's first document."""
+    """A search backend for mteb that returns the first document for each query."""
 
     def add_documents(self, embeddings, idxs):
         pass

@@ -1,6 +1,6 @@
-"""Items' scores out of mteb 2.26.24: what a task computes for each item on its way to the score, kept in passing.
+"""Collects item scores from mteb 2.26.24: what a task computes for each item on the way to its score.
 
-The task object's own methods are listened to; what they get and return stays as it is.
+The task object's own methods are wrapped; their arguments and return values are not changed.
 """
 
 import logging
@@ -29,21 +29,21 @@ _ROUNDED = 1.1e-5  # mteb rounds rank metrics to five decimals
 
 
 def items_of(task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, list[dict]]) -> Items | None:
-    """The items of one result, no probe yet, if they give its main score in every split; if not, the log says so."""
+    """The items of one result, still without probe; None, with a warning, if they do not reproduce its main score."""
     statistic, unit = KINDS[task.type]
     for split, rows in result.items():
         if math.isnan(rows[0]["main_score"]):
-            return None  # the task fails for it
+            return None  # this fails the task later
         found = splits[split]
         alone = None if found is None else value(Items(statistic, unit, {split: found}, {}), [split])
         if alone is None or not abs(alone - rows[0]["main_score"]) < _ROUNDED:
-            log.warning("%s: its items do not give its score on %s; it has no error bars", task.name, split)
+            log.warning("%s: its items do not reproduce its score on %s, so it has no interval", task.name, split)
             return None
     return Items(statistic, unit, dict(splits), {})
 
 
 class Listener:
-    """Keeps what a task computes for its items, one evaluation of one split after the other."""
+    """Records what a task computes for its items, for one evaluation of one split at a time."""
 
     def __init__(self, mteb_task: AbsTask, task: Task) -> None:
         self._task, self._mteb_task, self._heard = task, mteb_task, []
@@ -58,13 +58,13 @@ class Listener:
             self._listen(method, listen)
 
     def take(self, scores: Mapping[str, Mapping]) -> np.ndarray | None:
-        """A split's items of the evaluation just done, as in :class:`~qzhou_eval.statistics.item_scores.Items`.
+        """The items of the split just evaluated, as in :class:`~qzhou_eval.statistics.item_scores.Items`.
 
         Args:
             scores: what that evaluation returned, by subset.
 
         Returns:
-            None if there were several subsets, whose mean no statistic of items is, or nothing was heard.
+            None if there were several subsets, since their mean is no statistic of the items, or nothing was recorded.
         """
         heard, self._heard = self._heard, []
         if len(scores) != 1:
@@ -89,7 +89,7 @@ class Listener:
         return np.asarray(test[self._mteb_task.label_column_name]) == np.asarray(result[1])
 
     def _pairs(self, _result, found: Mapping, labels) -> np.ndarray:
-        """Right or wrong at the best threshold of the similarity measure that has the best."""
+        """Right or wrong per pair, at the best threshold of the similarity measure that separates best."""
         higher = [found[name] for name in ("similarity_scores", "cosine_scores", "dot_scores")]
         lower = [-np.asarray(found[name]) for name in ("manhattan_distances", "euclidean_distances")]
         right = [right_at_best_threshold(measure, labels) for measure in (*higher, *lower)]

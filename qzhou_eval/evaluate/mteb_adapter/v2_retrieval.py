@@ -1,7 +1,7 @@
-"""Retrieval and reranking of mteb 2.26.24 at all dimensions at once: its texts, its score dict, our search and ranks.
+"""Retrieval and reranking at all dimensions at once: mteb 2.26.24's texts and score dict, our search and metrics.
 
-mteb forms the texts and asks for their vectors once, at full width, as it does for a search backend; what it would
-then do for each dimension is done by :mod:`qzhou_eval.evaluate.retrieval`.
+mteb forms the texts and asks for their vectors once, at full width, as it does for a search backend; the work that it
+would then repeat for each dimension is done by :mod:`qzhou_eval.evaluate.retrieval`.
 """
 
 import logging
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 _NAMES = {"ndcg": "NDCG", "map": "MAP", "recall": "Recall", "precision": "P", "hit_rate": "HitRate", "mrr": "MRR"}
 _ROUNDED = ("ndcg", "map", "recall", "precision", "hit_rate")
 _OWN_CODE = ("evaluate", "_evaluate_subset", "task_specific_scores")
-_NOWHERE = -2  # a relevant document that is not in the corpus, and the padding
+_NOWHERE = -2  # marks a relevant document that is not in the corpus, and padding
 
 
 def reproduces(mteb_task: AbsTask) -> bool:
-    """Whether this module gives what the task's own ``evaluate`` gives; if not, the log says why."""
+    """Whether this module returns the same as the task's own ``evaluate``; if not, a warning says why."""
     reason = _different(mteb_task)
     if reason:
-        log.warning("%s: scored by mteb's own evaluator, one dimension after the other: %s", _name(mteb_task), reason)
+        log.warning("%s: scored by mteb's own evaluator, one dimension after another: %s", _name(mteb_task), reason)
     return reason is None
 
 
@@ -53,7 +53,7 @@ def _different(mteb_task: AbsTask) -> str | None:
             for side in ("corpus", "queries"):
                 ids = _ids(data, side)
                 if len(set(ids)) < len(ids):
-                    return f"ids of its {side} are not unique"
+                    return f"the ids of its {side} are not unique"
     return None
 
 
@@ -66,19 +66,19 @@ def evaluate(
     normalize: bool,
     encode_kwargs: Mapping,
 ) -> tuple[dict[int, dict[str, dict]], dict[int, np.ndarray | None]]:
-    """What ``mteb_task.evaluate`` returns, scores by subset, for each dimension, and each query's main score.
+    """Score one split: what ``mteb_task.evaluate`` returns, for each dimension, and each query's main score.
 
     Args:
         mteb_task: a task that :func:`reproduces` accepts, its data loaded.
         split: the split to score.
-        encoder: gives vectors of full width, as they are.
+        encoder: returns full-width vectors, unchanged.
         dims: dimensions to cut to.
         normalize: whether cut vectors are normalised before they are compared.
         encode_kwargs: mteb's options for its encoder.
 
     Returns:
-        The scores, and by dimension float32 (1, queries), in the order of the queries' ids; None if there are several
-        subsets.
+        By dimension, the scores by subset; and by dimension float32 (1, queries), in the order of the queries' ids,
+        None if there are several subsets.
     """
     scores, by_query = {dim: {} for dim in dims}, dict.fromkeys(dims)
     for subset in mteb_task.hf_subsets or list(mteb_task.dataset):
@@ -101,7 +101,7 @@ def evaluate(
 
 
 def _vectors(data: Mapping, encoder: EncoderProtocol, **how) -> tuple[np.ndarray, np.ndarray]:
-    """Full vectors of the queries and of the corpus, asked for by mteb's own search."""
+    """Full-width vectors of the queries and of the corpus, as mteb's own search asks for them."""
     kept = _Kept()
     wrapper = SearchEncoderWrapper(encoder, index_backend=kept)
     wrapper.index(data["corpus"], **how)
@@ -110,7 +110,7 @@ def _vectors(data: Mapping, encoder: EncoderProtocol, **how) -> tuple[np.ndarray
 
 
 class _Kept:
-    """mteb's search backend that keeps the vectors and finds each query's first document."""
+    """A search backend for mteb that keeps the vectors and returns the first document for each query."""
 
     def add_documents(self, embeddings: np.ndarray, idxs: list[str]) -> None:
         self.documents = embeddings
@@ -126,7 +126,7 @@ class _Kept:
 
 
 def _ids(data: Mapping, side: str) -> list[str]:
-    return data[side]["id"][:]  # a plain list; going through the column row by row takes seconds
+    return data[side]["id"][:]  # a plain list: reading the column row by row takes seconds
 
 
 def _own(data: Mapping) -> np.ndarray | None:
@@ -154,13 +154,13 @@ def _found(
 
 @dataclass(frozen=True)
 class RankMetrics:
-    """Each query's metrics at one dimension, float64 (queries, cut-offs), and how sure its search was, (queries,)."""
+    """Each query's metrics at one dimension, float64 (queries, cut-offs), and its search's confidence, (queries,)."""
 
     metrics: dict[str, np.ndarray]
     sureness: dict[str, np.ndarray]
 
     def score_dict(self, k_values: Sequence[int]) -> dict:
-        """mteb's score dict, less the main score: means over queries, and how well confidence tells the good ones."""
+        """mteb's score dict without the main score: means over queries, and how well confidence predicts them."""
         means, naucs, naucs_mrr = {name: {} for name in self.metrics}, {}, {}
         for name, values in self.metrics.items():
             for k, column in zip(k_values, values.T, strict=True):
@@ -189,14 +189,14 @@ def measure(
     """Every query's metrics at each dimension.
 
     Args:
-        data: mteb's ``RetrievalSplitData``; of the queries and the corpus only ids are looked at, and without
+        data: mteb's ``RetrievalSplitData``; of the queries and the corpus only ids are read, and without
             ``top_ranked`` the whole corpus is searched.
         queries: float32 (queries, width).
         documents: float32 (documents, width), in the corpus' order.
         dims: dimensions to cut to.
         k: how many documents each query finds.
         k_values: cut-offs of the metrics.
-        own: each query's document that does not count, as in :func:`~qzhou_eval.evaluate.retrieval.search.search`.
+        own: each query's own document, not counted, as in :func:`~qzhou_eval.evaluate.retrieval.search.search`.
         normalize: whether cut vectors are normalised before they are compared.
     """
     relevant, gains = _relevant(data)
@@ -213,7 +213,7 @@ def _joined(blocks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _relevant(data: Mapping) -> tuple[np.ndarray, np.ndarray]:
-    """int64 (queries, most relevant documents of one): their rows in the corpus, and their grades."""
+    """Two int64 arrays (queries, most relevant documents of one query): corpus rows and grades."""
     row = {name: number for number, name in enumerate(_ids(data, "corpus"))}
     judged = [
         [(row.get(name, _NOWHERE), grade) for name, grade in data["relevant_docs"][query].items() if grade > 0]

@@ -1,4 +1,4 @@
-"""What all dimensions of a task have in common, done once. Every metric stays mteb's own, on the same values."""
+"""Does the work that a task's dimensions share only once. Metrics remain mteb's own, on the same values."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
 
 @contextmanager
 def columns_read_once():
-    """Within the block a data set's column is read once, however often it is walked.
+    """Within the block, read each column of a data set once, however often it is iterated.
 
-    ``datasets`` decodes a row at each step over a column, and mteb hands the labels, as such a column, to a dozen
-    metrics: most of a classification task's time.
+    ``datasets`` decodes one row at each step over a column, and mteb passes the labels, as such a column, to a dozen
+    metrics, which would take most of a classification task's time.
     """
     before = arrow_dataset.Column
     arrow_dataset.Column = _ReadOnce
@@ -39,7 +39,7 @@ class _ReadOnce(Column):
 
 
 def draw_once(mteb_task: AbsTask) -> None:
-    """Let a classification task remember its draws: they depend on data, seed and experiment, not on vectors."""
+    """Cache a classification task's draws: they depend on data, seed and experiment, not on vectors."""
     if not isinstance(mteb_task, AbsTaskClassification):
         return
     draw, drawn = mteb_task._undersample_data, {}
@@ -54,7 +54,7 @@ def draw_once(mteb_task: AbsTask) -> None:
 
 
 class CallOrder:
-    """The stored vectors of one task by encode call: its texts are read and looked up at the first dimension only.
+    """The stored vectors of one task by encode call; texts are read and looked up at the first dimension only.
 
     Which texts mteb asks for, and in which order, does not depend on the vectors.
     """
@@ -69,7 +69,7 @@ class CallOrder:
         """Begin a dimension.
 
         Raises:
-            RuntimeError: the one before asked less often than the first.
+            RuntimeError: the previous dimension made fewer calls than the first.
         """
         if self._next < len(self._calls):
             raise RuntimeError(f"{self._next} encode calls at one dimension, {len(self._calls)} at another")
@@ -80,11 +80,11 @@ class CallOrder:
     def of(self, side: str | None, split: str, count: int, texts: Callable[[], list[str]], dim: int) -> np.ndarray:
         """float32 (count, dim): the vectors of the next call, cut, in the order of its texts.
 
-        ``texts`` gives them and is called at the first dimension only.
+        ``texts`` returns the texts and is called at the first dimension only.
 
         Raises:
             BadInput: a prompt is not in the store.
-            RuntimeError: the call is not the one that the first dimension made here.
+            RuntimeError: the first dimension made another call at this point.
         """
         what = side, split, count
         if not self._known:

@@ -1,1 +1,1 @@
-"""Array code that scores all dimensions at once from full-width vectors. Imports no mteb and knows no task."""
+"""Array code that scores all dimensions at once from full-width vectors. Does not import mteb; knows no tasks."""

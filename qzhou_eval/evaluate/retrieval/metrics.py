@@ -1,7 +1,7 @@
-"""Rank metrics of many queries at once, for every k: what trec_eval and mteb compute for one query after the other.
+"""Rank metrics of many queries at once, at every k: those that trec_eval and mteb compute query by query.
 
-All of them follow from the places at which a query's relevant documents were found, so those are what is looked for.
-Matrices of relevant documents have one row a query and as many columns as the query with most of them needs.
+All of them follow from the places at which a query's relevant documents were found, so only those are computed.
+Matrices of relevant documents have one row per query and as many columns as the query with the most of them needs.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ import numpy as np
 
 
 def places(found: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """Where each relevant document stands.
+    """The place at which each relevant document was found.
 
     Args:
-        found: int64 (queries, k), documents best first; -1 behind a query's last.
-        relevant: int64 (queries, r), the relevant documents; a negative number other than -1 stands for a document
-            that cannot be found and for the padding.
+        found: int64 (queries, k), documents best first; -1 after a query's last.
+        relevant: int64 (queries, r), the relevant documents; a negative number other than -1 marks a document
+            that cannot be found, or padding.
 
     Returns:
-        float64 (queries, r): 1 for the best place; inf where a document was not found.
+        float64 (queries, r): 1 for the best place; inf for a document that was not found.
     """
     result = np.full(relevant.shape, np.inf)
     for column in range(relevant.shape[1]):
@@ -32,12 +32,13 @@ def places(found: np.ndarray, relevant: np.ndarray) -> np.ndarray:
 def rank_metrics(places: np.ndarray, gains: np.ndarray, k_values: Sequence[int]) -> dict[str, np.ndarray]:
     """``ndcg``, ``map``, ``recall``, ``precision``, ``hit_rate`` and ``mrr`` of each query at each k.
 
-    Source: trec_eval's ndcg_cut (gain / log2(place + 1), against the best order of all relevant documents), map_cut,
-    recall, P and success; the reciprocal of the first relevant place. A query without a relevant document scores 0.
+    Source: trec_eval's ndcg_cut (gain / log2(place + 1), relative to the best order of all relevant documents),
+    map_cut, recall, P and success; mrr is the reciprocal of the first relevant place. A query without a relevant
+    document scores 0.
 
     Args:
         places: float64 (queries, r), as :func:`places` returns it.
-        gains: (queries, r), the grade of each relevant document, above 0; 0 for the padding.
+        gains: (queries, r), the grade of each relevant document, above 0; 0 for padding.
         k_values: cut-offs, at least 1.
 
     Returns:
@@ -65,15 +66,15 @@ def rank_metrics(places: np.ndarray, gains: np.ndarray, k_values: Sequence[int])
 
 
 def confidence(scores: np.ndarray) -> dict[str, np.ndarray]:
-    """How sure a search was of each query: ``max``, ``std`` and ``diff1`` (best less second best) of its scores.
+    """The confidence of each query's search: ``max``, ``std`` and ``diff1`` (best minus second best) of its scores.
 
     Source: ``confidence_scores`` of mteb 2.26.24, after https://arxiv.org/abs/2402.12997.
 
     Args:
-        scores: float32 (queries, k), best first; NaN behind a query's last document.
+        scores: float32 (queries, k), best first; NaN after a query's last document.
 
     Returns:
-        By name, float64 (queries,); 0 for a query that found nothing, and ``diff1`` 0 for one that found one document.
+        By name, float64 (queries,); 0 for a query that found nothing; ``diff1`` is also 0 for one document.
     """
     scores = scores.astype(np.float64)
     number = np.isfinite(scores).sum(axis=1)
@@ -82,7 +83,7 @@ def confidence(scores: np.ndarray) -> dict[str, np.ndarray]:
     away = np.where(np.isfinite(scores), scores - mean[:, None], 0)
     best, second = np.concatenate([filled[:, :2], np.zeros((len(filled), 2))], axis=1).T[:2]
     return {
-        "max": best.copy(),  # not a view: it outlives all the scores
+        "max": best.copy(),  # a copy: a view would keep all scores in memory
         "std": np.sqrt(_share((away**2).sum(axis=1), number)),
         "diff1": np.where(number > 1, best - second, 0),
     }

@@ -1,12 +1,12 @@
-"""All dimensions' best documents in one pass over full-width vectors.
+"""Finds the best documents at all dimensions in one pass over full-width vectors.
 
-The dot product at dimension 256 is the one at 128 plus that of components 128 to 255, and so are squared norms; so
-one multiplication of the full width gives every dimension's cosines, but for the last bits. Where those bits could
-change the order of the best documents, the documents in doubt are scored again as mteb scores them: cut, normalised in
-float32, normalised once more, multiplied. The order is the one that second scores give.
+The dot product at dimension 256 is the one at 128 plus that of components 128 to 255, and the same holds for squared
+norms; so one multiplication at full width gives the cosines of every dimension, except for the last bits. Where those
+bits could change the order of the best documents, the documents in doubt are scored again as mteb scores them: cut,
+normalised in float32, normalised once more, multiplied. These second scores decide the order.
 
-On the libraries and processors where this was tried, the product of two matrices is the same for a pair of rows in
-whatever larger matrices they stand, so second scores are mteb's to the last bit there, and equal vectors tie.
+On the libraries and processors where this was tried, the product of a pair of rows does not depend on the larger
+matrices that they are part of, so second scores equal mteb's to the last bit there, and equal vectors tie.
 Elsewhere two documents whose scores are closer than about 1e-7 may change places.
 """
 
@@ -21,10 +21,10 @@ from qzhou_eval.evaluate.retrieval.top_k import Pool, largest, pack_scores, unpa
 from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize
 
 MARGIN = 64  # candidates beyond the best k
-DOUBT = 5e-7  # first scores that are closer are always in doubt: eight units in the last place of a cosine of 1
-WARY = 4  # how many times the largest difference seen between first and second scores the doubt reaches
-_ROWS = 16  # torch hands products of few rows to other routines, which add in another order
-_CHUNK = 512  # vectors normalised at once: they stay in the cache
+DOUBT = 5e-7  # first scores closer than this are always in doubt: eight units in the last place of a cosine of 1
+WARY = 4  # the doubt extends to this many times the largest difference seen between first and second scores
+_ROWS = 16  # for products of few rows torch uses other routines, which add in another order
+_CHUNK = 512  # vectors normalised at once: few enough to stay in the cache
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Found:
     """Each query's documents, best first.
 
     Attributes:
-        documents: int64 (queries, k), row numbers; -1 behind a query's last document.
-        scores: float32 (queries, k), cosine similarities, those that were not in doubt as the first pass gave them;
-            NaN behind a query's last document.
+        documents: int64 (queries, k), row numbers; -1 after a query's last document.
+        scores: float32 (queries, k), cosine similarities; those that were not in doubt are the first pass's;
+            NaN after a query's last document.
     """
 
     documents: np.ndarray
@@ -53,27 +53,27 @@ def search(
     query_block: int = 256,
     document_chunk: int = 8192,
 ) -> Iterator[tuple[slice, dict[int, Found]]]:
-    """The ``k`` best documents of each query by cosine similarity, at each dimension; equal scores by ``order``.
+    """The ``k`` best documents of each query by cosine similarity, at each dimension; ``order`` breaks ties.
 
-    Memory beyond the arguments: about 100 MB at 8 dimensions and k 1000, however many queries and documents.
+    Memory beyond the arguments: about 100 MB at 8 dimensions and k 1000, for any number of queries and documents.
 
     Args:
         queries: float32 (n, width).
         documents: float32 (m, width), at least one.
         dims: dimensions to cut to, in any order.
-        k: how many documents to find; fewer where there are fewer.
-        order: int64 (m,), a permutation of 0 to m - 1; of two equal scores the one of the higher order comes first.
-        own: int64 (n,), each query's own document, -1 for none; it is dropped from the ``k`` that were found, and
-            nothing takes its place.
+        k: how many documents to find; fewer if there are fewer.
+        order: int64 (m,), a permutation of 0 to m - 1; of two equal scores the one with the higher order comes first.
+        own: int64 (n,), each query's own document, -1 for none; it is dropped from the ``k`` that were found and
+            not replaced.
         normalize: whether vectors are normalised when they are cut, and not only when they are compared; this
-            moves last bits.
+            changes last bits.
 
     Yields:
-        A slice of the queries, and what they found by dimension.
+        A slice of the queries, and by dimension what they found.
 
     Raises:
         BadInput: a dimension is wider than the vectors.
-        ValueError: a vector has a component that is not finite, or the order is no permutation.
+        ValueError: a vector has a component that is not finite, or ``order`` is not a permutation.
     """
     dims = sorted(check_dim(dim, documents.shape[1]) for dim in set(dims))
     _check(queries, documents, order)
@@ -117,11 +117,11 @@ def rerank(
 ) -> dict[int, Found]:
     """Each query's ``k`` best candidates at each dimension; arguments and errors as for :func:`search`.
 
-    One query is multiplied with its candidates at a time, as mteb does. What torch then calls need not give equal
-    vectors equal scores, so here they tie where they tie in mteb.
+    Each query is multiplied with its candidates alone, as in mteb. The routines that torch then calls may give equal
+    vectors unequal scores, so vectors tie here exactly where they tie in mteb.
 
     Args:
-        candidates: int64 row numbers of documents for each query; may be empty, and differ in length.
+        candidates: for each query, int64 row numbers of documents; may be empty, and lengths may differ.
     """
     _check(queries, documents, order)
     by_order = np.argsort(order)
@@ -143,9 +143,9 @@ def rerank(
 
 
 def unit_vectors(vectors: np.ndarray, dim: int, *, normalize: bool) -> torch.Tensor:
-    """float32 (n, dim): cut, normalised if asked, and normalised as mteb's cosine similarity does before it multiplies.
+    """float32 (n, dim): vectors cut, normalised if asked, then normalised as mteb's cosine similarity does.
 
-    Source: ``cos_sim`` of mteb 2.26.24. The second time changes last bits.
+    Source: ``cos_sim`` of mteb 2.26.24. The second normalisation changes last bits.
     """
     units = torch.empty(len(vectors), dim)
     for start in range(0, len(vectors), _CHUNK):
@@ -164,7 +164,7 @@ def _check(queries: np.ndarray, documents: np.ndarray, order: np.ndarray) -> Non
 
 
 def _inverse_norms(vectors: np.ndarray, dims: Sequence[int]) -> dict[int, np.ndarray]:
-    """By dimension, float32 (n,): 1 over the norm of the cut vectors; 0 for zero vectors. ``dims`` ascend."""
+    """By dimension, float32 (n,): 1 over the norm of the cut vectors; 0 for zero vectors. ``dims`` must ascend."""
     squares, start, inverse = np.zeros(len(vectors)), 0, {}
     for dim in dims:
         squares += np.einsum("nd,nd->n", vectors[:, start:dim], vectors[:, start:dim])
@@ -176,7 +176,7 @@ def _inverse_norms(vectors: np.ndarray, dims: Sequence[int]) -> dict[int, np.nda
 def _candidates(
     queries: np.ndarray, documents: np.ndarray, inverse_norms: dict[int, np.ndarray], *, count: int, chunk: int
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """By dimension, the best by first score, best first: float32 (n, count) scores times the query's norm, and rows."""
+    """By dimension, the best documents by first score: float32 (n, count) scores times the query's norm, and rows."""
     pools = {dim: Pool(len(queries), count) for dim in inverse_norms}
     queries, everything = torch.from_numpy(queries), torch.from_numpy(documents)
     for first in range(0, len(documents), chunk):
@@ -193,7 +193,7 @@ def _candidates(
 
 
 class _Again:
-    """Second scores, mteb's own, of one block of queries at one dimension."""
+    """Computes second scores, as mteb does, of one block of queries at one dimension."""
 
     def __init__(self, units: torch.Tensor, documents: np.ndarray, *, normalize: bool) -> None:
         self._queries = units
@@ -201,13 +201,13 @@ class _Again:
         self._normalize = normalize
 
     def replace(self, scores: np.ndarray, rows: np.ndarray, *, best: int) -> float:
-        """Put second scores in the place of those first scores, best first, that the second might order otherwise.
+        """Replace first scores, which are best first, by second ones wherever those might change the order.
 
-        How far the two may be apart is read from each query's few best and a sample of the others. So the few ``best``
-        always have second scores; how sure a search was is read from the two best that are left.
+        How far the two can differ is estimated from each query's ``best`` first documents and a sample of the others.
+        The ``best`` therefore always get second scores; confidence is computed from the two best that remain.
 
         Returns:
-            What two first scores must be apart to be out of doubt.
+            How far apart two first scores must be to be out of doubt.
         """
         first = scores.copy()
         sample = np.zeros(scores.shape, bool)
@@ -223,7 +223,7 @@ class _Again:
         return doubt
 
     def _put(self, scores: np.ndarray, rows: np.ndarray, where: np.ndarray) -> None:
-        """Second scores in the place of first ones, for as many queries at once as fit the cache."""
+        """Write second scores over first ones, for as many queries at once as fit in the cache."""
         number = where.sum(axis=1)
         ends = np.cumsum(number)
         start = done = 0
@@ -237,7 +237,7 @@ class _Again:
             start, done = stop, ends[stop - 1]
 
     def score_all(self, queries: np.ndarray, order: np.ndarray, k: int) -> np.ndarray:
-        """int64 (n, k): keys of (second score, order) of some queries' best among all documents, best first."""
+        """int64 (n, k): keys of (second score, order) of the best among all documents for some queries, best first."""
         pool = Pool(len(queries), k)
         for first in range(0, len(order), _CHUNK):
             rows = np.arange(first, min(first + _CHUNK, len(order)))
@@ -245,7 +245,7 @@ class _Again:
         return _ordered(pool.best(), k)
 
     def _products(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """float32 (queries, rows): cosines in a product that is padded to the size of a large one."""
+        """float32 (queries, rows): cosines, from a product padded to the size of a large one."""
         ours = self._queries[queries]
         theirs = unit_vectors(self._documents[:, : ours.shape[1]][rows], ours.shape[1], normalize=self._normalize)
         more = torch.nn.functional.pad
@@ -255,7 +255,7 @@ class _Again:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Work of many small steps: threads would wait for each other at each, and longer where processors are shared."""
+    """Run torch on one thread: in many small steps threads mostly wait for each other, longer on shared processors."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -274,7 +274,7 @@ def _found(keys: np.ndarray, by_order: np.ndarray) -> Found:
 
 
 def _without(found: Found, own: np.ndarray) -> Found:
-    """Each query's documents but its own one; those behind it move up."""
+    """Each query's documents without its own one; those after it move up."""
     dropped = found.documents == own[:, None]
     kept_first = np.argsort(dropped, axis=1, kind="stable")
     documents = np.where(dropped, -1, found.documents)

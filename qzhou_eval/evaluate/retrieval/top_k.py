@@ -1,7 +1,7 @@
-"""The best documents of each query so far, at one dimension.
+"""Collects the best documents of each query at one dimension.
 
-A score and a document's number are packed into one int64: the score's bits, mapped so that they grow with it, above
-the number. Whoever sorts or partitions such keys sorts by (score, number), and pays for one plain array.
+A score and a document's number are packed into one int64: the score's bits, mapped so that they grow with the score,
+above the number. Sorting or partitioning such keys sorts by (score, number) at the cost of one plain array.
 """
 
 import numpy as np
@@ -10,20 +10,20 @@ _LOW = np.int64(0xFFFFFFFF)
 
 
 def pack_scores(scores: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """int64 keys that order as the pairs (float32 ``scores``, ``numbers`` of 0 to 2**31 - 1) do; -0.0 counts as 0.0."""
+    """int64 keys that sort like the pairs (float32 ``scores``, ``numbers`` of 0 to 2**31 - 1); -0.0 counts as 0.0."""
     bits = (scores + np.float32(0)).view(np.int32)
     growing = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
     return (growing.astype(np.int64) << 32) | numbers
 
 
 def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """float32 scores and int64 numbers of :func:`pack`'s keys."""
+    """float32 scores and int64 numbers of keys from :func:`pack_scores`."""
     growing = (keys >> 32).astype(np.int32)
     return (growing ^ ((growing >> 31) & np.int32(0x7FFFFFFF))).view(np.float32), keys & _LOW
 
 
 def largest(keys: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` largest keys of each row, in no order."""
+    """The ``count`` largest keys of each row, unordered."""
     return np.partition(keys, keys.shape[1] - count, axis=1)[:, keys.shape[1] - count :]
 
 
@@ -31,7 +31,7 @@ class Pool:
     """Keeps at least the ``count`` best of all documents offered, for each of ``rows`` queries.
 
     A document enters only if it reaches the query's threshold, the ``count``-th best when the pool was last trimmed;
-    so beyond the first chunk few do. Rows fill up at different speeds and are trimmed together.
+    so after the first chunk few do. Rows fill up at different speeds and are trimmed together.
     """
 
     def __init__(self, rows: int, count: int) -> None:
@@ -41,7 +41,7 @@ class Pool:
         self._threshold: np.ndarray | None = None
 
     def offer(self, scores: np.ndarray, numbers: np.ndarray) -> None:
-        """Take what is good enough: ``scores`` is float32 (rows, n), ``numbers`` int64 (n,), the documents."""
+        """Add documents that reach the threshold: ``scores`` is float32 (rows, n), ``numbers`` int64 (n,)."""
         width = scores.shape[1]
         if self._threshold is None and width > self._count:
             place = width - self._count
@@ -59,7 +59,7 @@ class Pool:
         self._filled += number
 
     def best(self) -> np.ndarray:
-        """int64 (rows, count): the keys of the best, in no order; fewer columns if fewer documents were offered."""
+        """int64 (rows, count): the keys of the best, unordered; fewer columns if fewer documents were offered."""
         if self._filled.min() > self._count or self._filled.max() != self._filled.min():
             self._trim()
         return self._keys[:, : self._filled[0]]
