@@ -1,1 +1,1 @@
-"""Is it the same? Two runs, a run and its baseline, a model here and in sentence-transformers."""
+"""Comparisons: two runs, a run and its baseline, a model here and in sentence-transformers."""

@@ -1,6 +1,6 @@
-"""How far honest runs of one model differ, and the grades of larger differences, for ``compare`` and ``check``."""
+"""Tolerances between runs of the same model, and the grading of differences, for ``compare`` and ``check``."""
 
-# Points (0 to 100) by which two honest runs of one model may differ; docs/fidelity.md has the measurement behind them.
+# Points (0 to 100) by which two correct runs of the same model may differ; measured in docs/fidelity.md.
 TOLERANCE = {
     "Classification": 0.3,
     "Clustering": 1.0,
@@ -9,12 +9,12 @@ TOLERANCE = {
     "Retrieval": 0.1,
     "STS": 0.1,
 }
-NEAR = 3  # times the tolerance: beyond it a difference is no accident
+NEAR = 3  # times the tolerance; a larger difference is not noise
 WITHIN, CLOSE, BEYOND = range(3)
 
 
 def grade(difference: float, tolerance: float) -> int:
-    """WITHIN the tolerance, CLOSE to it (up to three times it), or BEYOND that; so is a difference that is NaN.
+    """Grade a difference: WITHIN the tolerance, CLOSE (up to three times it), or BEYOND (larger, or NaN).
 
     Args:
         difference: points, of either sign; rounded to six decimals, as scores are.

@@ -1,1 +1,1 @@
-"""Results -> a report's files. Imports neither torch nor mteb."""
+"""Makes a report from results. Imports neither torch nor mteb."""

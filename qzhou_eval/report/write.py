@@ -1,4 +1,4 @@
-"""Results -> the report: on the screen, and as files beside them."""
+"""Writes the report on results: on the screen, and as files in the first output folder."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def report(output_dirs: list[Path], score_profile: str, lang: str = "en", *, qui
     """Print the short tables and write everything to ``report/`` in the first output folder.
 
     Args:
-        quiet: print the table of scores alone.
+        quiet: print only the table of scores.
 
     Raises:
         BadInput: no results, damaged ones, or a folder that cannot be written.

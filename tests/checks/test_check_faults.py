@@ -150,7 +150,7 @@ def test_a_projection_perturbed_by_one_percent_fails_though_the_scores_do_not_sh
     save_file(weights, file, {"format": "pt"})
     code, said = check(model=copy)
     assert code == FAILED and said.count("FAIL (cosine)") == len(TASKS)
-    assert "note: other weights turn every vector: if they are meant, --min_cosine -1" in said
+    assert "note: different weights change every vector: if this is intended, --min_cosine -1" in said
     assert "note: weights is" in said  # weights are what is tested: a change is reported but is no reason to refuse
     for row in rows(baseline, tmp_path / "out"):
         assert abs(row.difference) <= row.tolerance, "the scores alone would pass"

@@ -61,7 +61,7 @@ def test_a_break_at_a_narrower_dimension_alone_is_seen(finished, tmp_path, capsy
     copy = edited(finished, tmp_path / "copy", at_16)
     code, out, err = compared(capsys, finished, "--to", copy)
     assert (code, err, differing(out)) == (0, "", {"data"})
-    assert "at dim 16 also" in out and "not compared at dim 16: data (STSB)" in out
+    assert "also at dim 16" in out and "not compared at dim 16: data (STSB)" in out
     assert "verdict: 5 OK, 0 CLOSE, 0 OFF" in out
 
 
@@ -186,7 +186,7 @@ def test_of_two_revisions_the_same_one_is_taken(finished, tmp_path, capsys):
     content["variants"] = {p.replace(revision, "third"): e for p, e in content["variants"].items()}
     (renamed / "manifest.json").write_text(json.dumps(content))
     code, _, err = compared(capsys, renamed, "--to", copy)
-    assert code == BAD and "several results could stand against tiny, dim 96" in err
+    assert code == BAD and "several results could be compared with tiny, dim 96" in err
 
 
 def test_bad_input_is_one_line(finished, tmp_path, capsys):
@@ -208,9 +208,9 @@ def test_bad_input_is_one_line(finished, tmp_path, capsys):
         ([finished, "--to", ""], "--to: is empty"),
         ([finished, "--to", tmp_path / "empty"], "no results there"),
         *(([finished, "--to", tmp_path / f"{name}.json"], "not a file of published scores") for name in files),
-        ([finished, "--to", "published:Nothing"], "no scores of Nothing"),
-        ([finished, "--to", "published:qwen3-embedding-8b"], "did you mean Qwen3-Embedding-8B? name one as published"),
-        ([finished], "no scores of tiny"),
+        ([finished, "--to", "published:Nothing"], "no scores for Nothing"),
+        ([finished, "--to", "published:qwen3-embedding-8b"], "did you mean Qwen3-Embedding-8B? give published:NAME"),
+        ([finished], "no scores for tiny"),
         ([finished.parent], f"not an output folder, but the parent of several ({finished.name})"),
     ):
         code, out, err = compared(capsys, *argv)

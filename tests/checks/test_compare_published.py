@@ -115,7 +115,7 @@ def test_another_model_is_set_against_ours_and_the_data_are_a_note(finished, tmp
     assert (code, err) == (0, "")
     assert differing(out) >= {"model", "data"} and "not proven to be the same data" in out
     assert "OFF" not in out and "verdict" not in out and not card_lines(out)
-    assert "so there is no interval" in out and "significant" not in out  # the scores are written without items
+    assert "so there are no intervals" in out and "significant" not in out  # the scores are written without items
     other = from_published(None, model, "card")
     for name, task in other.tasks.items():
         (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ") and "local-" not in line]
@@ -180,8 +180,8 @@ def test_the_report_gives_the_verdict_of_compare(faithful, tmp_path, capsys):
     copy = shutil.copytree(faithful, tmp_path / "copy")
     assert cli.main(["report", str(copy)]) == 0
     ok, close, off = counts
-    said = f"Of {sum(counts)} scores and means {ok} are within tolerance (OK), {close} within three times that (CLOSE)"
-    assert f"{said}, {off} beyond (OFF)" in (copy / "report/report.md").read_text("utf-8")
+    said = f"Of {sum(counts)} scores and means, {ok} are within the tolerance (OK), {close} within three times the"
+    assert f"{said} tolerance (CLOSE), {off} beyond (OFF)" in (copy / "report/report.md").read_text("utf-8")
 
 
 def test_another_models_scores_bring_no_table_of_the_cards(faithful, capsys):
@@ -200,7 +200,7 @@ def test_a_model_without_published_scores_does_not_hide_another(finished, tmp_pa
     write_run(tmp_path, finished, 1792, name="unpublished")
     code, out, err = compared(capsys, tmp_path)
     assert (code, err) == (0, "")
-    assert "not compared: unpublished, dim 1792: --to published: no scores of unpublished" in out
+    assert "not compared: unpublished, dim 1792: --to published: no scores for unpublished" in out
 
 
 def test_a_hub_fork_of_the_same_last_name_is_another_model(faithful):
@@ -261,4 +261,4 @@ def test_a_file_in_the_published_form_is_another_side(finished, tmp_path, capsys
     assert code == 0
     assert differing(out) == {"model"}
     assert "verdict" not in out and "of 2 tasks 0 significantly better, 0 worse, 2 not significant\n" in out
-    assert " data," in out.split("not known of ")[1].splitlines()[0]
+    assert " data," in out.split("unknown for ")[1].splitlines()[0]

@@ -84,7 +84,7 @@ def test_against_published_scores_the_runs_own_spread_counts(finished, capsys):
     """Another model's published scores are fixed numbers: scipy's bootstrap of our items alone, minus that number."""
     code, out, err = compared(capsys, finished, "--to", "published:QZhou-Embedding-Zh")
     assert (code, err) == (0, "")
-    assert "verdict" not in out and "OFF" not in out and "published scores come without items" in out
+    assert "verdict" not in out and "OFF" not in out and "published scores have no items" in out
     published = json.loads((data_folder("results/published") / "published_scores.json").read_text("utf-8"))["models"]
     scores = next(m["scores"] for m in published if m["model"].endswith("/QZhou-Embedding-Zh"))
     x = of_task(finished, "T2Reranking")

@@ -210,7 +210,7 @@ def test_readings_that_cannot_be_told_apart_are_both_named(copy, tmp_path, capsy
     profile = quick_profile(tmp_path)
     assert verify(copy, profile, "--save", tmp_path / "probe") == 0
     assert verify(copy, profile, "--against", tmp_path / "probe") == EXIT_CHECK_FAILED
-    words = "the readings TP 1-6 and TP 1-7 all fit: they cannot be told apart here"
+    words = "the readings TP 1-6 and TP 1-7 all fit: they cannot be distinguished here"
     assert verdict(capsys.readouterr().out) == f"verdict: the weights are the same, but {words}"
 
 

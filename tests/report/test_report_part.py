@@ -131,7 +131,7 @@ def test_a_whole_run_keeps_its_means_beside_one_of_two_tasks(tmp_path):
     part = part_of(tmp_path)
     whole, common = part.of("leaderboard")
     assert by_row(whole).keys() == {"test/stored"} and headings(whole)[-2:] == ["Mean(Task)", "Mean(TaskType)"]
-    assert "Left out, for want of a result on each of these tasks: test/stored (TP off)." in [
+    assert "Left out, because results for some of these tasks are missing: test/stored (TP off)." in [
         words("en").render(note) for note in whole.notes
     ]
     assert by_row(common).keys() == {"test/stored", "test/stored (TP off)"}
@@ -152,7 +152,7 @@ def test_a_dimension_with_few_tasks_is_left_out_of_the_curve_by_name(tmp_path):
     part = part_of(tmp_path)
     (mrl,) = part.of("mrl")
     assert by_row(mrl).keys() == {"8", "24"} and "Mean(Task)" in headings(mrl)
-    assert words("en").render(mrl.notes[0]).endswith("these tasks: dimension 4.")
+    assert words("en").render(mrl.notes[0]).endswith("these tasks are missing: 4.")
     assert "points at 8 of 24 dimensions, " in sentences(part)["dimensions"]
 
 
@@ -232,5 +232,5 @@ def test_dimensions_above_the_hidden_size_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(PROVENANCE["model"], "hidden_size", 8)
     part = part_of(write_results(tmp_path, tps=[True]))
     (mrl,) = part.of("mrl")
-    said = "The decoder's hidden size is 8: dimensions above it (24) carry no more information."
+    said = "The decoder's hidden size is 8: dimensions above it (24) carry no additional information."
     assert said in [words("en").render(note) for note in mrl.notes]

@@ -89,7 +89,7 @@ def test_two_checkpoints_of_one_label_stay_apart_in_one_folder(tmp_path, capsys)
     out = capsys.readouterr().out
     assert "mine @ r1" in out and "mine @ r2" in out and "other" in out
     assert cli.main(["check", str(tmp_path), "--baseline", str(tmp_path / "b"), "--update-baseline"]) == 2
-    assert "mixed: mine at the revisions r1 and r2" in capsys.readouterr().err
+    assert "mixed: mine at revisions r1 and r2" in capsys.readouterr().err
 
 
 def test_two_checkpoints_pass_the_gate_by_their_label(finished, tmp_path, check):
@@ -97,11 +97,11 @@ def test_two_checkpoints_pass_the_gate_by_their_label(finished, tmp_path, check)
     two = labelled(renamed(finished, tmp_path / "two", "step-2000"), "mine")
     code, out, err = check(one, two)
     assert (code, err) == (0, "") and out.startswith("mine\n")
-    assert "note: model is local/step-2000, the baseline's local/tiny\n" in out
-    assert "note: weights is another, the baseline's " in out
+    assert "note: model is local/step-2000, the baseline has local/tiny\n" in out
+    assert "note: weights is another, the baseline has " in out
     code, _, err = check(one, labelled(shutil.copytree(two, tmp_path / "three"), "yours"))
     assert code == 2 and err.count("\n") == 1
-    assert "model is yours, the baseline has mine; two checkpoints are compared under one --model_label" in err
+    assert "model is yours, the baseline has mine; to compare two checkpoints, give both the same --model_label" in err
 
 
 def test_two_checkpoints_are_compared_under_their_labels(finished, tmp_path, capsys):
@@ -116,7 +116,7 @@ def test_two_checkpoints_are_compared_under_their_labels(finished, tmp_path, cap
 def test_a_folders_name_is_no_reason_to_refuse(finished, tmp_path, check):
     two = renamed(finished, tmp_path / "two", "step-2000")
     code, out, err = check(finished, two)
-    assert (code, err) == (0, "") and "note: model is local/step-2000, the baseline's local/tiny\n" in out
+    assert (code, err) == (0, "") and "note: model is local/step-2000, the baseline has local/tiny\n" in out
     one = labelled(shutil.copytree(finished, tmp_path / "one"), "mine")
     for pair in ((one, two), (two, one)):
         assert check(*pair)[0] == 0

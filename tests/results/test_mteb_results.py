@@ -184,7 +184,7 @@ def test_report_shows_them_beside_a_run_and_says_what_is_not_known(finished, own
     copy = shutil.copytree(finished, tmp_path / "copy")
     assert cli.main(["report", str(copy), str(own_results)]) == 0
     out = capsys.readouterr().out
-    assert "tiny (from plain mteb)" in out and "Profile, instructions, precision and limit are not known" in out
+    assert "tiny (from plain mteb)" in out and "Profile, instructions, precision and length limit are unknown" in out
     frame = load_results(copy, own_results, resamples=0)
     plain = frame[frame.setting.str.contains("from plain mteb")]
     run = frame[~frame.setting.str.contains("from plain mteb")]
@@ -205,7 +205,7 @@ def test_compare_says_what_is_not_known_and_compares_the_scores(finished, own_re
     (file,) = own_results.glob("results/*/*/STSB.json")
     code, out, _ = compared(capsys, finished, "--to", file if of_file else own_results)
     assert code == 0
-    (line,) = [line for line in out.splitlines() if line.startswith("not known of ")]
+    (line,) = [line for line in out.splitlines() if line.startswith("unknown for ")]
     assert str(file if of_file else own_results) in line
     assert all(fact in line for fact in ("weights", "precision", "token prepending", "limit", "instruction used"))
     assert "no known fact differs" in out

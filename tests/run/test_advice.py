@@ -155,5 +155,5 @@ def test_check_fails_a_score_that_is_no_number_and_judges_the_others(copied, fin
     assert "verdict: 5 OK" in capsys.readouterr().out
     new = tmp_path / "new.json"
     assert cli.main(["check", str(copied), "--baseline", str(new), "--update-baseline"]) == cli.EXIT_BAD_INPUT
-    assert "no score of STSB at dim 96; a baseline is made from whole runs" in capsys.readouterr().err
+    assert "no score for STSB at dim 96; a baseline needs complete runs" in capsys.readouterr().err
     assert not new.exists()

@@ -35,7 +35,7 @@ def differing(out: str) -> set[str]:
     for line in out.splitlines():
         if line.startswith("differs"):
             inside = True
-        elif not line.strip() or line.startswith(("not known of", "only in", "not compared")):
+        elif not line.strip() or line.startswith(("unknown for", "only in", "not compared")):
             inside = False
         elif inside and not line.startswith("---"):
             found.add(line.split("  ")[0].strip())

@@ -1,1 +1,1 @@
-"""Two runs, or a run and published scores, side by side."""
+"""Compare two runs, or a run and published scores."""

@@ -1,4 +1,4 @@
-"""``compare``: judges every pair, then prints what differs and the scores side by side."""
+"""The ``compare`` command: judges every pair, then prints what differs and the scores side by side."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 
 
 def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool) -> int:
-    """Compare the results in a folder with the published scores, another folder or a file; print it.
+    """Compare the results in a folder with the published scores, another folder or a file, and print the comparison.
 
     Returns:
-        0, or 1 if a score or a mean of a replication is OFF. What does not compare does not count.
+        0, or 1 if a score or a mean of a replication is OFF. Scores that are not comparable do not count.
 
     Raises:
-        BadInput: nothing to compare, or nothing that compares.
+        BadInput: there is nothing to compare, or nothing is comparable.
     """
     sides = from_folder(results, score_profile)
     found, alone = pairs(sides, to, score_profile)
@@ -35,8 +35,7 @@ def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool)
     if not shown:
         unlike = ", ".join(dict.fromkeys(fact for one in judged.comparisons for fact in one.unlike))
         raise BadInput(
-            f"not comparable: {unlike or 'no score on both sides'} "
-            "(--allow-mismatch shows unlike scores all the same, marked)"
+            f"not comparable: {unlike or 'no score on both sides'} (--allow-mismatch shows the scores anyway, marked)"
         )
     if any(one.replication for one in shown):
         print(f"\n{REASONS}\nverdict: {', '.join(f'{judged.counts[name]} {name}' for name in VERDICTS)}")
@@ -44,7 +43,7 @@ def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool)
 
 
 def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
-    """Comparisons of one kind, model and setting together, the widest first."""
+    """Group the comparisons by kind, model and setting, the widest dimension first."""
     groups: dict[tuple, list[Comparison]] = {}
     for one in sorted(judged, key=lambda c: (c.ours.dim != c.ours.width, -c.ours.dim)):
         key = (one.replication, one.ours.model, one.ours.revision, one.ours.setting, one.ours.generation)
@@ -53,7 +52,7 @@ def _by_setting(judged: list[Comparison]) -> list[list[Comparison]]:
 
 
 def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
-    """The widest in full; of the others a line each, and what differs only there."""
+    """Print the widest dimension in full; for each other one a line, and what differs only there."""
     widest = group[0]
     kind = write_replication if widest.replication else write_difference
     _print_heading(widest)
@@ -61,7 +60,7 @@ def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
         kind.print_scores(widest, rows)
     for one in group[1:]:
         if further := [d for d in one.differences if d not in widest.differences]:
-            print(f"\nat dim {one.ours.dim} also")
+            print(f"\nalso at dim {one.ours.dim}")
             _print_differences(further)
     if narrower := [one for one in group[1:] if allow_mismatch or one.compares]:
         kind.print_dimensions(narrower)
@@ -72,7 +71,7 @@ def _print_group(group: list[Comparison], *, allow_mismatch: bool) -> None:
 
 
 def _print_heading(one: Comparison) -> None:
-    """Who against whom, and everything that differs or is not known."""
+    """Print which sides are compared, and everything that differs or is unknown."""
     ours, theirs = one.ours, one.theirs
     called = f" ({theirs.model_label})" if theirs.model_label else ""
     print(f"\n{ours.label} @ {ours.revision or 'no revision'}: {ours.source} against {theirs.source}{called}")
@@ -80,14 +79,14 @@ def _print_heading(one: Comparison) -> None:
         print(write_difference.heading(one))
     _print_differences(one.differences)
     for source, unknown in unknown_facts(ours, theirs).items():
-        print(f"not known of {source}: {', '.join(unknown)}")
+        print(f"unknown for {source}: {', '.join(unknown)}")
     for source, tasks in one.unmatched.items():
         if tasks:
             print(f"only in {source}: {_listed(tasks)}")
 
 
 def _print_left_out(group: list[Comparison]) -> None:
-    """The tasks that do not compare, by the reason, with the dimensions; no task is named where it is all of them."""
+    """Print why tasks are not compared, and at which dimensions; the tasks are named unless it is all of them."""
     dims: dict[tuple[str, str], list[str]] = {}
     for one in group:
         by_reason: dict[str, list[str]] = {}
@@ -113,6 +112,6 @@ def _listed(tasks: tuple[str, ...] | list[str]) -> str:
 
 
 def _cell(value: str) -> str:
-    """A value for the table: long ones shortened in the middle, control characters and outer blanks visible."""
+    """A value for the table: long ones shortened in the middle, control characters and outer white space visible."""
     text = repr(value)[1:-1] if value == value.strip() else repr(value)
     return text if len(text) <= 56 else f"{text[:32]}...{text[-20:]}"

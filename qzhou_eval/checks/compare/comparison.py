@@ -1,4 +1,4 @@
-"""Pairs -> comparisons: differences, rows and verdicts, all of it before anything is printed."""
+"""Turns pairs of sides into comparisons: differences, rows and verdicts. Prints nothing."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Comparison:
     """Two sides, what differs, and their scores side by side.
 
     Attributes:
-        replication: ours should have the scores of theirs; else rows have no tolerance and no verdict.
+        replication: both sides should have the same scores; otherwise rows have no tolerance and no verdict.
     """
 
     ours: Side
@@ -31,47 +31,47 @@ class Comparison:
 
     @property
     def left_out(self) -> dict[str, list[str]]:
-        """Tasks whose scores do not compare, each with the facts that forbid it."""
+        """Tasks whose scores are not comparable, each with the facts that prevent it."""
         unlike = [d for d in self.differences if not d.comparable]
         found = {row.name: [d.fact for d in unlike if not d.tasks or row.name in d.tasks] for row in self.rows}
         return {task: facts for task, facts in found.items() if facts}
 
     @property
     def unlike(self) -> list[str]:
-        """Facts that make scores incomparable."""
+        """The facts that make scores incomparable."""
         return list(dict.fromkeys(d.fact for d in self.differences if not d.comparable))
 
     @property
     def compared(self) -> list[ComparedScore]:
-        """The tasks whose scores compare."""
+        """The rows of the tasks whose scores are comparable."""
         left_out = self.left_out
         return [row for row in self.rows if row.name not in left_out]
 
     @property
     def compares(self) -> bool:
-        """Whether there is a score on both sides that does."""
+        """Whether at least one comparable task has a score on both sides."""
         return any(row.difference is not None for row in self.compared)
 
     @property
     def compared_means(self) -> list[ComparedScore]:
-        """The means that no task which does not compare is part of."""
+        """The means whose tasks are all comparable."""
         without = {all_tasks()[task].type for task in self.left_out}
         return [row for row in self.means if not without or (row.name in TYPES and row.name not in without)]
 
     @property
     def verdicts(self) -> list[str]:
-        """What counts: of the tasks and of the means that compare."""
+        """The verdicts that count: those of comparable tasks and means."""
         return [row.verdict for row in [*self.compared, *self.compared_means] if row.verdict]
 
     @property
     def unmatched(self) -> dict[str, list[str]]:
-        """Tasks that one side alone has, by side."""
+        """Tasks that only one side has, by side."""
         both = common_tasks(self.ours, self.theirs)
         return {side.source: [t for t in side.tasks if t not in both] for side in (self.ours, self.theirs)}
 
 
 def judge(ours: Side, theirs: Side) -> Comparison:
-    """Compare two sides that have tasks in common."""
+    """Compare two sides, which must have a task in common."""
     rows = task_rows(ours, theirs)
     benchmark = all_tasks()[rows[0].name].benchmark
     means = mean_rows(side_row(ours, benchmark), side_row(theirs, benchmark), benchmark)
@@ -86,7 +86,7 @@ class CardRow:
     """A result compared with one row of the card's tables 1, 2 and 3.
 
     Below full width the card's Mean(Task) does not follow from its own type means (docs/fidelity.md): ``means`` has
-    what follows from them, ``printed`` what stands on the card. ``unlike`` as in :class:`Comparison`.
+    what follows from them, ``printed`` what the card says. ``unlike`` is as in :class:`Comparison`.
     """
 
     ours: Side
@@ -105,13 +105,13 @@ class Judged:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many scores and means are OK, CLOSE and OFF: the one verdict of ``compare`` and of the report."""
+        """How many scores and means are OK, CLOSE and OFF; ``compare`` and the report both use these counts."""
         found = [verdict for one in self.comparisons for verdict in one.verdicts]
         return Counter(found + [mean.verdict for row in self.card if not row.unlike for mean in row.means])
 
 
 def judge_all(pairs: list[Pair], sides: list[Side], score_profile: str) -> Judged:
-    """Judge pairs, and ``sides`` at every dimension against the card's tables where these are counted the same way."""
+    """Judge pairs and, if the score profile is the card's, ``sides`` at every dimension against the card's tables."""
     comparisons = [judge(*pair) for pair in pairs]
     card = next((theirs for _, theirs in pairs if theirs.published and theirs.model == CARD_MODEL), None)
     counted = card is not None and score_profile == "card"
@@ -119,10 +119,10 @@ def judge_all(pairs: list[Pair], sides: list[Side], score_profile: str) -> Judge
 
 
 def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
-    """The rows of the card's tables that complete results of its model stand for.
+    """Compare complete results of the card's model with the rows of the card's tables that they correspond to.
 
     Args:
-        published: the model's published scores; what differs from them decides on comparing, at any dimension.
+        published: the model's published scores; what differs from them makes a result incomparable, at any dimension.
     """
     card = card_tables()
     found = []
@@ -142,7 +142,7 @@ def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
 
 
 def _stands_for(ours: Side) -> list[tuple[str, str]]:
-    """The tables' rows, as (table, row). Table 2's Original was trained without TP: another model than ours."""
+    """The rows a result corresponds to, as (table, row). Table 2's Original is another model, trained without TP."""
     full = ours.dim == ours.width
     if dict(ours.setting).get("token_prepending") == "off":
         return [("table_2", "Original")] if full else []

@@ -1,7 +1,7 @@
-"""Which facts of two sides differ, and whether their scores may still be compared. Computes no score.
+"""Finds which facts of two sides differ, and whether their scores are still comparable. Computes no score.
 
-Two sides of one model and protocol are a replication: their scores should be the same. Sides of two models, or two runs
-whose protocols differ, are set against each other: what differs is the question, and no score is right or wrong.
+Two sides of the same model and protocol are a replication: their scores should be the same. Otherwise two models or
+two protocols are compared on purpose: what differs is the question, and no score is right or wrong.
 """
 
 from collections.abc import Iterator
@@ -14,26 +14,26 @@ from qzhou_eval.system.environment import ENCODING_LIBRARIES
 
 LAST_DIGITS = ("vectors may differ in their last digits", "scores may differ in their last digits")
 OTHER_CODE = "another revision of this project"
-FIXES = tuple(f"a fix of this project that changes {what} lies between them" for what in ("vectors", "scores"))
-MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # worth a line where they differ, not where one side does not say
+FIXES = tuple(f"one side predates a fix in this project that changes {what}" for what in ("vectors", "scores"))
+MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # reported where they differ, not where one side does not record them
 
-# What may be the question where two runs are set against each other; a replication must not differ in it.
+# What two runs may differ in on purpose; the sides of a replication must not.
 PROTOCOL = (
     *("template", "placeholder", "instruction line", "text for the empty one", "end token", "instruction"),
     *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
 )
-OF_A_MODEL = ("model revision", "weights", "tokenizer", "remote code")  # of two models they differ without saying more
+OF_A_MODEL = ("model revision", "weights", "tokenizer", "remote code")  # not reported between two models
 
 # What a difference means. Facts that are not here make scores incomparable.
 STATED = {
     "model revision": "not known to be the same weights",
     "weights": "another checkpoint; `verify` names the tensors",
-    "tokenizer": "other token ids are possible; `verify` compares them",
+    "tokenizer": "token ids may differ; `verify` compares them",
     "remote code": "the checkpoint's own code decides on token prepending; `verify` names its reading",
     "precision": "vectors differ from the third decimal on",
     "metric": "the same measure; map_at_1000 is rounded to five decimals",
     "data": "the same data set, uploaded again for mteb 2.x",
-    "seed": "other training samples and clusters",
+    "seed": "different training samples and clusters",
     "mteb": "rounding, ties, queries without negatives, outer white space: docs/fidelity.md",
     "encoding version": FIXES[0],
     "scoring version": FIXES[1],
@@ -63,9 +63,9 @@ class Difference:
 
 
 def replicates(ours: Side, theirs: Side) -> bool:
-    """Whether ours should have the scores of theirs: the same model, by the same protocol.
+    """Whether both sides should have the same scores: the same model, by the same protocol.
 
-    Results that are compared with their own model's published scores claim to; two runs may differ on purpose.
+    Results compared with their own model's published scores always should; two runs may differ on purpose.
     """
     if not same_model(ours, theirs):
         return False
@@ -99,7 +99,7 @@ def find_differences(ours: Side, theirs: Side) -> list[Difference]:
 
 
 def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
-    """By side, what the other alone knows, of one task at least; without facts of the last digits."""
+    """By side, the facts that only the other side knows, for at least one task; minor facts are left out."""
     pairs = [(ours.facts, theirs.facts)]
     pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
     found = {ours.source: [], theirs.source: []}
@@ -117,7 +117,7 @@ def common_tasks(ours: Side, theirs: Side) -> list[str]:
 
 
 def same_model(ours: Side, theirs: Side) -> bool:
-    """By name; a folder has no organisation, so there the last part decides."""
+    """Whether the names are equal; a local folder has no organisation, so then only the last part counts."""
     local = ours.model.startswith("local/") or theirs.model.startswith("local/")
     return ours.name == theirs.name if local else ours.model == theirs.model
 
@@ -137,7 +137,7 @@ def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tupl
 
 
 def _meaning(task: str, name: str, one: object, two: object) -> str | None:
-    """What a task's difference means; None if it is none: data of the hub at a revision that nobody recorded."""
+    """What a task's difference means; None if it means nothing: hub data whose revision was not recorded."""
     known = all_tasks()[task]
     if name == "data" and THE_HUBS in (one, two):
         return NOT_COMPARABLE if any(str(value).startswith("local-") for value in (one, two)) else None

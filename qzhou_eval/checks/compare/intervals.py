@@ -1,4 +1,4 @@
-"""How far the difference of two sides spreads: a paired bootstrap over the items of each task."""
+"""Intervals of the difference of two sides, by a paired bootstrap over the items of each task."""
 
 from collections.abc import Iterable
 
@@ -16,10 +16,10 @@ AT_HAND = "tasks at hand"
 
 
 def intervals(one: Comparison) -> dict[str, Interval]:
-    """95 % intervals of ours minus theirs in points, by task, by mean and for the mean of the tasks that compare.
+    """95 % intervals of ours minus theirs in points, by task, by mean and for the mean of the comparable tasks.
 
-    Without those that items do not give. Items are the same on both sides only if the data are. Published scores have
-    no items: where they are set against a run's, the run's own spread is all there is.
+    Rows without items have no interval. Items are the same on both sides only if the data are. Published scores have
+    no items: compared with another model's run, the interval covers the run's own spread only.
     """
     differences = {row.name: _difference(one, row.name) for row in one.rows}
     benchmark = all_tasks()[one.rows[0].name].benchmark
@@ -47,7 +47,7 @@ def _difference(one: Comparison, task: str) -> np.ndarray | None:
 
 
 def _draws(sides: list[TaskSide], task: str) -> np.ndarray | None:
-    """Scores of each side on the same resamples, (sides, resamples); None where one has no items."""
+    """Scores of each side on the same resamples, (sides, resamples); None if a side has no items."""
     if any(side.items is None for side in sides):
         return None
     return resample_scores(

@@ -1,4 +1,4 @@
-"""Which result is compared with which: the other side of each. Computes nothing."""
+"""Decides which results are compared with each other. Computes nothing."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ Pair = tuple[Side, Side]
 
 
 def pairs(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], list[str]]:
-    """The other side of each result.
+    """Pair each result with its other side.
 
     Returns:
         Pairs of ours and theirs, and a line for each result that has no other side.
@@ -31,18 +31,18 @@ def pairs(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], l
     if not found:
         why = "; ".join(alone[:2]) + (f"; {len(alone) - 2} more" if len(alone) > 2 else "")
         hint = _hint(sides, others)
-        raise BadInput(f"nothing in {sides[0].source} compares with {to}: {why or 'no task in common'}{hint}")
+        raise BadInput(f"nothing in {sides[0].source} can be compared with {to}: {why or 'no task in common'}{hint}")
     return found, alone
 
 
 def _with_published(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], list[str]]:
-    """Results at full width, each with its model's published scores."""
+    """Pair results at full width with their model's published scores."""
     file = Path(to) if Path(to).is_file() else None
     named = to.partition(":")[2] if file is None else ""
     found, alone = [], []
     for side in sides:
         if side.dim != side.width:
-            continue  # published scores are at full width; the card's tables have more
+            continue  # published scores are at full width; other dimensions are in the card's tables
         try:
             found.append((side, from_published(file, named or side.name, score_profile)))
         except BadInput as error:
@@ -50,14 +50,14 @@ def _with_published(sides: list[Side], to: str, score_profile: str) -> tuple[lis
                 raise
             alone.append(f"{side.label}: {str(error).split(';')[0]}")
     if not found and not alone:
-        raise BadInput(f"{sides[0].source}: no results at full width, which published scores have")
+        raise BadInput(f"{sides[0].source}: no results at full width, the only width that published scores have")
     return found, alone
 
 
 def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], list[str]]:
-    """Results with the other folder's of the same model, setting and dimension.
+    """Pair results with the other folder's results of the same model, setting and dimension.
 
-    Where each folder has but one model, names need not be the same; nor settings, where each has but one.
+    If each folder has only one model, the names may differ; if each also has only one setting, so may the settings.
     """
     one_model = all(len({side.name for side in several}) == 1 for several in (sides, others))
     one_setting = one_model and all(len({side.setting for side in several}) == 1 for several in (sides, others))
@@ -81,22 +81,22 @@ def _with_folder(sides: list[Side], others: list[Side]) -> tuple[list[Pair], lis
 
 
 def _hint(*folders: list[Side]) -> str:
-    """What to do where a folder has several protocols, so that none can be told to be the other's other side."""
+    """What to do if a folder has several protocols, so that it is ambiguous which ones to compare."""
     several = any(len({side.setting for side in sides}) > 1 for sides in folders)
-    return "; two protocols compare if each has its own --output_dir (--store_dir shares vectors)" if several else ""
+    return "; to compare two protocols, give each its own --output_dir (--store_dir shares vectors)" if several else ""
 
 
 def _as_wide(one: Side, other: Side) -> bool:
-    """Whether two sides have the same dimension, or one of plain mteb and its other side have their full ones."""
+    """Whether two sides have the same dimension, or both have full width and one is plain mteb's."""
     full = all(side.dim == side.width for side in (one, other))
     return one.dim == other.dim or (full and "" in (one.generation, other.generation))
 
 
 def _closest(side: Side, candidates: list[Side]) -> Side | None:
-    """The candidate that shares most of what tells results apart: revision, generation of mteb.
+    """The candidate that matches best: in revision, then in the generation of mteb.
 
     Raises:
-        BadInput: two of them are as close.
+        BadInput: several candidates match equally well.
     """
 
     def closeness(other: Side) -> tuple[bool, bool]:
@@ -106,5 +106,5 @@ def _closest(side: Side, candidates: list[Side]) -> Side | None:
     closest = [other for other in candidates if closeness(other) == best]
     if len(closest) > 1:
         known = ", ".join(f"{other.label} @ {other.revision}" for other in closest)
-        raise BadInput(f"{closest[0].source}: several results could stand against {side.label}: {known}")
+        raise BadInput(f"{closest[0].source}: several results could be compared with {side.label}: {known}")
     return closest[0] if closest else None

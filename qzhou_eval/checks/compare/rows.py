@@ -1,4 +1,4 @@
-"""Differences of scores against tolerances: OK, CLOSE or OFF. Pure arithmetic on scores x 100."""
+"""Judges differences of scores by tolerances: OK, CLOSE or OFF. Pure arithmetic on scores x 100."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,9 +10,9 @@ from qzhou_eval.checks.compare.sides import Side
 from qzhou_eval.checks.tolerance import TOLERANCE, grade
 
 REASONS = (
-    f"tolerance: {TOLERANCE['STS']} is the results repository's 0.001; classification "
+    f"tolerance: {TOLERANCE['STS']} is the 0.001 of mteb's results repository; classification "
     f"({TOLERANCE['Classification']}) and clustering ({TOLERANCE['Clustering']}) move more under bfloat16-sized noise; "
-    "a mean's follows from its tasks'. CLOSE is up to three times the tolerance."
+    "the tolerance of a mean follows from those of its tasks. CLOSE is up to three times the tolerance."
 )
 VERDICTS = ("OK", "CLOSE", "OFF")  # by grade
 ROUNDING = 0.01  # published tables have two decimals
@@ -20,7 +20,7 @@ ROUNDING = 0.01  # published tables have two decimals
 
 @dataclass(frozen=True)
 class ComparedScore:
-    """One compared number; without a tolerance where it is not to be the other."""
+    """One compared number; it has no tolerance if the two sides are not expected to be equal."""
 
     name: str
     ours: float | None
@@ -57,7 +57,7 @@ def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None], be
 
 
 def without_tolerance(rows: list[ComparedScore]) -> list[ComparedScore]:
-    """The same numbers, not to be judged."""
+    """The same numbers without tolerances, so that they get no verdict."""
     return [replace(row, tolerance=None) for row in rows]
 
 
@@ -67,7 +67,7 @@ def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
 
 
 def column_tolerance(column: str, benchmark: str) -> float:
-    """The tolerance of a mean: its tasks' tolerances as independent errors, and a table's rounding."""
+    """The tolerance of a mean: its tasks' tolerances combined as independent errors, plus a table's rounding."""
     tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
     of_type = count_by_type(benchmark)
 

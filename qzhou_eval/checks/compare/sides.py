@@ -1,6 +1,6 @@
-"""What is compared: one model at one setting and dimension, with its scores and everything known of how they came.
+"""One side of a comparison: a model at one setting and dimension, with its scores and how they were made.
 
-A fact that is None is not known, and is never compared with the other side.
+A fact that is None is unknown, and is never compared with the other side.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ class TaskSide:
         score: main score, 0 to 100; None if a counted split is missing.
         facts: data, splits, metric, instruction, and what encoded and scored it.
         counted: the splits whose mean the score is.
-        items: reads what the score is made of; None if that was not kept.
-        files: the digest of the data's files; equal ones are the same data, whatever their revision is called.
+        items: reads the items of the score; None if they were not kept.
+        files: the digest of the data's files; equal digests mean the same data, whatever the revision is called.
     """
 
     score: float | None
@@ -56,10 +56,10 @@ class TaskSide:
 class Side:
     """One model at one setting and dimension.
 
-    ``setting`` is what differs from the profile's own protocol, besides dimension and mteb; ``generation`` is the
-    mteb it was scored with, as results are filed, empty for published scores and plain mteb's. These have ``width`` 0
-    where the model's full width is not known, and ``dim`` 0 where they are not known to be cut. ``published``: scores
-    without results behind them. ``model_label`` is what the model is called, if that was said; no fact is judged by it.
+    ``setting`` is what differs from the profile's own protocol, except dimension and mteb. ``generation`` is the mteb
+    it was scored with, as results are filed; empty for published scores and plain mteb's. These have ``width`` 0 if the
+    model's full width is unknown, and ``dim`` 0 if they are not known to be cut. ``published``: scores without
+    result files. ``model_label`` is the label given to the model, if any; it does not affect the comparison.
     """
 
     source: str
@@ -100,7 +100,7 @@ def from_folder(folder: Path, score_profile: str) -> list[Side]:
 def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side:
     """One variant of an output folder."""
     variant = recorded.variant
-    given = str(dict(variant.experiment).get(CUT, ""))  # plain mteb's, of a model whose full width is not known
+    given = str(dict(variant.experiment).get(CUT, ""))  # plain mteb's, if the model's full width is unknown
     apart = ("dim", "mteb", PLAIN[0], *([CUT] if given.isdecimal() else []))
     tasks = {}
     for task, made in recorded.tasks.items():
@@ -129,14 +129,14 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
 def _run_facts(recorded: RecordedResults) -> dict[str, object]:
     facts = run_facts(recorded)
     if facts["remote code"]:
-        facts["token prepending"] = None  # the checkpoint's code decides on it
+        facts["token prepending"] = None  # decided by the checkpoint's own code
     return facts
 
 
 def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     """A model's published scores: from the project's own table, or from a file of the same form.
 
-    A file that holds one model alone is taken whatever that model is called.
+    A file that holds only one model is used whatever that model is called.
 
     Raises:
         BadInput: not such a file, or the model is not in it.
@@ -159,8 +159,8 @@ def _published_entry(file: Path | None, model: str) -> Published:
     if len(found) != 1:
         short = sorted(name.split("/")[-1] for name in entries)
         meant, known = did_you_mean(model.rsplit("/", maxsplit=1)[-1], short), ", ".join(short)
-        hint = f"it holds {known}" if file else f"{meant}name one as published:NAME, of {known}"
-        raise BadInput(f"--to {file or 'published'}: no scores of {model}; {hint}")
+        hint = f"it holds {known}" if file else f"{meant}give published:NAME, with one of {known}"
+        raise BadInput(f"--to {file or 'published'}: no scores for {model}; {hint}")
     return entries[found[0]]
 
 
@@ -177,8 +177,8 @@ def _published_facts(name: str, versions: list[str], profile: "Profile | None", 
 
 
 def _profile_of(model: str) -> "Profile | None":
-    """The shipped profile that names the model: its scores were made by that protocol."""
-    from qzhou_eval.protocol.profile import load_profile, profile_names  # pydantic and YAML: for published scores alone
+    """The shipped profile that names the model, whose published scores were made by that protocol."""
+    from qzhou_eval.protocol.profile import load_profile, profile_names  # pydantic and YAML: only for published scores
 
     profiles = [load_profile(name) for name in profile_names()]
     return next((profile for profile in profiles if profile.is_of(model)), None)

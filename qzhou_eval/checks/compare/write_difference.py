@@ -1,4 +1,4 @@
-"""Prints two models, or two protocols, set against each other: differences with intervals, and no verdict."""
+"""Prints a comparison of two models or two protocols: differences with intervals, and no verdict."""
 
 from tabulate import tabulate
 
@@ -9,18 +9,18 @@ from qzhou_eval.checks.compare.intervals import AT_HAND, Interval, intervals
 from qzhou_eval.checks.compare.rows import ComparedScore
 from qzhou_eval.statistics.intervals import significant
 
-NO_ITEMS = "no items are kept of these scores, so there is no interval"
-ONE_SIDED = "published scores come without items: an interval is of our run's spread alone"
+NO_ITEMS = "no items were kept for these scores, so there are no intervals"
+ONE_SIDED = "published scores have no items: intervals cover our run's spread only"
 
 
 def heading(one: Comparison) -> str:
-    """What the comparison asks."""
+    """Say what differs between the two sides."""
     asked = ", ".join(dict.fromkeys(d.fact for d in one.differences if d.meaning == QUESTION))
     return f"not a replication, so no score is right or wrong: what differs is the {asked}"
 
 
 def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
-    """Tasks and means with intervals, and how many differences are significant."""
+    """Print tasks and means with intervals, and how many differences are significant."""
     spread, left_out = intervals(one), one.left_out
     lines = [_line(row, row.name, spread, marked=row.name in left_out) for row in rows]
     lines += [_line(row, f"mean: {row.name}", spread, marked=False) for row in one.compared_means]
@@ -45,7 +45,7 @@ def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
 
 
 def print_dimensions(narrower: list[Comparison]) -> None:
-    """A line for each dimension: the mean of the tasks that compare."""
+    """Print a line for each dimension: the mean of the comparable tasks."""
     lines = []
     for one in narrower:
         spread, mean = intervals(one), _mean_at_hand(one, least=1)
@@ -58,7 +58,7 @@ def print_dimensions(narrower: list[Comparison]) -> None:
 
 
 def _mean_at_hand(one: Comparison, least: int = 2) -> ComparedScore | None:
-    """The mean of the tasks that compare, where no mean of the benchmark says it already."""
+    """The mean of the comparable tasks; None if Mean(Task) of the benchmark is shown, or there are too few tasks."""
     known = [row for row in one.compared if row.difference is not None]
     if len(known) < least or any(row.name == "Mean(Task)" for row in one.compared_means):
         return None
@@ -67,7 +67,7 @@ def _mean_at_hand(one: Comparison, least: int = 2) -> ComparedScore | None:
 
 
 def _counts(one: Comparison, spread: dict[str, Interval]) -> tuple[int, int, int, int]:
-    """Tasks that are significantly better, worse, neither, and without an interval."""
+    """How many tasks are significantly better, significantly worse, not significant, and without an interval."""
     known = [row for row in one.compared if row.name in spread]
     sure = [row for row in known if significant(spread[row.name])]
     better = sum(row.difference > 0 for row in sure)

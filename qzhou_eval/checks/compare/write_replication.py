@@ -1,4 +1,4 @@
-"""Prints a replication: ours and theirs with tolerances and verdicts, and ours against the card's tables."""
+"""Prints a replication: both sides with tolerances and verdicts, and ours compared with the card's tables."""
 
 from tabulate import tabulate
 
@@ -12,7 +12,7 @@ SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
 
 def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
-    """Rows of tasks, then of means; what does not compare is marked, or left out as the tasks are."""
+    """Print tasks, then means; means that are not comparable are marked, or left out if ``rows`` leaves out tasks."""
     spread, left_out, compared = intervals(one), one.left_out, one.compared_means
     means = one.means if len(rows) == len(one.rows) else compared
     lines = [_line(row.name, row, spread.get(row.name), row.name in left_out) for row in rows]
@@ -29,14 +29,14 @@ def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
 
 
 def print_dimensions(narrower: list[Comparison]) -> None:
-    """A line for each dimension."""
+    """Print a line for each dimension."""
     lines = [_line_of_dimension(one) for one in narrower]
     print()
-    print(tabulate(lines, ["dim", *VERDICTS, "largest difference for its tolerance"]))
+    print(tabulate(lines, ["dim", *VERDICTS, "largest difference relative to its tolerance"]))
 
 
 def print_card(rows: list[CardRow]) -> None:
-    """Ours minus the card's tables, a line for each of its rows."""
+    """Print ours minus the card's tables, a line for each of the tables' rows."""
     if not rows:
         return
     lines = []
@@ -50,11 +50,11 @@ def print_card(rows: list[CardRow]) -> None:
     for row in rows:
         _print_mean_of_the_card(row)
     if any(row.unlike for row in rows):
-        print(f"{MARK} not comparable, does not count (the card's Original is another training)")
+        print(f"{MARK} not comparable, not counted (the card's Original is another training)")
 
 
 def _print_mean_of_the_card(row: CardRow) -> None:
-    """Where the card prints another Mean(Task) than follows from its own type means."""
+    """Print a note if the card's Mean(Task) does not follow from its own type means."""
     mean = next(mean for mean in row.means if mean.name == "Mean(Task)")
     if abs(row.printed - mean.theirs) > ROUNDING:
         print(

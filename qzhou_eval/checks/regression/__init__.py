@@ -1,1 +1,1 @@
-"""A run compared with a baseline that is kept in a file: the gate of a CI."""
+"""Compare a run with a baseline file, as a gate in CI."""

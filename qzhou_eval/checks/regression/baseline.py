@@ -1,8 +1,8 @@
-"""A baseline: what a run gave, as one JSON file that can be read in a diff. Knows its form, not how runs are judged.
+"""The baseline file: a run's results as one JSON file that is readable in a diff. Judges nothing.
 
-Per model and setting: what decides its scores (``settings``), what they were made from (``made_from``, stated and never
-judged), and per task the scores by dimension, how far they spread, the tolerance, which may be edited, and a few unit
-vectors at the widest dimension, whose beginnings are those of the narrower ones.
+Per model and setting: what decides its scores (``settings``), what they were made from (``made_from``, reported but
+never judged), and per task the scores by dimension, their spread, the tolerance, which may be edited, and a few unit
+vectors at the widest dimension, whose leading components are those of the narrower ones.
 """
 
 import base64
@@ -18,8 +18,8 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.results.setting import label
 from qzhou_eval.system.files import write_text
 
-KEPT = 2  # vectors of each side: a baseline is in version control
-STORED = np.dtype("<f2")  # of a unit vector's components: a cosine to its original is 1 within 1e-6
+KEPT = 2  # vectors of each side; few, since a baseline is kept in version control
+STORED = np.dtype("<f2")  # of a unit vector's components; its cosine with the original is 1 within 1e-6
 
 
 class _Strict(BaseModel):
@@ -32,9 +32,10 @@ class TaskBaseline(_Strict):
     Attributes:
         settings: what else decides its scores: metric, splits, data, libraries, instruction.
         scores: by dimension, 0 to 100.
-        spread: standard error of the score over the task's own items, points, the largest of the dimensions; None where
-            it is not known.
-        between_runs: the largest difference between the runs that the baseline was made from, points; None for one.
+        spread: standard error of the score over the task's own items, points, the largest of the dimensions; None if it
+            is unknown.
+        between_runs: the largest difference between the runs that the baseline was made from, points; None if
+            there was only one.
         tolerance: points; a difference within it is OK, within three times DRIFT, beyond FAIL.
         probe: by side, base64 of float16 (at most 2, the widest dimension): unit vectors.
     """
@@ -59,7 +60,7 @@ class TaskBaseline(_Strict):
             }
             return {side: values.reshape(-1, max(self.scores)).astype(np.float32) for side, values in flat.items()}
         except (binascii.Error, ValueError):
-            raise ValueError(f"the probe is not vectors of {max(self.scores)} float16 components") from None
+            raise ValueError(f"the probe does not hold vectors of {max(self.scores)} float16 components") from None
 
 
 class Result(_Strict):
@@ -84,12 +85,12 @@ class Baseline(_Strict):
 
 
 def packed(vectors: np.ndarray) -> str:
-    """The first of the vectors (n, dim) as a baseline keeps them: of unit length, float16, base64."""
+    """The first :data:`KEPT` vectors of (n, dim) as a baseline keeps them: unit length, float16, base64."""
     return base64.b64encode(unit(vectors[:KEPT]).astype(STORED).tobytes()).decode()
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (n, dim) scaled to length 1, float64; what has no direction (zero, not finite) becomes 0."""
+    """Vectors (n, dim) scaled to length 1, float64; vectors without a direction (zero, not finite) become 0."""
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     pointing = np.isfinite(lengths) & (lengths > 0)
@@ -97,10 +98,10 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def read_baseline(path: Path) -> Baseline:
-    """A baseline as :func:`write_baseline` wrote it, edited or not.
+    """Read a baseline that :func:`write_baseline` wrote, edited or not.
 
     Raises:
-        BadInput: no such file, or not a whole baseline of this format.
+        BadInput: no such file, or not a complete baseline of this format.
     """
     try:
         return Baseline.model_validate_json(path.read_bytes())

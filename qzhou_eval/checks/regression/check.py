@@ -1,4 +1,4 @@
-"""``check``: a run against a baseline, or a new baseline from runs. Computes nothing itself."""
+"""The ``check`` command: compares a run with a baseline, or writes a new baseline. Computes nothing itself."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from qzhou_eval.system.files import write_text
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a check is written besides the screen."""
+    """The files that a check writes in addition to its output on the screen."""
 
     junit: Path | None
     summary: Path | None
@@ -34,7 +34,7 @@ def check(
     strict: bool,
     outputs: Outputs,
 ) -> int:
-    """Compare a folder of results with a baseline; print the table and write the outputs, whatever comes out.
+    """Compare a folder of results with a baseline; print the table and write the outputs, whatever the verdict.
 
     Args:
         tolerances: points, by task or for all (None), in place of the baseline's own.
@@ -44,7 +44,7 @@ def check(
         0, or 1 if something failed.
 
     Raises:
-        BadInput: no baseline or no results, damaged ones, or ones that do not compare.
+        BadInput: the baseline or the results are missing, damaged or not comparable.
     """
     with _refusals_written(outputs):
         baseline = read_baseline(file)
@@ -61,10 +61,10 @@ def check(
 
 
 def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Mapping[str | None, float]) -> None:
-    """Write a baseline from the first folder; further runs of the same settings say how far honest runs differ.
+    """Write a baseline from the first folder; further runs of the same settings show how much correct runs differ.
 
     Raises:
-        BadInput: no results, damaged ones, or folders that do not compare.
+        BadInput: results are missing or damaged, or the folders are not comparable.
     """
     runs, *others = [_whole(measure(folder, score_profile)) for folder in results]
     baseline = new_baseline(runs, tolerances)
@@ -84,11 +84,11 @@ def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Ma
 
 
 def _whole(runs: list[MeasuredRun]) -> list[MeasuredRun]:
-    """Refuse a run with a score that is no number: a baseline without it would let the next such one pass."""
+    """Refuse a run with a score that is NaN: a baseline without that score would let the next NaN pass."""
     for run in runs:
         for name, task in run.tasks.items():
             for dim in (dim for dim, score in task.scores.items() if math.isnan(score)):
-                raise BadInput(f"{run.source}: no score of {name} at dim {dim}; a baseline is made from whole runs")
+                raise BadInput(f"{run.source}: no score for {name} at dim {dim}; a baseline needs complete runs")
     return runs
 
 
@@ -100,18 +100,18 @@ def _check_known(tolerances: Mapping[str | None, float], baseline: Baseline) -> 
 
 
 def _notes(baseline: Baseline, runs: list[MeasuredRun], measured: list[MeasuredRun], found: list[Pair]) -> list[str]:
-    """What is worth saying besides the verdicts, each thing once; ``measured`` are the runs under their own names."""
+    """The notes below the verdicts, without repetitions; ``measured`` are the runs under their own names."""
     further = not_in_baseline(baseline, runs, [run.label for run in measured])
     notes = [f"not in the baseline, not judged: {name}" for name in further]
-    notes += [f"{base.label} has no probe of vectors" for base in baseline.results if not _has_probe(base)]
+    notes += [f"no probe vectors in the baseline: {base.label}" for base in baseline.results if not _has_probe(base)]
     return list(dict.fromkeys([*notes, *(note for pair in found for note in changed_inputs(pair))]))
 
 
 def _hints(found: list[Pair], rows: list[CheckedScore]) -> list[str]:
-    """What to do about a check of another checkpoint's vectors, which never are the baseline's."""
+    """What to do if the vectors differ because another checkpoint was checked."""
     other = any(pair.base.made_from.get("weights") != pair.run.made_from.get("weights") for pair in found)
     if other and any(row.vectors_moved for row in rows):
-        return ["other weights turn every vector: if they are meant, --min_cosine -1 lets scores alone decide"]
+        return ["different weights change every vector: if this is intended, --min_cosine -1 judges scores only"]
     return []
 
 
@@ -121,7 +121,7 @@ def _has_probe(base: Result) -> bool:
 
 @contextmanager
 def _refusals_written(outputs: Outputs):
-    """Whoever looks at the outputs alone must not take a refusal for nothing to see."""
+    """Write a refusal to the outputs too, so that a reader of these files does not miss it."""
     try:
         yield
     except BadInput as error:

@@ -1,4 +1,4 @@
-"""Whether a run may be compared with a baseline: each setting that differs, in words. Looks at no score."""
+"""Decides whether a run is comparable with a baseline, and names each setting that differs. Looks at no score."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ _LONGEST = 160  # characters of a value in a message
 
 @dataclass(frozen=True)
 class Pair:
-    """A setting of the baseline and the run's results of the same."""
+    """A setting of the baseline and the run's results for it."""
 
     base: Result
     run: MeasuredRun
 
 
 def by_the_baselines_name(baseline: Baseline, runs: list[MeasuredRun]) -> list[MeasuredRun]:
-    """Runs of one model, under the name of the one model of the baseline if either name is but a folder's.
+    """Rename the runs' model to the baseline's, if both have only one model and either name is a local folder's.
 
-    A folder's name says nothing of what is in it, so it is no reason to refuse; :func:`changed_inputs` states it. Where
-    there are several models it is all that tells them apart.
+    A folder's name says nothing about its content, so it is no reason to refuse; :func:`changed_inputs` reports it.
+    With several models, it is the only thing that tells them apart.
     """
     theirs, ours = {base.model for base in baseline.results}, {run.model for run in runs}
     if len(theirs) != 1 or len(ours) != 1 or not any(name.startswith("local/") for name in theirs | ours):
@@ -31,21 +31,21 @@ def by_the_baselines_name(baseline: Baseline, runs: list[MeasuredRun]) -> list[M
 
 
 def pairs(baseline: Baseline, runs: list[MeasuredRun], name: str) -> list[Pair]:
-    """Every setting of the baseline with the run's.
+    """Pair every setting of the baseline with the run's results for it.
 
-    A setting that the run lacks is compared with the closest of its other settings, so that what differs gets named.
+    A setting that the run lacks is compared with its closest other setting, so that the message names what differs.
 
     Args:
-        name: the baseline's, for the message.
+        name: the baseline's name, for the message.
 
     Raises:
-        BadInput: a setting, a task or a dimension is not there, or something that decides scores differs.
+        BadInput: a setting, a task or a dimension is missing, or something that decides scores differs.
     """
     theirs, ours = ({one.model for one in some} for some in (baseline.results, runs))
     if not theirs & ours:
         names = f"model is {', '.join(sorted(ours))}, the baseline has {', '.join(sorted(theirs))}"
-        same = "two checkpoints are compared under one --model_label, or none"
-        raise BadInput(f"{runs[0].source} does not compare with {name}: {names}; {same}")
+        same = "to compare two checkpoints, give both the same --model_label, or none"
+        raise BadInput(f"{runs[0].source} cannot be compared with {name}: {names}; {same}")
     of_key = {(run.model, _key(run.experiment)): run for run in runs}
     keys = [(base.model, _key(base.experiment)) for base in baseline.results]
     spare = [run for key, run in of_key.items() if key not in keys]
@@ -58,12 +58,12 @@ def pairs(baseline: Baseline, runs: list[MeasuredRun], name: str) -> list[Pair]:
     if found:
         several = len(baseline.results)
         words = [text if len(whom) == several else f"{', '.join(whom)}: {text}" for text, whom in found.items()]
-        raise BadInput(f"{runs[0].source} does not compare with {name}: {'; '.join(words)}")
+        raise BadInput(f"{runs[0].source} cannot be compared with {name}: {'; '.join(words)}")
     return [Pair(base, of_key[key]) for base, key in zip(baseline.results, keys, strict=True)]
 
 
 def not_in_baseline(baseline: Baseline, runs: list[MeasuredRun], names: list[str]) -> list[str]:
-    """What the run has and the baseline has not: it is not judged. ``names`` are what the runs are called in it."""
+    """What only the run has, which is not judged. ``names`` are the runs' names in the result."""
     of_key = {(base.model, _key(base.experiment)): base for base in baseline.results}
     found = []
     for run, called in zip(runs, names, strict=True):
@@ -81,12 +81,12 @@ def not_in_baseline(baseline: Baseline, runs: list[MeasuredRun], names: list[str
 
 
 def changed_inputs(pair: Pair) -> list[str]:
-    """What a run was made from, where the baseline was made from something else."""
-    made_from = {"model": pair.base.model} | pair.base.made_from  # the name, in baselines from before it was there
+    """What a run was made from, if the baseline was made from something else."""
+    made_from = {"model": pair.base.model} | pair.base.made_from  # older baselines lack the name
     return [
-        f"{name} is {_shown(ours)}, the baseline's {_shown(theirs)}"
+        f"{name} is {_shown(ours)}, the baseline has {_shown(theirs)}"
         for name, theirs in made_from.items()
-        if name != "code" and (ours := pair.run.made_from.get(name)) != theirs  # each commit is another one
+        if name != "code" and (ours := pair.run.made_from.get(name)) != theirs  # changes with each commit
     ]
 
 
@@ -95,12 +95,12 @@ def _key(experiment: dict) -> tuple:
 
 
 def _closest(lacking: list[Result], spare: list[MeasuredRun]) -> list[list[str]]:
-    """For each setting that is lacking, how a spare one of the same model differs; each spare one stands for one."""
+    """For each missing setting, how the closest spare one of the same model differs; each spare one is used once."""
     unlike = {
         (one, other): list(_unlike(base, run)) or ["filed under another experiment"]
         for one, base in enumerate(lacking)
         for other, run in enumerate(spare)
-        if run.model == base.model or len(lacking) == 1  # one alone may have been renamed
+        if run.model == base.model or len(lacking) == 1  # a single setting may be of a renamed model
     }
     found: dict[int, list[str]] = {}
     taken = set()
@@ -109,7 +109,7 @@ def _closest(lacking: list[Result], spare: list[MeasuredRun]) -> list[list[str]]
             found[one] = unlike[one, other]
             taken.add(other)
     there = ", ".join(run.label for run in spare)
-    lacks = f"not there; there is {there}" if there else "not there"
+    lacks = f"missing; the run has {there}" if there else "missing"
     return [found.get(one, [lacks]) for one in range(len(lacking))]
 
 

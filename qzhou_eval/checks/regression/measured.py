@@ -1,4 +1,4 @@
-"""A results folder -> what the gate looks at, grouped by model and setting. Reads and groups; judges nothing."""
+"""Reads from a results folder what ``check`` judges, grouped by model and setting. Judges nothing."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from qzhou_eval.results.reader import RecordedResults, read_recorded
 from qzhou_eval.results.setting import label, without_dimension
 from qzhou_eval.statistics.item_scores import Items
 
-_OF_RUN = {  # what a baseline calls it -> the fact
+_OF_RUN = {  # its name in a baseline -> the fact's name
     "max_length": "limit",
     "truncate": "truncation",
     "dtype": "precision",
@@ -32,8 +32,8 @@ _SHORT = 12  # hex digits of a digest, enough to tell two apart
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """One task under one setting: by dimension its score (0 to 100, six decimals; NaN for one that is no number), and
-    its items, None where none were kept.
+    """One task under one setting: by dimension its score (0 to 100, six decimals, or NaN), and its items, None if
+    they were not kept.
     """
 
     settings: dict[str, object]
@@ -72,7 +72,7 @@ def measure(folder: Path, score_profile: str) -> list[MeasuredRun]:
         variant, name = recorded.variant, recorded.label or recorded.variant.model
         if (known := revisions.setdefault(name, variant.revision)) != variant.revision:
             several = " and ".join(sorted([known, variant.revision]))
-            raise BadInput(f"{folder}: mixed: {name} at the revisions {several}; give a folder with one")
+            raise BadInput(f"{folder}: mixed: {name} at revisions {several}; give a folder with one revision")
         groups.setdefault((name, without_dimension(variant.experiment)), []).append(recorded)
     found = [_measured(folder, *key, group, score_profile) for key, group in groups.items()]
     return sorted(found, key=lambda one: one.label)
@@ -105,7 +105,7 @@ def _task(folder: Path, task: str, holders: list[RecordedResults], score_profile
 
 
 def _the_same(folder: Path, what: str, several: list[dict]) -> dict:
-    """The one value of what all dimensions must share."""
+    """Return what all dimensions must share; refuse it if they differ."""
     for other in several[1:]:
         for field, value in several[0].items():
             if other[field] != value:
@@ -132,12 +132,12 @@ def _task_settings(made: dict) -> dict[str, object]:
 
 
 def _value(fact: object) -> object:
-    """A fact as a baseline has it: None for nothing, too."""
+    """A fact as a baseline stores it: None also for :data:`NOTHING`."""
     return None if fact == NOTHING else fact
 
 
 def _made_from(group: list[RecordedResults]) -> dict[str, str | None]:
-    """What is under test, and where it was computed: stated where it differs, never a reason to refuse."""
+    """What is under test, and where it was computed: reported where it differs, never a reason to refuse."""
     facts, tasks = run_facts(group[0]), [made for recorded in group for made in recorded.tasks.values()]
     return {
         "model": group[0].variant.model,

@@ -1,4 +1,4 @@
-"""Runs -> a new baseline, with the tolerances that their own spread gives. Judges nothing."""
+"""Makes a new baseline from runs, with tolerances from their own spread. Judges nothing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,24 +11,24 @@ from qzhou_eval.checks.regression.measured import MeasuredRun, MeasuredTask
 from qzhou_eval.checks.tolerance import TOLERANCE
 from qzhou_eval.statistics.bootstrap import resample_scores
 
-NOISE = 0.2  # standard errors that honest runs may differ by: docs/ci.md has the measurement
+NOISE = 0.2  # standard errors by which correct runs may differ; measured in docs/ci.md
 
 Tolerances = Mapping[str | None, float]  # points, by task or for all (None), in place of what the rule gives
 
 
 def rule(kind: str, spread: float | None, between_runs: float | None) -> float:
-    """A task's tolerance, points: what honest runs differ by at the official size, at this size, or have differed by.
+    """A task's tolerance, points: the most that correct runs differ by at official size, at this size, or differed by.
 
     Args:
         kind: the task's type.
-        spread: the score's standard error over the items, points; None if it is not known.
+        spread: the score's standard error over the items, points; None if it is unknown.
         between_runs: the largest difference seen, points; None for a single run.
     """
     return round(max(TOLERANCE[kind], NOISE * (spread or 0.0), between_runs or 0.0), 3)
 
 
 def new_baseline(runs: list[MeasuredRun], tolerances: Tolerances) -> Baseline:
-    """The baseline that one folder of results gives: scores, their spread, tolerances and the probe."""
+    """Make a baseline from one folder of results: scores, their spread, tolerances and the probe."""
     results = []
     for run in runs:
         profile = str(run.settings["score_profile"])
@@ -39,10 +39,10 @@ def new_baseline(runs: list[MeasuredRun], tolerances: Tolerances) -> Baseline:
 
 
 def widened(baseline: Baseline, others: Sequence[list[MeasuredRun]], tolerances: Tolerances) -> Baseline:
-    """The same with what further runs differ by, as a figure and in the tolerances.
+    """Add to a baseline how much further runs differ, as a number and in the tolerances.
 
     Args:
-        others: by folder, the runs of the baseline's settings in its order.
+        others: for each folder, its runs in the order of the baseline's settings.
     """
     results = []
     for number, base in enumerate(baseline.results):

@@ -1,4 +1,4 @@
-"""Scores and vectors against a baseline: OK, DRIFT or FAIL. Arithmetic on points and cosines; reads no file."""
+"""Judges scores and vectors by a baseline: OK, DRIFT or FAIL. Arithmetic on points and cosines; reads no file."""
 
 import math
 from collections.abc import Mapping
@@ -17,8 +17,7 @@ VERDICTS = ("OK", "DRIFT", "FAIL")  # by grade, each worse than the one before
 class CheckedScore:
     """One task at one setting and dimension. Scores, difference and tolerance in points (0 to 100).
 
-    ``score`` is NaN where the run's is no number, which fails. ``cosine`` is the lowest of the probe's, None where the
-    baseline has no probe.
+    A ``score`` of NaN fails. ``cosine`` is the lowest of the probe's, None if the baseline has no probe.
     """
 
     setting: str
@@ -37,7 +36,7 @@ class CheckedScore:
 
     @property
     def size(self) -> float:
-        """The difference without its sign, as exact as the scores are."""
+        """The absolute difference, rounded as the scores are."""
         return round(abs(self.difference), 6)
 
     @property
@@ -46,12 +45,12 @@ class CheckedScore:
 
     @property
     def vectors_moved(self) -> bool:
-        """Whether the probe's vectors point elsewhere."""
+        """Whether a vector of the probe has changed by more than ``min_cosine`` allows."""
         return self.cosine is not None and not self.cosine >= self.min_cosine
 
     @property
     def severity(self) -> tuple[int, float, float, int]:
-        """Greater is worse; of equals the widest."""
+        """A sort key: greater is worse; among equals, the widest dimension."""
         share = math.inf if math.isnan(self.size) else self.size / max(self.tolerance, 1e-9)
         turn = 0.0 if self.cosine is None else round(1 - self.cosine, 6)
         return VERDICTS.index(self.verdict), share, turn, self.dim
@@ -62,7 +61,7 @@ def judge(found: list[Pair], tolerances: Mapping[str | None, float], min_cosine:
 
     Args:
         tolerances: points, by task or for all (None), in place of the baseline's own.
-        min_cosine: a task fails where a vector of its probe is further than this from the baseline's.
+        min_cosine: a task fails if the cosine of a vector of its probe to the baseline's is below this.
     """
     rows = []
     for pair in found:
@@ -79,7 +78,7 @@ def judge(found: list[Pair], tolerances: Mapping[str | None, float], min_cosine:
 
 
 def lowest_cosine(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) -> float:
-    """The lowest cosine of a baseline's vectors, cut, to the run's at the same place; 0 for one that the run lacks.
+    """The lowest cosine of a baseline's vectors, cut to the run's dimension, to the run's; 0 if the run lacks one.
 
     Args:
         theirs: the baseline's, by side, (n, dim or wider).
@@ -96,7 +95,7 @@ def lowest_cosine(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarra
 
 
 def worst_dimensions(rows: list[CheckedScore]) -> list[CheckedScore]:
-    """Of each setting and task the row that is furthest off."""
+    """The worst row of each setting and task."""
     worst: dict[tuple[str, str], CheckedScore] = {}
     for row in rows:
         key = (row.setting, row.task)

@@ -1,4 +1,4 @@
-"""Verdicts -> screen, JUnit XML and Markdown. Formats what verdict.py found; judges nothing."""
+"""Formats verdicts for the screen, as JUnit XML and as Markdown. Judges nothing."""
 
 import math
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from qzhou_eval.system.formatting import escaped
 _HEADERS = ("task", "dim", "baseline", "here", "difference", "tolerance", "cosine", "verdict")
 _ALIGN = ("left", *["right"] * 6, "left")
 _NAME = "qzhou-eval check"
-_LEGEND = "OK is within the tolerance, DRIFT within three times, FAIL beyond, or vectors that point elsewhere."
+_LEGEND = "OK: within the tolerance; DRIFT: within three times the tolerance; FAIL: beyond, or vectors have changed."
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A check's outcome: a row for each score, what is worth saying besides, and whether DRIFT fails too."""
+    """A check's outcome: a row for each score, notes, and whether DRIFT fails too."""
 
     rows: list[CheckedScore]
     notes: list[str]
@@ -73,23 +73,23 @@ def junit(checked: Checked) -> str:
 
 
 def refusal_junit(message: str) -> str:
-    """The same for a check that could not be made."""
+    """The JUnit XML of a check that was refused."""
     suite, root = _suite(1, 0, 1)
     ET.SubElement(_case(suite, _NAME, "settings"), "error", {"type": "refused", "message": _one_line(message)})
     return _document(root)
 
 
 def refusal_markdown(message: str) -> str:
-    """The same for a check that could not be made."""
+    """The Markdown summary of a check that was refused."""
     return f"## {_NAME}: refused\n\n{escaped(message)}\n"
 
 
 def reason(row: CheckedScore) -> str:
-    """Why a row is not OK, in a few words."""
+    """Why a row is not OK, in one line."""
     if row.vectors_moved:
-        return f"vectors point elsewhere: cosine {row.cosine:.7f}, at least {row.min_cosine:g} is asked"
+        return f"vectors have changed: cosine {row.cosine:.7f}, below the required {row.min_cosine:g}"
     if math.isnan(row.score):
-        return "the score is no number"
+        return "the score is not a number"
     return f"{row.difference:+.4f} points, the tolerance is {row.tolerance:g}"
 
 
@@ -133,5 +133,5 @@ def _document(root: ET.Element) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Text without line breaks, and without what a terminal obeys or XML cannot hold."""
+    """Text without line breaks and other control characters, which terminals obey and XML cannot hold."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,1 +1,1 @@
-"""A model folder here and the same folder in sentence-transformers, fact by fact and vector by vector."""
+"""Compare a model folder here with the same folder in sentence-transformers: facts, then vectors."""

@@ -1,4 +1,4 @@
-"""The facts that come before any vector: parameters, tensors, prompts, token ids. One line each. Pure."""
+"""Compares the facts that precede any vector: parameters, tensors, prompts, token ids. One line each. Pure."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _SHOWN = 120  # characters of a differing piece
 
 @dataclass(frozen=True)
 class Line:
-    """One fact: whether it is the same (None: only stated), in words, and what the verdict calls a difference."""
+    """One fact: whether it is the same (None: only stated), its text, and what the verdict calls a difference."""
 
     name: str
     same: bool | None
@@ -22,7 +22,7 @@ class Line:
 
 
 def parameters(ours: Statement, other: OtherSide | None, published: int | None) -> Line:
-    """Compare our count with the published one, if the profile names this model, and against the other side's."""
+    """Compare our count with the published one, if the profile names this model, and with the other side's."""
     counts = {"published": published, "on the other side": other and other.statement.parameters}
     known = {whose: count for whose, count in counts.items() if count is not None}
     text = "; ".join([f"{ours.parameters:,}", *(f"{count:,} {whose}" for whose, count in known.items())])
@@ -48,7 +48,7 @@ def tensors(ours: Statement, other: OtherSide | None) -> Line:
 
 
 def prompts(ours: Statement, other: OtherSide | None) -> Line:
-    """Compare the rendered prompts; the first that differs is shown with the piece that does."""
+    """Compare the rendered prompts; for the first that differs, show the piece that differs."""
     text = f"{len(ours.prompts)} prompts, digest {_digest([''.join(pieces) for pieces in ours.prompts])}"
     if other is None:
         return Line("prompts", None, text)
@@ -67,7 +67,7 @@ def prompts(ours: Statement, other: OtherSide | None) -> Line:
 
 
 def token_ids(ours: Statement, other: OtherSide | None, *, cut: int, decode: Callable[[int], str]) -> Line:
-    """Compare the lists of token ids; how many were cut and what they end with is said in any case."""
+    """Compare the lists of token ids; always state how many were cut and what they end with."""
     ends = Counter(ids[-1] for ids in ours.ids if ids).most_common(1)
     ending = "".join(f", {count} end with token {token} {decode(token)!r}" for token, count in ends)
     text = f"{len(ours.ids)} prompts, digest {_digest(ours.ids)}, {cut} cut at {ours.max_length} tokens{ending}"
@@ -83,9 +83,9 @@ def token_ids(ours: Statement, other: OtherSide | None, *, cut: int, decode: Cal
 
 
 def limits(ours: Statement, overridden: dict[str, int]) -> Line:
-    """State the limit of our side, which a load of the same files is given too, and what the folder says instead.
+    """State our side's limit, which sentence-transformers is given too if it reads our files, and the folder's own.
 
-    Left alone, sentence-transformers obeys the folder: long texts have other vectors there.
+    By default sentence-transformers uses the folder's limit, which gives long texts other vectors.
     """
     others = [f"{where} says {limit:,}" for where, limit in overridden.items()]
     text = "; ".join([f"{ours.max_length:,} tokens, of profile {ours.profile}", *others])

@@ -2,7 +2,7 @@
 
     python -m qzhou_eval.checks.verify.other_process JOB.json REPLY.safetensors
 
-This process alone runs remote code. It is given rendered prompts and adds nothing to them; what
+Only this process runs remote code. It is given rendered prompts and adds nothing to them; what
 sentence-transformers itself adds or cuts shows in the token ids of the reply.
 """
 
@@ -24,7 +24,7 @@ from qzhou_eval.errors import BadInput
 
 @dataclass(frozen=True)
 class Reply:
-    """What the other side did: token ids per prompt, number of parameters, per precision float32 vectors (n, width)."""
+    """The other side's reply: token ids per prompt, number of parameters, per precision float32 vectors (n, width)."""
 
     ids: list[list[int]]
     parameters: int
@@ -83,5 +83,5 @@ def _embed(job: dict, dtype: str) -> tuple[np.ndarray, dict]:
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except Exception as error:  # libraries, and the code of a stranger: whatever it is, its reason is one line
+    except Exception as error:  # libraries and third-party code may raise anything; report it in one line
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

@@ -1,4 +1,4 @@
-"""The probe: forty fixed texts, each for one side of one of the profile's tasks. What they hold is what goes wrong."""
+"""The probe: forty fixed texts, each for one side of one of the profile's tasks. They cover what tends to go wrong."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,11 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import instruction_for, prompt_parts
 
-# Changing one makes every probe file that was saved before differ.
+# Changing a text makes every probe file saved before differ.
 TEXTS = (
     "今天天气很好，我们去公园散步吧。",
     "手机屏幕摔坏了怎么办？",
-    "",  # the profile's stand-in for the empty text
+    "",  # sent as the profile's text for the empty one
     "好",
     "苹果",
     "这家餐厅的火锅很好吃，就是排队的时间太长了，周末去要等两个多小时。",
@@ -45,7 +45,7 @@ TEXTS = (
     "This sentence: <|im_start|>“模板里的模板” means in one word: “",
     "哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈哈",
     "患者自述三天前开始咳嗽，夜间加重，伴有低烧，服用感冒药后没有好转。请问需要做哪些检查？" * 8,
-    # Longer than any limit, whatever the tokenizer: here the template's end is cut.
+    # Longer than any limit with any tokenizer: here the template's end is cut.
     "新能源汽车的销量在过去一年里增长了百分之三十五，充电设施的建设却没有跟上需求。" * 500,
     "Long texts lose the end of the template, 长文本会丢掉模板的结尾；this one mixes languages. " * 300,
     "0.618 " * 4000,

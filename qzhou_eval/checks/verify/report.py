@@ -1,4 +1,4 @@
-"""Print both sides, the facts, the table of embeddings and the verdict."""
+"""Prints both sides, the facts, the table of embeddings and the verdict."""
 
 import tabulate
 
@@ -14,7 +14,7 @@ _MARKS = {True: "OK", False: "DIFFERS", None: "stated"}
 
 
 def report(sent: Input, ours: Statement, vectors: Vectors, other: OtherSide | None) -> int:
-    """Compare, print everything in its order, and return the exit code."""
+    """Compare both sides, print everything, and return the exit code."""
     own = name_of(ours.token_prepending)
     print(f"this side:  {ours.model}, revision {ours.revision}, profile {ours.profile}, {own}")
     if other is not None:
@@ -40,7 +40,7 @@ def _other_libraries(ours: Statement, theirs: Statement) -> str:
 
 
 def _embeddings(ours: Statement, vectors: Vectors, other: OtherSide | None) -> list[ReadingDistance]:
-    """Compare vectors where both sides had the same tokens, and print the table."""
+    """Compare vectors where both sides had the same tokens (and any), and print the table."""
     theirs = ours if other is None else other.statement
     same = [row for row, ids in enumerate(ours.ids) if ids and ids == theirs.ids[row]]
     if not same:
@@ -52,13 +52,13 @@ def _embeddings(ours: Statement, vectors: Vectors, other: OtherSide | None) -> l
         _print_table(f"{title}: our own readings", rows, [])
     else:
         rows = against_theirs(vectors, other.vectors, same)
-        _print_table(f"{title}, those with tokens, the same on both sides", rows, [_fits(row) for row in rows])
+        _print_table(f"{title}, those with the same token ids on both sides", rows, [_fits(row) for row in rows])
     return rows
 
 
 def _print_table(title: str, rows: list[ReadingDistance], fits: list[str]) -> None:
     if not rows:
-        return  # one reading alone has nothing to be compared with
+        return  # a single reading has nothing to be compared with
     columns = {
         "precision": [row.precision for row in rows],
         "reading": [row.reading for row in rows],
@@ -73,5 +73,5 @@ def _print_table(title: str, rows: list[ReadingDistance], fits: list[str]) -> No
 
 
 def _fits(row: ReadingDistance) -> str:
-    """bfloat16 is too coarse to pick a reading: near is all that it can say."""
+    """The word for whether a reading fits; bfloat16 is too coarse to pick one, so it says only ``near``."""
     return ("yes" if row.precision == "float32" else "near") if row.fits else "no"

@@ -1,4 +1,4 @@
-"""What one side says of itself, and the probe file: that and its vectors, in one safetensors file."""
+"""The statement of one side, and the probe file: statement and vectors in one safetensors file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ _KEY = "qzhou-eval probe"
 
 
 class Statement(BaseModel):
-    """Everything about a side but its vectors.
+    """Everything about a side except its vectors.
 
     ``tensors`` are as :func:`~qzhou_eval.checks.verify.tensors.stored_tensors` gives them.
     """
@@ -40,9 +40,9 @@ class Statement(BaseModel):
 
 @dataclass(frozen=True)
 class OtherSide:
-    """What is compared with: ``vectors`` holds, for each precision, float32 (n, width), not normalised.
+    """The side that ours is compared with: ``vectors`` holds, for each precision, float32 (n, width), not normalised.
 
-    ``origin`` is said in the output; ``same_files`` that both sides read the same weights.
+    ``origin`` names it in the output; ``same_files`` says whether both sides read the same weights.
     """
 
     origin: str
@@ -64,7 +64,7 @@ def read_file(path: Path, *, prompts: int, width: int) -> OtherSide:
     """Read a probe file.
 
     Raises:
-        BadInput: no such file, damaged, not a probe file, or of another number of prompts or width.
+        BadInput: the file is missing, damaged, not a probe file, or has another number of prompts or width.
     """
     if not path.is_file():
         raise BadInput(

@@ -1,4 +1,4 @@
-"""Which tensors a checkpoint stores: names, shapes, dtypes, and a digest of each one's bytes. No model is loaded."""
+"""Lists the tensors a checkpoint stores: names, shapes, dtypes, and a digest of the bytes. Loads no model."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ def _tensors(path: Path) -> dict[str, str]:
     found = {}
     try:
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118  (the file is no mapping)
+            for name in file.keys():  # noqa: SIM118  (the file is not a mapping)
                 stored = file.get_slice(name)
                 content = file.get_tensor(name).reshape(-1).view(torch.uint8).numpy()
                 digest = hashlib.sha256(content).hexdigest()

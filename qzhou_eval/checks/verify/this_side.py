@@ -1,4 +1,4 @@
-"""Our side: what is sent, what is stored, and the vectors of every reading in both precisions."""
+"""Our side: the prompts sent, the tensors stored, and the vectors of every reading in both precisions."""
 
 import logging
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _LIBRARIES = ("torch", "transformers", "sentence-transformers", "safetensors")
 
 @dataclass(frozen=True)
 class Input:
-    """What is sent to which model; nothing is loaded yet."""
+    """What is sent to which model; the model is not loaded yet."""
 
     checkpoint: Checkpoint
     profile: Profile
@@ -74,7 +74,7 @@ def state(sent: Input) -> tuple[Statement, Vectors]:
     tensors = stored_tensors(sent.checkpoint)
     vectors = {}
     for precision in PRECISIONS:
-        log.info("our side in %s", precision)
+        log.info("computing our side in %s", precision)
         vectors[precision], parameters = _vectors(sent, precision)
     statement = Statement(
         model=sent.checkpoint.name,
@@ -101,7 +101,7 @@ def _vectors(sent: Input, precision: str) -> tuple[dict[Span, np.ndarray], int]:
 
 
 def _readings(own: Span, tokenizer: PromptTokenizer, layers: int) -> list[Span]:
-    """The published readings and the profile's own, as far as model and tokenizer have what they need."""
+    """The published readings and the profile's own, as far as model and tokenizer support them."""
     try:
         tokenizer.placeholder()
     except BadInput:

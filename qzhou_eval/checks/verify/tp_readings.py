@@ -1,4 +1,4 @@
-"""Which reading of token prepending gives the other side's vectors. Pure array code."""
+"""Finds which reading of token prepending gives the other side's vectors. Pure array code."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,14 +11,14 @@ Span = tuple[int, int] | None
 Vectors = dict[str, dict[Span, np.ndarray]]  # precision -> reading -> float32 (n, width), not normalised
 
 # float32 decides: the published readings are about 2e-3 apart, equal computations a few 1e-7. bfloat16 rounds by
-# about as much as the readings are apart, so there only a vector of something else is told.
+# about as much as the readings are apart, so it detects only vectors of something else.
 MAX_DIFFERENCE = 1e-5
 MIN_COSINE_BFLOAT16 = 0.99
 
 
 @dataclass(frozen=True)
 class ReadingDistance:
-    """How far L2-normalised full vectors are apart in one precision, at worst over prompts and components."""
+    """How far apart L2-normalised full vectors are in one precision, the worst over prompts and components."""
 
     precision: str
     reading: str
@@ -38,7 +38,7 @@ def name_of(span: Span) -> str:
 
 
 def among_ours(ours: Vectors, rows: list[int]) -> list[ReadingDistance]:
-    """What token prepending changes: our readings against each other, on some rows."""
+    """Compare our readings with each other, on some rows: what token prepending changes."""
     return [
         _row(precision, f"{name_of(one)} and {name_of(two)}", found[one][rows], found[two][rows])
         for precision, found in ours.items()
@@ -47,7 +47,7 @@ def among_ours(ours: Vectors, rows: list[int]) -> list[ReadingDistance]:
 
 
 def against_theirs(ours: Vectors, theirs: dict[str, np.ndarray], rows: list[int]) -> list[ReadingDistance]:
-    """Each of our readings against the other side's vectors, on some rows."""
+    """Compare each of our readings with the other side's vectors, on some rows."""
     return [
         _row(precision, name_of(span), vectors[rows], theirs[precision][rows])
         for precision, found in ours.items()

@@ -1,4 +1,4 @@
-"""Facts and distances -> one line that says what is the same, or what differs. Pure."""
+"""Turns facts and distances into one line that says what is the same, or what differs. Pure."""
 
 from qzhou_eval.checks.verify.facts import Line
 from qzhou_eval.checks.verify.tp_readings import ReadingDistance
@@ -14,8 +14,8 @@ def verdict(lines: list[Line], rows: list[ReadingDistance], own: str, *, compare
         compared: whether there is another side.
 
     Returns:
-        Whether all is well, and the words for it. float32 alone picks a reading; what differs before the
-        vectors explains them, so they are named only where nothing else does.
+        Whether everything is the same, and the text that says so. Only float32 picks a reading. Vectors are named as
+        a cause only if no difference that precedes them explains theirs.
     """
     causes = [line.cause for line in lines if line.same is False]
     if not compared:
@@ -38,9 +38,9 @@ def verdict(lines: list[Line], rows: list[ReadingDistance], own: str, *, compare
 
 
 def _reading(fitting: list[str], own: str) -> str:
-    """What is wrong with the readings that fit; nothing if it is the profile's alone."""
+    """What is wrong with the readings that fit; empty if only the profile's fits."""
     if fitting == [own]:
         return ""
     if len(fitting) > 1:
-        return f"the readings {' and '.join(fitting)} all fit: they cannot be told apart here"
+        return f"the readings {' and '.join(fitting)} all fit: they cannot be distinguished here"
     return f"the reading that fits is {''.join(fitting)}; the profile's is {own}"

@@ -1,4 +1,4 @@
-"""``verify``: is it the same model, sent the same input? Our side, the other side, and a verdict."""
+"""The ``verify`` command: checks that two sides are the same model, sent the same input."""
 
 import logging
 from pathlib import Path
@@ -39,7 +39,7 @@ def verify(
 
     Args:
         against: ``"remote"`` (the checkpoint's own code, run in another process), ``"sentence-transformers"``
-            (the same without its code), a probe file's path, or None to state our side alone.
+            (the same without its code), a probe file's path, or None to state only our side.
         save: where to write our side's probe file.
 
     Raises:
@@ -64,14 +64,14 @@ def verify(
 
 
 def _ask(sent: Input, *, remote_code: bool) -> Reply:
-    """What sentence-transformers makes of the same prompts, before our model takes memory.
+    """Run the same prompts through sentence-transformers, before our model takes memory.
 
-    A prompt without a token (the empty one, in profiles without a template) is not sent: it cannot be run there.
+    A prompt without tokens (the empty one, in profiles without a template) is not sent: it cannot be run there.
     """
     folder = sent.checkpoint.folder
     if not (folder / "modules.json").is_file():
         raise BadInput(
-            f"{folder}: no modules.json: sentence-transformers does not know its pooling; compare with a file"
+            f"{folder}: no modules.json: sentence-transformers does not know its pooling; give a file that --save wrote"
         )
     if remote_code:
         own = _code(sent.checkpoint)
@@ -81,17 +81,17 @@ def _ask(sent: Input, *, remote_code: bool) -> Reply:
         log.warning("running the checkpoint's own code %s, revision %s", own, sent.checkpoint.revision)
     elif own := [kind for kind in read_modules(folder).classes if not kind.startswith("sentence_transformers.")]:
         raise BadInput(
-            f"{folder / 'modules.json'}: {own[0]} is code of the checkpoint, which a plain load may run; "
+            f"{folder / 'modules.json'}: {own[0]} is code of the checkpoint, which even a plain load may run; "
             "to run it, give --against remote"
         )
-    log.info("the other side, in both precisions")
+    log.info("computing the other side in both precisions")
     prompts = [prompt for prompt, ids in zip(sent.prompts, sent.ids, strict=True) if ids]
     settings = sent.settings
     return ask(folder, prompts, device=settings.device, max_length=settings.max_length, remote_code=remote_code)
 
 
 def _code(checkpoint: Checkpoint) -> str:
-    """The class that the checkpoint brings for its decoder."""
+    """The decoder class in the checkpoint's own code."""
     if checkpoint.own_code is None:
         raise BadInput(
             f"--against remote: {checkpoint.decoder / 'config.json'} names no code of its own (auto_map, AutoModel); "
@@ -101,7 +101,7 @@ def _code(checkpoint: Checkpoint) -> str:
 
 
 def _peer(origin: str, ours: Statement, reply: Reply) -> OtherSide:
-    """The process was sent our prompts and read our files; its ids, parameter count and vectors are its own."""
+    """The other side: our prompts and files, and the process's own token ids, parameter count and vectors."""
     sent = [row for row, ids in enumerate(ours.ids) if ids]
     ids = dict(zip(sent, reply.ids, strict=True))
     update = {"ids": [ids.get(row, []) for row in range(len(ours.ids))], "parameters": reply.parameters}

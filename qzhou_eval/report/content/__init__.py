@@ -1,1 +1,1 @@
-"""Results -> what a report says: tables, cells, sentences. No format."""
+"""The content of a report, made from results: tables, cells, sentences. Formats nothing."""

@@ -1,4 +1,4 @@
-"""What a score is to be measured by: chance and character n-grams on the same data, where their scores were kept."""
+"""Scores to compare a model with: chance and character n-grams on the same data, where their scores were kept."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ COLUMNS = ("chance", "char_ngrams")
 def add_floors(
     rows: Iterable[Scored], scores: Iterable[TaskScore], output_dirs: list[Path], score_profile: str
 ) -> None:
-    """Add to rows of scores what the output folders hold for the same task, data and mteb.
+    """Add to rows the baseline scores that the output folders hold for the same task, data and mteb.
 
     Raises:
         BadInput: a damaged file.
@@ -35,7 +35,7 @@ def add_floors(
 
 
 def _estimates(baseline: Baseline, items: Items | None, score_profile: str) -> Mapping[str, Estimate] | None:
-    """Points by :data:`COLUMNS`; the n-grams' resamples are those of every other result on the data."""
+    """Points by :data:`COLUMNS`; the n-grams use the same resamples as every other result on the data."""
     chance = task_score(baseline.task, baseline.chance, score_profile)
     ngrams = task_score(baseline.task, baseline.char_ngrams, score_profile)
     if chance is None or ngrams is None:
@@ -49,7 +49,7 @@ def _estimates(baseline: Baseline, items: Items | None, score_profile: str) -> M
 
 
 def not_above(row: Scored, tasks: Iterable[str]) -> tuple[Text, ...]:
-    """On which tasks a score is not significantly better than chance, and on which not than character n-grams."""
+    """Notes naming the tasks on which a row is not significantly better than chance, or than character n-grams."""
     weak = {
         name: tuple(task for task in tasks if task in row.floors and not _above(row.of(task), row.floors[task][name]))
         for name in COLUMNS
@@ -58,7 +58,7 @@ def not_above(row: Scored, tasks: Iterable[str]) -> tuple[Text, ...]:
 
 
 def _above(one: Estimate, floor: Estimate) -> bool:
-    """Whether it is better for sure; the n-grams themselves count as such, and without items what is better at all."""
+    """Whether a score is significantly better; without items, better at all. The n-grams themselves count as better."""
     more = one - floor
     if more.value is None or (more.draws is not None and not more.draws.any()):
         return True

@@ -1,4 +1,4 @@
-"""Result folders -> everything that the report says, as values. Writes and formats nothing."""
+"""Turns result folders into everything that the report says, as values. Writes and formats nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from qzhou_eval.results.task_scores import TaskScore, read_scores
 
 @dataclass(frozen=True)
 class Part:
-    """One benchmark: ``setting``, called ``model``, is what the findings are of."""
+    """One benchmark. The findings are about ``setting``, which is called ``model``."""
 
     benchmark: str
     setting: Setting
@@ -78,7 +78,7 @@ def _part(rows: list[Scored], benchmark: str, scores: list[TaskScore], score_pro
     judged = against_published(main.setting, scores, score_profile) if benchmark == "cmteb" else None
     placed = None
     if benchmark == "cmteb" and own(main, benchmark).is_whole:
-        from qzhou_eval.report.content.placement_table import standing  # pandas: for whole runs alone
+        from qzhou_eval.report.content.placement_table import standing  # pandas: only for complete runs
 
         placed = standing(main, model, score_profile)
     found = [

@@ -1,4 +1,4 @@
-"""Estimates -> cells and rows, and what must be said under a table of them."""
+"""Turns estimates into cells and rows, and chooses the notes under their table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -34,7 +34,7 @@ def with_best(lines: Sequence[Line], columns: Sequence[str]) -> tuple[TableRow, 
 
 
 def of_scores(lines: Sequence[Line]) -> Iterable[Text]:
-    """What must be said under rows of scores."""
+    """The notes under rows of scores."""
     found = [one for _, row, _ in lines for one in row.values()]
     without = any(one.value is not None and one.draws is None and not one.published for one in found)
     if any(one.draws is not None for one in found):
@@ -45,11 +45,11 @@ def of_scores(lines: Sequence[Line]) -> Iterable[Text]:
 
 
 def of_differences(rows: Iterable[TableRow]) -> tuple[Text, ...]:
-    """What must be said under a table of differences."""
+    """The notes under a table of differences."""
     cells = [cell for row in rows for cell in row.cells if cell.difference and cell.value is not None]
     return (UNSURE, *[NO_INTERVAL] * any(cell.low is None for cell in cells))
 
 
 def of_holes(rows: Iterable[TableRow]) -> tuple[Text, ...]:
-    """What must be said where a row has results in some of its columns only."""
+    """The note under a table with missing results."""
     return (MISSING,) if any(cell.value is None for row in rows for cell in row.cells) else ()

@@ -1,4 +1,4 @@
-"""What a report is made of, as values: sections, tables, rows, cells and findings. Formats nothing, has no words."""
+"""The elements of a report, as values: sections, tables, rows, cells and findings. No formatting, no language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Text:
-    """Words by their key in ``formats/languages/*.yaml``, and what stands in them.
+    """A text, by its key in ``formats/languages/*.yaml``, with the values that it is filled with.
 
-    A value may be Text itself, or a tuple of what each language lists in its own way.
+    A value may itself be Text, or a tuple, which each language lists in its own way.
     """
 
     key: str
@@ -31,13 +31,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: points (float), a count or rank (int), text, or None where there is none.
+    """One value: points (float), a count or rank (int), text, or None if there is none.
 
     Attributes:
         low, high: its 95 % interval; None without items.
         best: in its column's best group: the best, or not significantly below it.
         difference: shown with its sign.
-        unsure: a difference that the items cannot tell from 0.
+        unsure: a difference that is not significant.
     """
 
     value: float | int | str | Text | None
@@ -49,13 +49,13 @@ class Cell:
 
     @property
     def is_number(self) -> bool:
-        """Whether it stands in a column of figures."""
+        """Whether it fits in a column of numbers."""
         return self.value is None or isinstance(self.value, (int, float))
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One line. ``group`` is a task's type; ``ours`` marks the run's own among others; ``folded`` shows on demand."""
+    """One row. ``group`` is a task's type; ``ours`` marks the run's own row; ``folded`` rows are shown on demand."""
 
     name: str | Text
     cells: tuple[Cell, ...]
@@ -69,12 +69,12 @@ class Table:
     """One table of one benchmark.
 
     Attributes:
-        key: what it is, one of those in :data:`SECTIONS`: its title's words, and the end of its file's name.
-        model: whose it is, where each model has its own.
-        index: the words over the rows' names.
-        columns: words' keys, or what stands there as it is.
-        over: what its title says that it is over, where that is not the whole benchmark.
-        tasks: what its means are over, where another table may have others.
+        key: its kind, one of those in :data:`SECTIONS`; it decides the title and the end of the file name.
+        model: the model it belongs to, if each model has its own table.
+        index: the key of the heading over the rows' names.
+        columns: keys of headings, or headings to show as they are.
+        over: the part of the benchmark that its title names; None for the whole benchmark.
+        tasks: the tasks that its means are over, if those of another table may differ.
     """
 
     benchmark: str
@@ -90,7 +90,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if not any(self.key in keys for keys in SECTIONS.values()):
-            raise ValueError(f"{self.key} is in no section: it would be in no page")
+            raise ValueError(f"{self.key} is in no section, so no page would show it")
 
     @property
     def title(self) -> Text:
@@ -104,10 +104,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Finding:
-    """An answer to one question: a figure, its interval or what it is of, and sentences."""
+    """The answer to one question: a number, its interval or unit, and sentences."""
 
     key: str
     figure: Text | None
     under: Text | None
     text: tuple[Text, ...]
-    tone: str = ""  # good, bad or open, where the answer is a verdict
+    tone: str = ""  # good, bad or open, if the answer is a verdict

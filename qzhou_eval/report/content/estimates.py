@@ -1,4 +1,4 @@
-"""Scores and their items -> estimates: a value with what it would have been on resampled items.
+"""Turns scores and their items into estimates: a value, and its values on resampled items.
 
 All settings of a task are resampled together, so that differences of estimates are paired. Knows no table.
 """
@@ -18,9 +18,9 @@ from qzhou_eval.statistics.intervals import interval, separable
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Points, and the same on each resample, float64 (resamples,), None where no items say it.
+    """Points, and the same on each resample, float64 (resamples,), None without items.
 
-    ``published`` is a number as it is, without items by nature and not for want of them.
+    ``published`` marks a number that never has items, such as a published score.
     """
 
     value: float | None
@@ -28,7 +28,7 @@ class Estimate:
     published: bool = False
 
     def __sub__(self, other: "Estimate") -> "Estimate":
-        """The paired difference; of a published score and a run's, the run's spread alone."""
+        """The paired difference; between a published score and a run's, only the run's spread counts."""
         if self.value is None or other.value is None:
             return Estimate(None)
         one, two = (side.value if side.published else side.draws for side in (self, other))
@@ -42,16 +42,16 @@ class Estimate:
 
     @property
     def sure(self) -> bool | None:
-        """Whether a difference can be told from 0; None where no items say it."""
+        """Whether a difference is significant; None without items."""
         return None if self.draws is None else separable(self.draws)
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One setting at one dimension: an estimate for each of its tasks, and the metric it is in.
+    """One setting at one dimension: an estimate and a metric for each of its tasks.
 
     ``floors`` are estimates of baselines on the same data, by task and name, where they were kept.
-    ``hidden`` is the size of the decoder's hidden states, of which vectors are made, where that was recorded.
+    ``hidden`` is the size of the decoder's hidden states, from which vectors are made, if it was recorded.
     """
 
     setting: Setting
@@ -73,7 +73,7 @@ class Scored:
         )
 
     def row(self, columns: Iterable[Column]) -> dict[str, Estimate]:
-        """Means by the columns' names; a mean over tasks of which one has no items has no interval."""
+        """Means by the columns' names; a mean has no interval if one of its tasks has no items."""
         values = {task: e.value for task, e in self.tasks.items()}
         resampled = {task: e.draws for task, e in self.tasks.items()}
         return {column.name: Estimate(column.mean(values), column.mean(resampled)) for column in columns}
@@ -85,13 +85,13 @@ def published(values: Mapping[str, float]) -> dict[str, Estimate]:
 
 
 def best_group(column: Iterable[Estimate]) -> list[bool]:
-    """Which estimates are the best, equal to it, or not significantly below it; none where fewer than two are there."""
+    """Which estimates are the best, equal to it, or not significantly below it; none if there are fewer than two."""
     column = list(column)
     known = [one for one in column if one.value is not None]
     if len(known) < 2:
         return [False] * len(column)
     best = max(known, key=lambda one: one.value)
-    shown = round(best.value, 2)  # what reads the same is marked the same
+    shown = round(best.value, 2)  # equal as shown, so marked alike
     return [one.value is not None and (round(one.value, 2) == shown or (best - one).sure is False) for one in column]
 
 

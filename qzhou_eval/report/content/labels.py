@@ -1,4 +1,4 @@
-"""What settings are called in a report, in words of its language: as short as tells each from the others."""
+"""The labels of settings in a report, in its language: as short as they can be and still differ."""
 
 import re
 from collections import Counter
@@ -8,18 +8,18 @@ from qzhou_eval.report.content.elements import Text
 from qzhou_eval.results.setting import MINIATURE_PROFILE, Setting
 
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")  # at the end of a changed profile's name
-_WORDS = (  # of an experiment's facts; others are shown as they are recorded
+_WORDS = (  # facts with a text of their own; others are shown as recorded
     *("token_prepending", "token_prepending_off", "profile", "dtype", "max_length", "truncate"),
     *("normalize_off", "instruction_off", "remote_code"),
 )
-_REVISION = 14  # letters of a revision that tell two apart
+_REVISION = 14  # characters of a revision, enough to distinguish two
 
 
 def labels(settings: Iterable[Setting]) -> dict[Setting, str | Text]:
-    """A label for each setting, as short as tells it from the others.
+    """A label for each setting, as short as it can be and still differ from the others.
 
-    The precision is in it where two stand side by side, the digest of a changed profile where two profiles share their
-    name, and the revision where two models do.
+    It includes the precision if there are several, the digest of a changed profile if two profiles share their name,
+    and the revision if two models do.
     """
     every = dict.fromkeys(settings)
     precisions = {dict(setting.experiment).get("dtype") for setting in every}

@@ -1,4 +1,4 @@
-"""Estimates -> the report's tables of means, laid out as the card's tables 1 to 3. Formats nothing, has no words."""
+"""Turns estimates into tables of means, laid out as the card's tables 1 to 3. No formatting, no language."""
 
 from collections.abc import Iterable
 
@@ -27,14 +27,14 @@ def widest(rows: list[Scored]) -> dict[Setting, Scored]:
 
 
 def leaderboards(rows: list[Scored], benchmark: str) -> list[Table]:
-    """Table 1: each setting at its widest dimension here, beside those that have its tasks, too."""
+    """Table 1: each setting at its widest dimension here, together with those that also have its tasks."""
     names = _names(rows)
     return [_leaderboard(scope, names) for scope in scopes(list(widest(rows).values()), benchmark)]
 
 
 def _leaderboard(scope: Scope, names: dict[Scored, str | Text]) -> Table:
-    """One table over the same tasks, the best first. The card's published rows stand beside whole results of published
-    models.
+    """One table over the same tasks, the best first. The card's published rows are added to complete results of
+    published models.
     """
     beside = scope.is_whole and scope.benchmark == "cmteb" and any(map(_is_published, scope.rows))
     lines: list[Line] = [(names[row], scope.row(row), beside) for row in scope.rows]
@@ -50,7 +50,7 @@ def _leaderboard(scope: Scope, names: dict[Scored, str | Text]) -> Table:
 
 
 def _names(rows: list[Scored]) -> dict[Scored, str | Text]:
-    """What each row of table 1 is called: its setting, and its dimension unless that is the full width."""
+    """The name of each row of table 1: its setting, and its dimension unless that is the full width."""
     of_setting = labels(row.setting for row in rows)
     return {
         row: of_setting[row.setting]
@@ -72,7 +72,7 @@ def _published_lines() -> Iterable[Line]:
 
 
 def _first_notes(scope: Scope, names: dict[Scored, str | Text]) -> Iterable[Text]:
-    """What the scores of the table are, and what is not in it."""
+    """The notes on what the table's scores are, and on what is left out."""
     if scope.benchmark == "mini":
         yield GENERATED
     if any(row.setting.is_plain for row in scope.rows):
@@ -93,7 +93,7 @@ def dimensions(rows: list[Scored], benchmark: str) -> Scope | None:
 
 
 def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
-    """Table 3 for each setting that has several dimensions, and what each costs against the widest."""
+    """Table 3 for each setting that has several dimensions, and what each costs compared with the widest."""
     found = []
     for name, several in by_setting(rows).items():
         scope = dimensions(several, benchmark)
@@ -116,14 +116,14 @@ def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
 
 
 def _above_hidden(scope: Scope) -> tuple[Text, ...]:
-    """Which dimensions are above the decoder's hidden size: what follows them is made of what stands before."""
+    """A note on dimensions above the decoder's hidden size, whose components are made from those below it."""
     hidden = scope.rows[-1].hidden
     above = tuple(str(row.dim) for row in scope.rows if hidden and row.dim > hidden)
     return (Text("note.hidden_size", {"hidden": hidden, "dims": above}),) if above else ()
 
 
 def token_prepending_pairs(rows: list[Scored], benchmark: str) -> dict[str | Text, Scope]:
-    """By label, settings at full width that differ in token prepending alone, without it first, over the same tasks."""
+    """By label, settings at full width that differ only in token prepending, without it first, over the same tasks."""
     pairs: dict[Setting, list[Scored]] = {}
     for row in rows:
         if row.dim == row.width:
@@ -138,7 +138,7 @@ def token_prepending_pairs(rows: list[Scored], benchmark: str) -> dict[str | Tex
 
 
 def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
-    """Table 2, for each two settings that differ in token prepending alone, at each one's full width."""
+    """Table 2, for settings that differ only in token prepending, at full width."""
     found = []
     for name, scope in token_prepending_pairs(rows, benchmark).items():
         lines: list[Line] = [(layers_of(side), scope.row(side), False) for side in scope.rows]
@@ -158,7 +158,7 @@ def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
 
 
 def token_prepending_by_dimension(rows: list[Scored], benchmark: str) -> list[Table]:
-    """What token prepending adds at each dimension, for settings that have another one than the full width."""
+    """What token prepending adds at each dimension, for settings that have a dimension below full width."""
     settings: dict[Setting, list[Scored]] = {}
     for row in sorted(rows, key=lambda row: row.dim):
         settings.setdefault(row.setting.without_token_prepending(), []).append(row)
@@ -171,7 +171,7 @@ def token_prepending_by_dimension(rows: list[Scored], benchmark: str) -> list[Ta
                 ranges.setdefault(row.setting.token_prepending, []).append(row)
         for several in ranges.values():
             if all(row.dim == row.width for row in several):
-                continue  # table 2 says it
+                continue  # that is table 2
             which = {"name": names[setting], "side": layers_of(several[0])}
             title = names[setting] if len(ranges) == 1 else Text("row.layers", which)
             found += _gains(several, [without[row.dim] for row in several], benchmark, title)
@@ -179,7 +179,7 @@ def token_prepending_by_dimension(rows: list[Scored], benchmark: str) -> list[Ta
 
 
 def _gains(on: list[Scored], off: list[Scored], benchmark: str, title: str | Text) -> list[Table]:
-    """A line for each dimension, over the tasks that all of them have."""
+    """A table with a row for each dimension, over the tasks that all of them have."""
     scope = shared([*on, *off], benchmark)
     if scope is None:
         return []
@@ -192,7 +192,7 @@ def _gains(on: list[Scored], off: list[Scored], benchmark: str, title: str | Tex
 
 
 def layers_of(side: Scored) -> Text:
-    """What a row of table 2 is called."""
+    """The name of a row of table 2."""
     layers = side.setting.token_prepending
     if side.setting.is_plain:
         return Text("row.tp_unknown")

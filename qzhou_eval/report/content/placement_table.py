@@ -1,4 +1,4 @@
-"""Where the run stands among published models -> a table and a finding. Ranks are ranking.py's."""
+"""The run's rank among published models, as a table and a finding. The ranks come from ranking.py."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ from qzhou_eval.report.content.mean_tables import PUBLISHED
 from qzhou_eval.report.content.ranking import MEANS, Placement, place
 from qzhou_eval.report.content.scope import own
 
-FIRST, AROUND = 10, 6  # rows that are shown at once: the first, and so many before and after the run
+FIRST, AROUND = 10, 6  # rows shown unfolded: the first ones, and this many before and after the run
 SHOWN = (*MEANS, *TYPES)
 
 
 def standing(main: Scored, label: str | Text, score_profile: str) -> tuple[Finding, Table] | None:
-    """The run among the published models of CMTEB; None with a missing task."""
+    """Rank the run among the published models of CMTEB; None if a task is missing."""
     scores = {task: one.value for task, one in main.tasks.items()}
     draws = {task: one.draws for task, one in main.tasks.items()}
     placed = place(main.setting.label, main.setting.model, scores, score_profile, draws=draws)

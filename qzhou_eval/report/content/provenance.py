@@ -1,4 +1,4 @@
-"""What a setting's results were made with, from the manifest: facts, counts by task, and prompts as they were sent."""
+"""What a setting's results were made with, from the manifest: facts, counts by task, and prompts as sent."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ COUNTS = ("texts", "prompts", "tokens", "cut", "seconds")
 
 @dataclass(frozen=True)
 class RunDescription:
-    """One setting.
+    """How the results of one setting were made.
 
     Attributes:
-        facts: words' key below ``run.``, and what stands there.
-        prompts: a title and the whole prompt: of each side of one task that tells them apart, and of one that does not.
+        facts: a text's key below ``run.``, and its value.
+        prompts: a title and the whole prompt: for each side of one task that has sides, and for one task without sides.
         tasks: metric, data revision and counts of each task.
     """
 
@@ -85,17 +85,17 @@ def _facts(
 
 
 def _several(values: Iterable[object]) -> tuple:
-    """What the tasks say, each once."""
+    """The different values of the tasks."""
     return tuple(dict.fromkeys(value if isinstance(value, (Text, tuple)) else str(value) for value in values if value))
 
 
 def _parts(encoded: dict) -> list[str]:
-    """Of "packed, runs", both."""
+    """The parts of a value such as "packed, runs"."""
     return [part for part in str(encoded.get("attention") or "").split(", ") if part]
 
 
 def _known(fact: str, value: str) -> str | Text:
-    """A value's words, where each language has some; else as it was recorded."""
+    """A value's text, if the languages have one; otherwise the value as recorded."""
     return Text(f"value.{value}") if value in _VALUES[fact] else value
 
 
@@ -117,7 +117,7 @@ def _code(code: dict) -> str:
 
 
 def _prompts(made: dict[str, dict]) -> Iterable[tuple[Text, str]]:
-    """Of the first task with one side, and of the first with two."""
+    """Prompts of the first task without sides, and of the first with sides."""
     for of_one in (True, False):
         samples = ((task, one.get("samples") or {}) for task, one in made.items())
         found = next(((task, sides) for task, sides in samples if sides and ("text" in sides) == of_one), None)

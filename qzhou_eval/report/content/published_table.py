@@ -1,4 +1,4 @@
-"""The run's own model compared with its published scores. Verdicts are :mod:`qzhou_eval.checks.compare`'s."""
+"""The run compared with its model's published scores. Verdicts come from :mod:`qzhou_eval.checks.compare`."""
 
 from dataclasses import replace
 
@@ -15,9 +15,9 @@ from qzhou_eval.results.task_scores import TaskScore
 
 
 def against_published(setting: Setting, scores: list[TaskScore], score_profile: str) -> Judged | None:
-    """A setting against its model's published scores and the card's tables, as ``compare`` judges it.
+    """Compare a setting with its model's published scores and the card's tables, as ``compare`` does.
 
-    None without results at full width, which published scores have, or without published scores.
+    None without results at full width, the only width of published scores, or without published scores.
     """
     sides = _sides([score for score in scores if score.setting == setting], score_profile)
     full = next((side for side in sides if side.dim == side.width), None)
@@ -31,7 +31,7 @@ def against_published(setting: Setting, scores: list[TaskScore], score_profile: 
 
 
 def _sides(scores: list[TaskScore], score_profile: str) -> list[Side]:
-    """One side for each dimension, with the tasks of all folders that have some."""
+    """One side for each dimension, with the tasks of all folders."""
     found: dict[int, Side] = {}
     for place, recorded in {score.recorded.place: score.recorded for score in scores}.items():
         side = side_of(place, recorded, score_profile)
@@ -41,7 +41,7 @@ def _sides(scores: list[TaskScore], score_profile: str) -> list[Side]:
 
 
 def published_table(judged: Comparison, model: str) -> Table:
-    """Ours, theirs, difference and verdict, task by task, then the means if every task compares."""
+    """Ours, theirs, difference and verdict, task by task, then the means if all tasks are comparable."""
     lines = [_line(row, all_tasks()[row.name].type) for row in judged.compared]
     means = [] if judged.left_out else judged.means
     lines += [_line(row, "mean") for row in sorted(means, key=lambda row: COLUMNS.index(row.name))]

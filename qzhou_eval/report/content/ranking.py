@@ -1,6 +1,6 @@
-"""A run beside the published models of CMTEB, in the columns and by the ranks of mteb's leaderboard.
+"""Ranks a run among the published models of CMTEB, with the columns and ranks of mteb's leaderboard.
 
-Knows scores by task and nothing of folders, dimensions or prompts. Formats nothing.
+Knows only scores by task: no folders, dimensions or prompts. Formats nothing.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ MEANS = ("Mean(Task)", "Mean(TaskType)")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one run stands.
+    """The rank of one run.
 
     Attributes:
         table: by model, sorted by Borda rank: ``BORDA`` (Int64), the two means and the six types in points. Published
-            models have their full names; a run with a missing task has no rank, no mean, and stands last.
+            models have their full names; a run with a missing task has no rank and no mean, and is last.
         run: the run's row in ``table``.
-        replaces: the published model whose place the run took, being the same model: it is not counted twice. None
-            where there is none, or the run is not counted.
+        replaces: the published model that the run replaces, being the same model, which is not counted twice. None
+            if there is none, or the run is not counted.
         models: how many models the ranks are counted over, the run included if it is counted.
-        left_out: published models that are not, for want of a split that the score profile counts.
-        borda_rank: the run's rank by Borda count, 1 is best; None with a missing task.
+        left_out: published models that are not counted, because they lack a split that the score profile counts.
+        borda_rank: the run's rank by Borda count, 1 is best; None if a task is missing.
         mean_rank: the same by Mean(Task).
         mean_rank_interval: the best and worst rank by Mean(Task) that the interval of the run's mean reaches, the
             published scores taken as they are; None unless every task has draws.
@@ -57,12 +57,12 @@ def place(
     draws: Mapping[str, np.ndarray | None] | None = None,
     confidence: float = CONFIDENCE,
 ) -> Placement:
-    """Put a run among the published models.
+    """Rank a run among the published models.
 
     Args:
         label: what the run is called; its row is ``<label> (this run)``.
-        model: its model, ``org/name``, or ``local/name`` for a folder, which passes for the published model ``name``.
-        scores: points by task of CMTEB; None or absent where there is no result.
+        model: its model, ``org/name``, or ``local/name`` for a folder, which counts as the published model ``name``.
+        scores: points by task of CMTEB; None or missing if there is no result.
         draws: points by task, float64 (resamples,), paired over the tasks; None where a task has none.
     """
     published = read_published()
@@ -92,12 +92,12 @@ def place(
 
 
 def _rank(mean: float, others: np.ndarray) -> int:
-    """1 for a mean that no other is above."""
+    """The rank of a mean: 1 if no other is above it."""
     return 1 + int((others > mean).sum())
 
 
 def _rank_interval(draws: Mapping, others: np.ndarray, confidence: float) -> tuple[int, int] | None:
-    """Ranks fall as the mean rises: those of the ends of the mean's interval are the ends of the rank's."""
+    """The best and worst rank: those at the upper and lower end of the mean's interval."""
     means = table_row(draws, "cmteb")[MEANS[0]]
     if means is None:
         return None
@@ -108,8 +108,8 @@ def _rank_interval(draws: Mapping, others: np.ndarray, confidence: float) -> tup
 def task_points(published: Mapping[str, Published], score_profile: str) -> pd.DataFrame:
     """Points of published models (rows) on every task of CMTEB (columns).
 
-    Models without a split that the score profile counts are left out: where MultilingualSentiment counts both, those
-    that have one.
+    Models without a split that the score profile counts are left out: if both splits of MultilingualSentiment count,
+    those that have only one.
     """
     tasks = [task.name for task in all_tasks().values() if task.benchmark == "cmteb"]
     rows = {
@@ -122,8 +122,8 @@ def task_points(published: Mapping[str, Published], score_profile: str) -> pd.Da
 def borda_ranks(points: pd.DataFrame) -> pd.Series:
     """Ranks by Borda count of models (rows) over tasks (columns), none missing; 1 is best, equal counts share the best.
 
-    As mteb's leaderboard counts: on each task a model gets the number of models less its rank, equal scores the mean
-    of their ranks.
+    Computed as on mteb's leaderboard: on each task a model gets the number of models less its rank, equal scores the
+    mean of their ranks.
     """
     counts = (len(points) - points.rank(ascending=False, method="average")).sum(axis=1)
     return counts.rank(ascending=False, method="min").astype(int)

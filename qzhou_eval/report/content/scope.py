@@ -1,5 +1,5 @@
-"""Which tasks a table's means are over: those that all its rows have. Settings with other tasks are never averaged
-beside each other.
+"""Chooses the tasks that a table's means are over: those that all its rows have. Means over different tasks are never
+in one table.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Scope:
 
     @property
     def headings(self) -> tuple[str | Text, ...]:
-        """What stands over the columns: of a part of the tasks, which."""
+        """The columns' headings; a heading over a part of the tasks says which part."""
         return tuple(map(_heading, self.columns))
 
     @property
@@ -50,7 +50,7 @@ class Scope:
 
     @property
     def over(self) -> Text | None:
-        """What a title says that it is over, where that is not the whole benchmark."""
+        """The part of the benchmark that a title names; None for the whole benchmark."""
         if self.is_whole:
             return None
         name = Text(f"benchmark.{self.benchmark}")
@@ -58,7 +58,7 @@ class Scope:
 
     @property
     def mean_name(self) -> str | Text:
-        """What the overall figure is: the benchmark's mean, that of some tasks, or the one task's score."""
+        """What the overall number is: the benchmark's mean, the mean of some tasks, or the only task's score."""
         if len(self.tasks) == 1:
             return self.tasks[0]
         heading = self.headings[self.names.index(self.overall_name)]
@@ -66,7 +66,7 @@ class Scope:
 
     @property
     def overall_name(self) -> str:
-        """The column of the overall figure: the mean over the tasks, or the only one."""
+        """The column of the overall number: the mean over the tasks, or the only column."""
         return MEAN_TASK if MEAN_TASK in self.names else self.names[0]
 
     def row(self, scored: Scored) -> dict[str, Estimate]:
@@ -90,7 +90,7 @@ def _heading(column: Column) -> str | Text:
 
 
 def own(row: Scored, benchmark: str) -> Scope:
-    """One row and its tasks."""
+    """One row alone, over its own tasks."""
     return _scope([row], benchmark, row.have(benchmark))
 
 
@@ -101,9 +101,9 @@ def shared(rows: Sequence[Scored], benchmark: str) -> Scope | None:
 
 
 def scopes(rows: Sequence[Scored], benchmark: str) -> list[Scope]:
-    """Every row beside those that have its tasks, too, and all rows over what they have in common; most tasks first.
+    """Every row with those that also have its tasks, and all rows over their common tasks; most tasks first.
 
-    A row of a part of the tasks stands alone only where no task is common to it and another.
+    A row with only some of the tasks has a scope of its own only if no other scope compares it with another row.
     """
     have = [row.have(benchmark) for row in rows]
     sets = dict.fromkeys([*have, frozenset.intersection(*have)])
@@ -114,7 +114,7 @@ def scopes(rows: Sequence[Scored], benchmark: str) -> list[Scope]:
 
 
 def largest(rows: Sequence[Scored], benchmark: str, *, around: Scored) -> Scope | None:
-    """Of the scopes that hold one row and others, the one with most results; None if no other has a task of it."""
+    """Of the scopes with ``around`` and other rows, the one with most results; None if no other row shares a task."""
     found = [scope for scope in scopes(rows, benchmark) if around in scope.rows and len(scope.rows) > 1]
     return max(found, key=lambda scope: len(scope.rows) * len(scope.tasks), default=None)
 

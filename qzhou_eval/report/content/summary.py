@@ -1,4 +1,4 @@
-"""The report in a minute: how good, as published, what fewer dimensions cost, whether TP helps. Values, no words."""
+"""The report's findings: quality, match with published scores, cost of fewer dimensions, gain by TP. No language."""
 
 from qzhou_eval.benchmark.averages import MEAN_TYPE
 from qzhou_eval.checks.compare.comparison import Judged
@@ -8,13 +8,13 @@ from qzhou_eval.report.content.estimates import Estimate, Scored
 from qzhou_eval.report.content.mean_tables import dimensions, layers_of, token_prepending_pairs, widest
 from qzhou_eval.report.content.scope import own, shared
 
-FEW = 6  # as many tasks are named with their scores
+FEW = 6  # up to this many tasks are listed with their scores
 TONES = {"OK": "good", "CLOSE": "open", "OFF": "bad"}
 
 
 def main_row(rows: list[Scored], benchmark: str) -> Scored:
-    """What the headline is of: among settings at their widest, the one nearest to the profile's own protocol, then with
-    most tasks, then the best on the tasks that all have.
+    """The row that the headline is about: among settings at their widest, the nearest to the profile's own protocol,
+    then the one with most tasks, then the best on the tasks that all have.
     """
     every = list(widest(rows).values())
     common = shared(every, benchmark)
@@ -27,7 +27,7 @@ def main_row(rows: list[Scored], benchmark: str) -> Scored:
 
 
 def headline(main: Scored, benchmark: str) -> Text:
-    """Which results the findings are of."""
+    """Which results the findings are about."""
     scope = own(main, benchmark)
     key = "headline" if main.dim else "headline.full"
     name = Text(f"benchmark.{benchmark}")
@@ -36,7 +36,7 @@ def headline(main: Scored, benchmark: str) -> Text:
 
 
 def quality(main: Scored, benchmark: str) -> Finding:
-    """The overall means; of a part of the tasks their mean, called so, and each one's score where they are few."""
+    """The overall means; for a part of the tasks their mean, named as such, and each score if there are few."""
     scope = own(main, benchmark)
     mean = scope.overall(main)
     key = "finding.mean" if scope.is_whole else "finding.mean_part"
@@ -59,7 +59,7 @@ def _score(task: str, one: Estimate) -> Text:
 
 
 def as_published(judged: Judged | None, benchmark: str) -> Finding | None:
-    """The verdict against the published scores, or why there is none; None for a model that has none."""
+    """The verdict on the published scores, or why there is none; None for a model without published scores."""
     if benchmark == "mini":
         return Finding("published", Text("finding.not_comparable"), None, (Text("note.generated"),), "open")
     if judged is None:

@@ -1,4 +1,4 @@
-"""Estimates -> the report's tables that have a line for each task. Tasks without a result have none."""
+"""Turns estimates into tables with a row for each task that has a result."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from qzhou_eval.report.content.estimates import Scored
 from qzhou_eval.report.content.mean_tables import by_setting, layers_of, token_prepending_pairs
 from qzhou_eval.report.content.scope import own
 
-NAMED = 6  # as many missing tasks are named
+NAMED = 6  # up to this many missing tasks are named
 
 
 def per_task(rows: list[Scored], benchmark: str) -> list[Table]:
     """For each setting: tasks by dimension, and for several dimensions the difference of each from the widest.
 
-    On the screen where the columns of a part of the tasks do not show each of them.
+    Shown on the screen only for a part of the benchmark, unless the tables of means already show each task.
     """
     found = []
     for name, several in by_setting(rows).items():
@@ -49,7 +49,7 @@ def _missing(benchmark: str, here: Sequence[str]) -> tuple[Text, ...]:
 
 
 def _cost(several: list[Scored], tasks: list[str]) -> tuple[tuple[str, ...], tuple[TableRow, ...]] | None:
-    """What each narrower dimension adds to the widest one's score, which stands last; None where none has its tasks."""
+    """Each narrower dimension's difference from the widest, then the widest's score; None if they share no task."""
     full = several[-1]
     of_full = [task for task in tasks if full.of(task).value is not None]
     narrower = [one for one in several[:-1] if any(one.of(task).value is not None for task in of_full)]

@@ -1,1 +1,1 @@
-"""What a report says -> HTML, Markdown, LaTeX, CSV, figures, in English or Chinese."""
+"""Formats a report as HTML, Markdown, LaTeX, CSV and figures, in English or Chinese."""

@@ -1,4 +1,4 @@
-"""The report as CSV files, for programs: four decimals, bounds beside figures, names that no language changes."""
+"""The report as CSV files, for programs: four decimals, bounds beside values, the same names in every language."""
 
 import csv
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from qzhou_eval.report.formats.language import Words
 
 
 def sheets(contents: Contents, english: Words) -> dict[str, str]:
-    """CSV text by file name: every score, and a file for each kind of table with the models below each other."""
+    """CSV text by file name: every score, and a file for each kind of table, with the models one below the other."""
     found = {"scores.csv": _csv(_scores(contents.rows, contents))}
     for part in contents.parts:
         for key in dict.fromkeys(table.key for table in part.tables):

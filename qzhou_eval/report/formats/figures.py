@@ -1,4 +1,4 @@
-"""Tables -> drawings: MRL curves and what token prepending adds. Draws what report/content/ computed."""
+"""Draws tables: MRL curves, and the points gained by token prepending. Values come from report/content/."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -17,11 +17,11 @@ OCTAVES_BETWEEN_LABELS = 0.55
 
 
 def curves(mrl: Sequence[Table], costs: Sequence[Table], words: Words) -> dict[str, str]:
-    """By column, its score over the dimensions with its interval, and below it the difference to the widest.
+    """By column, its score over the dimensions with its interval, and below it the difference from the widest.
 
     Args:
         mrl: table 3 of up to four settings over the same tasks, which get the page's series colours in this order.
-        costs: their differences to the widest dimension.
+        costs: their differences from the widest dimension.
     """
     drawn = {}
     for at, column in enumerate(mrl[0].columns):
@@ -47,7 +47,7 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], words: Words) -> dict[s
 
 
 def _dimensions(drawing: Drawing, dims: list[int]) -> Scale:
-    """The scale of octaves, with a label for each dimension where there is room, the widest first."""
+    """The horizontal scale, in octaves, with labels for the dimensions where there is room, the widest first."""
     low, high = math.log2(dims[0]), math.log2(dims[-1])
     margin = 0.06 * (high - low) or 1.0
     across = Scale(low - margin, high + margin, LEFT, RIGHT)
@@ -60,7 +60,7 @@ def _dimensions(drawing: Drawing, dims: list[int]) -> Scale:
 
 
 def _grid(drawing: Drawing, scale: Scale, shown: Callable[[list[float]], list[str]], *, most: int) -> None:
-    """A panel's horizontal lines with their values, and its bottom."""
+    """Draw a panel's horizontal lines with their values, and its bottom line."""
     ticks = scale.ticks(most)
     for tick, label in zip(ticks, shown(ticks), strict=True):
         drawing.line([(LEFT, scale(tick)), (RIGHT, scale(tick))], LINE, 0.8)
@@ -81,7 +81,7 @@ def _curve(
     *,
     hollow: bool = False,
 ) -> None:
-    """A line with a dot for each cell, over the band of their intervals; hollow where a difference may be none."""
+    """Draw a line with a dot for each cell, over the band of their intervals; hollow dots are not significant."""
     across, up = scales
     placed = [(across(octave), cell) for octave, cell in points]
     if all(cell.low is not None for _, cell in points):
@@ -92,13 +92,13 @@ def _curve(
 
 
 def _nothing_lost(table: Table) -> TableRow:
-    """The widest dimension's difference to itself, where the lines end."""
+    """The widest dimension's difference from itself, 0, where the lines end."""
     cells = (Cell(None if cell.value is None else 0.0, 0.0, 0.0) for cell in table.rows[-1].cells)
     return TableRow(table.rows[-1].name, tuple(cells))
 
 
 def forest(table: Table, means: Sequence[tuple[str | Text, Cell]], words: Words) -> dict[str, str]:
-    """By type, each task's difference as a dot with its interval, the strongest first, and the type's mean below.
+    """By type, each task's difference as a dot with its interval, the largest first, and the type's mean below.
 
     Args:
         table: tasks with the difference as last column, type by type.
@@ -148,13 +148,13 @@ def _forest_panel(lines: Sequence[tuple[str, Cell]], *, mean: bool, diamonds: bo
 
 
 def _plain(ticks: list[float]) -> list[str]:
-    """Scores, all with as many decimals."""
+    """Labels of scores, all with the same number of decimals."""
     decimals = max((len(f"{tick:.6g}".partition(".")[2]) for tick in ticks), default=0)
     return [_minus(f"{tick:.{decimals}f}") for tick in ticks]
 
 
 def _signed(ticks: list[float]) -> list[str]:
-    """Differences."""
+    """Labels of differences, with their signs."""
     return [_minus(f"{tick:+z.3g}") if tick else "0" for tick in ticks]
 
 
@@ -168,7 +168,7 @@ def _ends(cells: Iterable[Cell]) -> list[float]:
 
 
 def _limits(ends: Sequence[float]) -> tuple[float, float]:
-    """What holds all of them, with a margin."""
+    """Limits that contain all of them, with a margin."""
     low, high = min(ends), max(ends)
     margin = 0.08 * (high - low) or 1.0
     return low - margin, high + margin

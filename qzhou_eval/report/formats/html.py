@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no network, no script. Every string is escaped by Jinja2."""
+"""The report as one self-contained HTML page: no network, no script. Jinja2 escapes every string."""
 
 import math
 import re
@@ -50,7 +50,7 @@ def _version() -> str:
 
 @dataclass(frozen=True)
 class Drawings:
-    """A benchmark's SVG elements by column or type; ``series`` are the curves' models in their colours' order."""
+    """A benchmark's SVG elements by column or type; ``series`` are the curves' models in the order of their colours."""
 
     series: tuple[str | Text, ...]
     curves: dict[str, str]
@@ -71,22 +71,22 @@ def _drawings(part: Part, words: Words) -> Drawings:
 
 @dataclass(frozen=True)
 class Heat:
-    """The colour scale of a table of differences: ``end`` points have the strongest colour, and more, if any has more
-    (``cut``).
+    """The colour scale of a table of differences: ``end`` points or more have the strongest colour; ``cut`` says
+    whether any has more.
     """
 
     end: float
     cut: bool
 
     def of(self, cell: Cell) -> str:
-        """How much colour a cell gets; empty for what is no difference, or is not significant."""
+        """How much colour a cell gets; empty if it is not a difference, or not significant."""
         if not _counts(cell):
             return ""
         return f"{STRONGEST * min(1.0, abs(cell.value) / self.end):.0f}%"
 
 
 def heat(table: Table) -> Heat | None:
-    """A scale that ends where 95 % of the differences do, so that a single one does not bleach the others."""
+    """A scale that ends where 95 % of the differences do, so that a single large one does not make the others pale."""
     sizes = sorted(abs(cell.value) for row in table.rows for cell in row.cells if _counts(cell))
     if not sizes:
         return None

@@ -1,4 +1,4 @@
-"""The report's words in each language: data in ``languages/``. Numbers are written here too; computes nothing."""
+"""The report's texts in each language, from ``languages/``, and its number formats. Computes nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ UNSURE = "≈"
 
 @dataclass(frozen=True)
 class Words:
-    """The words of one language, by key."""
+    """The texts of one language, by key."""
 
     lang: str
     texts: dict[str, str]
 
     def render(self, what: str | Text | tuple) -> str:
-        """A sentence, or a list of what a tuple holds; text that is not :class:`Text` stays as it is."""
+        """Render a :class:`Text`, or a tuple as a list; anything else is shown as it is."""
         if isinstance(what, tuple):
             return self.texts["and"].join(map(self.render, what))
         if not isinstance(what, Text):
@@ -30,15 +30,15 @@ class Words:
         return self.texts[what.key].format(**values)
 
     def __call__(self, key: str, **values: object) -> str:
-        """Short for templates."""
+        """Shorthand for templates: render the text of a key."""
         return self.render(Text(key, values))
 
     def column(self, name: str | Text) -> str:
-        """A column's heading; a dimension or a name that no language changes stays as it is."""
+        """A column's heading; dimensions, and names without a translation, are shown as they are."""
         return self.render(name) if isinstance(name, Text) else self.texts.get(f"column.{name}", name)
 
     def number(self, cell: Cell) -> str:
-        """A cell's figure: two decimals, a sign if it is a difference."""
+        """A cell's value: points with two decimals, and a sign if it is a difference."""
         if cell.value is None:
             return MISSING
         if isinstance(cell.value, float):
@@ -46,13 +46,13 @@ class Words:
         return self.render(cell.value)
 
     def interval(self, cell: Cell) -> str:
-        """A cell's interval, empty if it has none; ranks in whole numbers."""
+        """A cell's interval, empty if it has none; ranks as whole numbers."""
         if cell.low is None:
             return ""
-        form = "d" if isinstance(cell.value, int) else "+.2f" if cell.difference else "z.2f"  # -0.00 is below 0
+        form = "d" if isinstance(cell.value, int) else "+.2f" if cell.difference else "z.2f"  # -0.00 means below 0
         return self("interval", low=format(cell.low, form), high=format(cell.high, form))
 
 
 def words(lang: str) -> Words:
-    """The words of a language of :data:`LANGUAGES`."""
+    """Load the texts of a language of :data:`LANGUAGES`."""
     return Words(lang, yaml.safe_load((FOLDER / f"{lang}.yaml").read_text("utf-8")))

@@ -25,7 +25,7 @@ _SPECIAL = {
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
-    **{char: f"{{{char}}}" for char in "[]*"},  # what follows a line's end would take these for an option
+    **{char: f"{{{char}}}" for char in "[]*"},  # after a line break, LaTeX would read these as an option
 } | {char: f"\\{char}" for char in "&%$#_{}"}
 
 
@@ -37,7 +37,7 @@ def latex(contents: Contents, words: Words) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that LaTeX sets as it is; control characters, which it would choke on, are left out."""
+    """Text escaped for LaTeX; control characters, which it cannot read, become spaces."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     return re.sub("|".join(map(re.escape, _SPECIAL)), lambda found: _SPECIAL[found[0]], printable)
 
@@ -66,14 +66,14 @@ def _table(table: Table, label: str, words: Words) -> str:
 
 
 def _heading(name: str) -> str:
-    """A column's heading; a long word of several is set on two lines."""
+    """A column's heading; a long compound word is set on two lines."""
     parts = re.split("(?<=[a-z])(?=[A-Z(])", name, maxsplit=1) if len(name) > LONG_HEADING else [name]
     lines = r" \\ ".join(map(_escaped, parts))
     return rf"\shortstack[r]{{{lines}}}" if len(parts) > 1 else lines
 
 
 def _grouped(table: Table) -> Iterator[TableRow | str]:
-    """Rows, with the type before each group's first."""
+    """The rows, with the group's name before the first row of each group."""
     group = ""
     for row in table.rows:
         if row.group != group:
@@ -83,7 +83,7 @@ def _grouped(table: Table) -> Iterator[TableRow | str]:
 
 
 def _lines(row: TableRow | str, columns: int, words: Words) -> Iterator[str]:
-    """A row's figures, and below them their intervals."""
+    """A row's values, and below them their intervals."""
     if isinstance(row, str):
         yield rf"\addlinespace \multicolumn{{{columns}}}{{l}}{{\textit{{{_escaped(words.column(row))}}}}} \\*"
         return

@@ -1,4 +1,4 @@
-"""Inline SVG of lines, bands, dots and text in the page's fonts and colours. Knows nothing of what is drawn."""
+"""Inline SVG of lines, bands, dots and text in the page's fonts and colours. Knows nothing about the content."""
 
 import html
 import math
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 INK, MUTED, LINE, PAPER, GOOD, BAD = (f"var(--{name})" for name in ("ink", "muted", "line", "paper", "more", "less"))
 SERIES = tuple(f"var(--series-{number})" for number in range(1, 5))
-SMALL, NORMAL = 11, 12  # letters' sizes
+SMALL, NORMAL = 11, 12  # font sizes
 _STEPS = (1, 2, 2.5, 5, 10)
 
 Point = tuple[float, float]
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from ``low`` to ``high`` on the drawing's units from ``start`` to ``end``."""
+    """Maps values from ``low`` to ``high`` to the drawing's units from ``start`` to ``end``."""
 
     low: float
     high: float
@@ -26,7 +26,7 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Round values within the scale, at most that many steps of 1, 2, 2.5 or 5."""
+        """Round values within the scale, at most ``most`` steps of 1, 2, 2.5 or 5 times a power of ten."""
         least = (self.high - self.low) / most
         power = 10.0 ** math.floor(math.log10(least))
         step = next(power * step for step in _STEPS if power * step >= least * (1 - 1e-9))
@@ -35,23 +35,23 @@ class Scale:
 
 
 class Drawing:
-    """An ``<svg>`` element in the making, without a size: the page scales it. Places are (right, down)."""
+    """Builds an ``<svg>`` element without a size: the page scales it. Places are (right, down)."""
 
     def __init__(self, width: float, height: float) -> None:
         self._width, self._height = width, height
         self._parts: list[str] = []
 
     def line(self, points: Sequence[Point], color: str, width: float = 1) -> None:
-        """Straight lines through the points."""
+        """Draw straight lines through the points."""
         style = f"fill:none;stroke:{color};stroke-width:{width:g};stroke-linejoin:round"
         self._parts.append(f'<polyline points="{_points(points)}" style="{style}"/>')
 
     def band(self, upper: Sequence[Point], lower: Sequence[Point], color: str) -> None:
-        """The area between two lines, pale."""
+        """Fill the area between two lines, pale."""
         self._parts.append(f'<polygon points="{_points([*upper, *lower[::-1]])}" style="fill:{color};opacity:.16"/>')
 
     def mark(self, place: Point, color: str, *, size: float, hollow: bool = False, diamond: bool = False) -> None:
-        """A dot or a diamond, ``size`` across."""
+        """Draw a dot or a diamond, ``size`` across."""
         (x, y), half = place, size / 2
         style = f"fill:{PAPER if hollow else color};stroke:{color};stroke-width:1.4"
         corners = [(x, y - 1.4 * half), (x + 1.4 * half, y), (x, y + 1.4 * half), (x - 1.4 * half, y)]
@@ -59,7 +59,7 @@ class Drawing:
         self._parts.append(f'<{shape} style="{style}"/>')
 
     def text(self, place: Point, text: str, color: str = MUTED, *, size: int = SMALL, anchor: str = "middle") -> None:
-        """Words whose middle is at that height; ``anchor`` is ``start``, ``middle`` or ``end``."""
+        """Draw text, vertically centred on the place; ``anchor`` is ``start``, ``middle`` or ``end``."""
         x, y = place
         style = f"fill:{color};font-size:{size}px;text-anchor:{anchor}"
         self._parts.append(f'<text x="{x:.2f}" y="{y:.2f}" dy=".35em" style="{style}">{html.escape(text)}</text>')

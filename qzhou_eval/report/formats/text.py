@@ -28,12 +28,12 @@ def on_screen(contents: Contents, words: Words) -> Iterator[str]:
 
 
 def scores_alone(contents: Contents, words: Words) -> Iterator[str]:
-    """The first table of each benchmark, which has every model's means."""
+    """Only the first table of each benchmark, which has every model's means."""
     yield from (_screen_table(part.tables[0], words) for part in contents.parts)
 
 
 def markdown(contents: Contents, words: Words) -> str:
-    """Everything but the figures."""
+    """The whole report except the figures."""
     profile = words(f"profile.{contents.score_profile}")
     parts = [f"# {words('title')}", escaped(words("subtitle", profile=profile))]
     for part in contents.parts:
@@ -65,7 +65,7 @@ def _sentence(one: Finding, words: Words) -> str:
 
 
 def _screen_table(table: Table, words: Words) -> str:
-    """Without intervals, which would not fit."""
+    """A table without intervals, which would not fit on the screen."""
     return _table(table, [row for row in table.rows if not row.folded], words, "simple", _marked)
 
 
@@ -91,7 +91,7 @@ def _table(table: Table, rows: Sequence[TableRow], words: Words, style: str, cel
 
 
 def _marked(cell: Cell, words: Words) -> str:
-    """The figure, with a sign where the data cannot tell it from 0."""
+    """A cell's value, marked if it is a difference that is not significant."""
     return f"{UNSURE if cell.unsure else ''}{words.number(cell)}"
 
 
@@ -103,7 +103,7 @@ def _markdown_cell(cell: Cell, words: Words) -> str:
 
 @contextmanager
 def _narrow_columns():
-    """No padding beside headers, which tabulate takes from a global: eight columns fit 120 characters."""
+    """Remove the padding beside headers, a global of tabulate, so that eight columns fit in 120 characters."""
     before, tabulate.MIN_PADDING = tabulate.MIN_PADDING, 0
     try:
         yield
