@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The benchmark from one line. Without arguments: the packaged miniature, end to end. With arguments:
-# run_cmteb_all.py with them. Sets up .venv on first use; with --mteb card, .venv-card with the card's own libraries.
+# Runs the benchmark. Without arguments it runs the packaged miniature end to end; with arguments, run_cmteb_all.py with
+# them. Sets up .venv on first use, or with --mteb card .venv-card, which has the model card's libraries.
 set -euo pipefail
 called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"

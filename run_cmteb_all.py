@@ -11,8 +11,8 @@ from qzhou_eval.cli import run_cmteb_all
 VENV = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
 
 if __name__ == "__main__":
-    if importlib.util.find_spec("mteb") is None:  # called by a bare interpreter, as the card prints it
+    if importlib.util.find_spec("mteb") is None:  # run with the system's Python, as the card shows it
         if not VENV.exists():
-            sys.exit("error: the requirements are not installed; ./run_benchmark_cmteb.sh sets up .venv with them")
+            sys.exit("error: the requirements are not installed; run ./run_benchmark_cmteb.sh to set up .venv")
         os.execv(VENV, [str(VENV), *sys.argv])
     sys.exit(run_cmteb_all())

@@ -1,9 +1,9 @@
 """How the prompts of every decoder family that transformers can build share batches: a Markdown table.
 
 Each family is built from its configuration with small sizes and random weights, in float32 on the CPU, and goes
-through the same trial as a checkpoint that is loaded: packed, padded, one length at a time, or refused. No weights, no
-hub. With real weights, or other options in its configuration, a family may come out otherwise; every load repeats the
-trial.
+through the same trial as a checkpoint that is loaded: packed, padded, one length at a time, or refused. It needs no
+weights and no hub. With real weights, or other options in its configuration, a family may give another result; the
+trial is repeated whenever a model is loaded.
 
     python perf/decoders.py [MODEL_TYPE ...]
 """
@@ -27,9 +27,9 @@ from qzhou_eval.model.causal import check_causal
 from qzhou_eval.model.folder.architecture import check_causal_decoder
 from qzhou_eval.model.forward import Forward
 
-LARGEST = 30_000_000  # parameters; what stays larger has parts that these names do not shrink
+LARGEST = 30_000_000  # parameters; a larger model has parts that these names do not shrink
 MAX_LENGTH = 256
-LOUD = 0.1  # standard deviation of matrices: tokens must hear each other, which they hardly do in fresh weights
+LOUD = 0.1  # standard deviation of matrices: in fresh weights, tokens hardly influence each other
 
 # Small sizes by the names that configurations give them.
 NAMES = {
@@ -51,7 +51,7 @@ NAMES = {
 SIZES = {name: size for size, names in NAMES.items() for name in names.split()}
 DROP = object()
 HYBRID = ["conv", "full_attention", "conv", "full_attention"]
-MORE = {  # what a family wants as well
+MORE = {  # additional settings of single families
     "lfm2": {"layer_types": HYBRID},
     "lfm2_moe": {"layer_types": HYBRID},
     "mamba2": {"head_dim": 32, "n_groups": 1},
@@ -65,7 +65,7 @@ MORE = {  # what a family wants as well
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one family: one of the ways, ``refused``, or ``not built``; and why not a faster one."""
+    """The result of one family: one of the ways, ``refused``, or ``not built``; and why not a faster way."""
 
     family: str
     way: str
@@ -73,7 +73,7 @@ class Row:
 
 
 def small_config(family: str):
-    """The family's configuration in small sizes."""
+    """The family's configuration with small sizes."""
     kind = CONFIG_MAPPING[family]
     default = kind()
     sizes = {name: size for name, size in SIZES.items() if _is_size(default, name)}
@@ -91,7 +91,7 @@ def small_config(family: str):
 def _is_size(default, name: str) -> bool:
     try:
         value = getattr(default, name, DROP)
-    except Exception:  # a size that differs from layer to layer
+    except Exception:  # a size that differs between layers
         return False
     return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
@@ -100,14 +100,14 @@ def random_decoder(family: str) -> torch.nn.Module:
     """The family's decoder with random weights.
 
     Raises:
-        ValueError: it stays too large.
+        ValueError: it is too large even so.
     """
     name = MODEL_MAPPING_NAMES[family]
     build = getattr(transformers, name if isinstance(name, str) else name[0])
     with torch.device("meta"):
         parameters = sum(p.numel() for p in build(small_config(family)).parameters())
     if parameters > LARGEST:
-        raise ValueError(f"{parameters:,} parameters at the least: it has other parts than a text decoder")
+        raise ValueError(f"{parameters:,} parameters at least: it has other parts than a text decoder")
     torch.manual_seed(0)
     model = build(small_config(family)).eval()
     with torch.no_grad():
@@ -116,7 +116,7 @@ def random_decoder(family: str) -> torch.nn.Module:
             if isinstance(weight, torch.nn.Parameter) and weight.ndim == 2 and 0 < weight.std() < LOUD:
                 weight *= LOUD / weight.std()
             if isinstance(getattr(module, "bias", None), torch.nn.Parameter):
-                module.bias.normal_(std=LOUD)  # zero in fresh weights, where it would hide what padding leaks
+                module.bias.normal_(std=LOUD)  # zero in fresh weights, which would hide leaks from padding
     return model
 
 

@@ -1,9 +1,9 @@
-"""How long the error bars of a whole table take: 31 tasks of their official sizes, 8 dimensions, 2,000 resamples.
+"""How long the error bars of a whole table take: 31 tasks at their official sizes, 8 dimensions, 2,000 resamples.
 
     python perf/error_bars.py [--settings 8] [--resamples 2000]
 
 The items are random, in the official numbers (mteb's own counts; ten sets for clustering): the time does not depend on
-what they say. Beside it scipy.stats.bootstrap on single tasks at one dimension, with a tenth of the resamples.
+their values. For comparison: scipy.stats.bootstrap on single tasks at one dimension, with a tenth of the resamples.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ORACLE = {"CovidRetrieval": MEAN, "STSB": SPEARMAN}
 
 
 def sizes(task: Task) -> dict[str, int]:
-    """Items by split."""
+    """The number of items by split."""
     if task.type == "Clustering":
         return dict.fromkeys(task.splits, SETS)
     shipped = mteb.get_task(task.name).metadata.descriptive_stats
@@ -69,9 +69,9 @@ def scipy_seconds(items: Items, resamples: int) -> float:
 
 
 def main() -> None:
-    """Print seconds by type and in all, and the ratio to scipy on single tasks."""
+    """Print seconds by type and in total, and the ratio to scipy on single tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", type=int, default=8, help="dimensions, times TP on and off")
+    parser.add_argument("--settings", type=int, default=8, help="dimensions times readings (TP on and off)")
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
     args = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def main() -> None:
     total = ["all", *(sum(column) for column in list(zip(*rows.values(), strict=True))[1:])]
     print(f"{args.settings} settings, {args.resamples:,} resamples\n")
     print(tabulate([*rows.values(), total], ["type", "tasks", "items", "seconds"], floatfmt=".1f", intfmt=","))
-    print("\none setting; scipy's time is ten times that of a tenth of the resamples\n")
+    print("\none setting; scipy's time is ten times the time for a tenth of the resamples\n")
     print(tabulate(ratios, ["task", "statistic", "items", "seconds", "scipy", "ratio"], floatfmt=".2f", intfmt=","))
 
 

@@ -1,9 +1,9 @@
-"""What a whole CMTEB run sends to the model, estimated from the statistics that mteb ships; nothing is downloaded.
+"""Estimates what a whole CMTEB run sends to the model, from the statistics that mteb ships; downloads nothing.
 
     python perf/estimate.py
 
 Texts and characters are mteb's own counts. Tokens are estimated from them, so they are an upper bound where long texts
-are cut (the average document of T2Retrieval has 874 characters, some have many more than the limit takes).
+are cut (the average document of T2Retrieval has 874 characters; some are far longer than the limit).
 """
 
 import mteb
@@ -25,7 +25,7 @@ SIDES = {"documents_text_statistics": "document", "queries_text_statistics": "qu
 
 
 def cost_of_8b() -> Cost:
-    """The cost of a prompt in Qwen3-8B with the model's projection; no weight is made."""
+    """The cost of a prompt in Qwen3-8B with the model's projection; no weights are created."""
     with torch.device("meta"):
         model = Qwen3Model(Qwen3Config(**QWEN3_8B.config))
         projection = torch.nn.Linear(model.config.hidden_size, QWEN3_8B.width)
@@ -33,9 +33,9 @@ def cost_of_8b() -> Cost:
 
 
 def size(task: Task, profile: Profile, cost: Cost) -> list[float]:
-    """Of one task, over all splits and both sides: distinct texts, estimated tokens, operations, and effort.
+    """One task's distinct texts, estimated tokens, operations and effort, over all splits and both sides.
 
-    The last two are those of texts of average length: a little too low.
+    The last two assume texts of average length, so they are a little too low.
     """
     shipped = mteb.get_task(task.name).metadata.descriptive_stats
     sums = [0, 0, 0.0, 0.0]
@@ -52,7 +52,7 @@ def size(task: Task, profile: Profile, cost: Cost) -> list[float]:
 
 
 def main() -> None:
-    """Print texts, tokens, arithmetic and bytes, by type and in all."""
+    """Print texts, tokens, arithmetic and bytes, by type and in total."""
     profile, cost = load_profile("qzhou-zh"), cost_of_8b()
     rows: dict[str, list[float]] = {}
     for task in all_tasks().values():
@@ -67,7 +67,7 @@ def main() -> None:
     for gpu in GPUS:
         speed = assumed(gpu)
         hours = effort / speed.rate / 3600
-        print(f"{hours:.1f} h on one, {60 * hours / 8:.0f} min on 8, {60 * hours / 64:.1f} min on 64; {speed.source}")
+        print(f"{hours:.1f} h on 1 GPU, {60 * hours / 8:.0f} min on 8, {60 * hours / 64:.1f} min on 64; {speed.source}")
 
 
 if __name__ == "__main__":

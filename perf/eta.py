@@ -1,9 +1,9 @@
-"""Whether the end that a run foretells is its end: every batch's forecast against the true end of encoding.
+"""How accurate a run's remaining time is: compares the forecast at every batch with the true end of encoding.
 
-Runs ``encode`` with a cold store in a process of its own and keeps, for each batch after the first tenth of time and
-tokens, when it was done and how many seconds were said to be left. The largest error is printed as a share of the whole
-time, and of the time that was left (as long as a tenth was left); by the wall's clock, and by the clock of the
-process's own CPU time, on which others that use the machine hardly show.
+Runs ``encode`` with an empty store in a process of its own and records, for each batch after the first tenth of time
+and tokens, when it was done and the seconds then shown as left. Prints the largest error as a share of the whole time,
+and of the time that was left (while at least a tenth was left); by wall-clock time, and by the CPU time of the process,
+which other processes on the machine hardly affect.
 
     python perf/eta.py [--check] [flags of encode; default: the miniature]
 """
@@ -29,7 +29,7 @@ CLOCKS = {"wall": time.monotonic, "CPU": time.process_time}
 
 @dataclass(frozen=True)
 class Forecast:
-    """What was foretold ``at`` so many seconds, with ``tokens`` done; ``left`` is None before anything was."""
+    """A forecast made ``at`` a time in seconds, with ``tokens`` done; ``left`` is None before the first estimate."""
 
     at: float
     tokens: float
@@ -37,7 +37,7 @@ class Forecast:
 
 
 class Recorded(Progress):
-    """A run's own progress, and beside it one by each clock, whose forecasts are kept."""
+    """A run's own progress, and one more per clock, whose forecasts are recorded."""
 
     def __init__(self, *args) -> None:
         super().__init__(*args)
@@ -79,7 +79,7 @@ def errors(forecasts: list[Forecast]) -> list[float]:
     whole = end - start
     counted = [f for f in forecasts if f.tokens >= tokens / 10 and f.at - start >= whole / 10]
     if any(f.left is None for f in counted):
-        sys.exit("no end was foretold after the first tenth")
+        sys.exit("there was no forecast after the first tenth")
     apart = [(abs(f.at + f.left - end), end - f.at) for f in counted]
     return [whole, max(e for e, _ in apart) / whole, max(e / left for e, left in apart if left >= whole / 10)]
 

@@ -1,13 +1,13 @@
-"""A dress rehearsal: the benchmark at its official size through the real command, on synthetic data and a tiny model.
+"""A dress rehearsal: the benchmark at its official size with the real command, on synthetic data and a tiny model.
 
-What it costs besides the model: reading, rendering, tokenising, the store, scoring, memory. The model has two layers,
-token prepending on the second, and the published projection to 1,792 dimensions; texts are random characters in the
-official numbers and lengths (synthetic.py). All eight dimensions, a store in bfloat16.
+Measures the cost of everything but the model: reading, rendering, tokenising, the store, scoring, memory. The model has
+two layers, token prepending on the second, and a projection to 1,792 dimensions as published; texts are random
+characters in the official numbers and lengths (synthetic.py). All eight dimensions, a store in bfloat16.
 
     python perf/full_size.py                              # all of it: an hour or two, 15 GB of disk
     python perf/full_size.py --tasks STSB T2Retrieval --share 0.01
-    python perf/full_size.py --kills 3                    # killed at three moments and resumed: the same scores
-    python perf/full_size.py --against_mteb T2Retrieval   # scored by mteb's own evaluators, too
+    python perf/full_size.py --kills 3                    # killed three times and resumed: the same scores
+    python perf/full_size.py --against_mteb T2Retrieval   # also scored by mteb's own evaluators
 
 Memory is PSS, sampled twice a second. Linux.
 """
@@ -37,7 +37,7 @@ from qzhou_eval.miniature.train import byte_level_bpe
 from qzhou_eval.protocol.profile import load_profile
 
 WIDTH = 1792
-VOCABULARY = 24_000  # gives 0.7 tokens a character, as Qwen's does on Chinese
+VOCABULARY = 24_000  # gives 0.7 tokens per character, like Qwen's on Chinese
 SAMPLE = 3_000  # texts that the tokenizer is trained on
 SHAPE = dict(
     hidden_size=32,
@@ -52,7 +52,7 @@ SHAPE = dict(
 
 
 def write_model(folder: Path, writer: Synthetic) -> None:
-    """A random model of :data:`SHAPE` whose tokenizer was trained on such texts, in sentence-transformers' layout."""
+    """Write a random model of :data:`SHAPE` in sentence-transformers' layout, its tokenizer trained on such texts."""
     if folder.exists():
         return
     profile = load_profile("qzhou-zh")
@@ -71,10 +71,10 @@ def write_model(folder: Path, writer: Synthetic) -> None:
 
 
 class Rehearsal:
-    """The stages, each by the real command.
+    """The stages, each run with the real command.
 
     Args:
-        folder: data, model, stores and results; what is there of data and model is used again.
+        folder: for data, model, stores and results; existing data and an existing model are reused.
     """
 
     def __init__(self, folder: Path, tasks: list[str] | None, share: float) -> None:
@@ -88,15 +88,15 @@ class Rehearsal:
         self.rows = [["data", time.monotonic() - start]]
 
     def command(self, verb: str, output: str, *more: object) -> list:
-        """The arguments of a run of all tasks at all dimensions; the store is that of ``run`` unless one is given."""
+        """The arguments of a run of all tasks at all dimensions; the store is that of ``run`` if none is given."""
         argv = [verb, "--model_name_or_path", self.folder / "model", "--data_dir", self.folder / "data"]
         argv += ["--output_dir", self.folder / output, "--store_dir", self.folder / "run/store", "--offline"]
         argv += ["--profile", "qzhou-zh", "--token_prepending", "1-1", "--dim", "all", "--device", "cpu"]
-        argv += ["--batch_tokens", 16384]  # for so small a model, what a batch costs is most of its time
+        argv += ["--batch_tokens", 16384]  # for so small a model, the fixed cost of a batch dominates
         return [*argv, "--dtype", "bfloat16", "--tasks", *(task.name for task in self.tasks), *more]
 
     def stage(self, name: str, argv: list) -> Watched:
-        """Run a command to its end and keep its row of the table.
+        """Run a command to its end and add its row to the table.
 
         Raises:
             SystemExit: it failed.
@@ -109,16 +109,16 @@ class Rehearsal:
         return seen
 
     def scores(self, output: str) -> dict[str, str]:
-        """By result file, what it says of scores."""
+        """The scores in each result file, as JSON text."""
         found = (self.folder / output / "results").rglob("*.json")
         paths = [path for path in found if path.name != "model_meta.json"]
         return {f"{p.parent.name}/{p.name}": json.dumps(json.loads(p.read_text("utf-8"))["scores"]) for p in paths}
 
     def kills(self, count: int, seconds: float) -> None:
-        """Kill a run of its own ``count`` times, then let it end: its scores are those of the run that was not.
+        """Kill a separate run ``count`` times, then let it finish, and compare its scores with the uninterrupted run's.
 
         Raises:
-            SystemExit: they are not.
+            SystemExit: the scores differ.
         """
         draw = random.Random(count)
         argv = self.command("run", "killed", "--store_dir", self.folder / "killed/store")
@@ -127,7 +127,7 @@ class Rehearsal:
             print(f"killed after {seen.seconds:.0f} s, exit code {seen.code}", flush=True)
         self.stage("the rest of a killed run", argv)
         if self.scores("killed") != self.scores("run"):
-            sys.exit("a killed run's scores are others")
+            sys.exit("a killed run gave different scores")
         shutil.rmtree(self.folder / "killed")
 
     def keys(self) -> tuple[int, float, int, int]:
@@ -135,16 +135,16 @@ class Rehearsal:
         (fingerprint,) = {entry["variant"]["fingerprint"] for entry in self.entries()}
         start, store = time.monotonic(), Store(self.folder / "run/store", fingerprint)
         store.refresh(verify=False)
-        store.missing([])  # sorts what was read, as a process's first look at its prompts does
+        store.missing([])  # sorts the keys, as the first lookup of a process does
         seconds, files = time.monotonic() - start, [path for path in store.folder.iterdir() if path.is_file()]
         return len(store.keys()), seconds, len(files), sum(path.stat().st_size for path in files)
 
     def entries(self) -> list[dict]:
-        """What the run's manifest has of each dimension."""
+        """The entry of each dimension in the run's manifest."""
         return list(json.loads((self.folder / "run/manifest.json").read_text("utf-8"))["variants"].values())
 
     def print_tasks(self) -> None:
-        """What the manifest and the results say of each task."""
+        """Print what the manifest and the results record of each task."""
         first, table = self.entries()[0], []
         for task in self.tasks:
             made = first["tasks"][task.name]
@@ -157,7 +157,7 @@ class Rehearsal:
         print(tabulate(table, headers, intfmt=",", floatfmt=",.0f"))
 
     def print_stages(self) -> None:
-        """The stages' seconds and memory."""
+        """Print the stages' seconds and memory."""
         headers = ["stage", "seconds", "peak, GiB", "of the command's process", "of a worker"]
         print(tabulate(self.rows, headers, floatfmt=("", ",.0f", ".2f", ".2f", ".2f")))
 
@@ -166,7 +166,7 @@ def main() -> None:
     """Rehearse, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=[t.name for t in all_tasks().values() if t.benchmark == "cmteb"])
-    parser.add_argument("--share", type=float, default=1.0, help="of the official numbers of texts")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the official numbers of texts")
     parser.add_argument("--folder", type=Path, help="default: a temporary one")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--against_mteb", nargs="+", metavar="TASK", default=[])
@@ -183,7 +183,7 @@ def rehearse(one: Rehearsal, args: argparse.Namespace) -> None:
     one.stage("encode again: nothing to do", one.command("encode", "run"))
     one.stage("report", ["report", one.folder / "run"])
     if one.scores("run") != one.scores("evaluated"):
-        sys.exit("a second evaluation's scores are others")
+        sys.exit("a second evaluation gave different scores")
     if args.kills:
         one.kills(args.kills, run.seconds)
     for task in args.against_mteb:

@@ -1,10 +1,10 @@
 """Encoding speed on a GPU, step by step: a decoder of Qwen3-8B's shape, random weights, lengths like CMTEB's.
 
-Needs torch, transformers and sentence-transformers alone; no weights, no data, no hub. One command, under eight minutes
+Needs only torch, transformers and sentence-transformers; no weights, no data, no hub. One command, under eight minutes
 on one H100, one table: the rate of a large matrix product; sentence-transformers' ``encode`` (bfloat16, SDPA) with its
-default batch and its best; then this project's steps, each with all before it. Tokens per second count real tokens;
-the share is the model's arithmetic per second over the rate of the matrix product. Without a GPU a small shape runs on
-the CPU, to show that the script works, and the GPU's columns say "not measured".
+default batch size and its best; then this project's steps, each on top of those before. Tokens per second count real
+tokens; the share is the model's arithmetic per second over the rate of the matrix product. Without a GPU, a small shape
+runs on the CPU to show that the script works, and the GPU's columns say "not measured".
 
     python perf/gpu_encode.py [--check]
 """
@@ -38,12 +38,12 @@ GOALS = {  # by workload: share of the matrix product, and times sentence-transf
     "short": (0.65, 1.6),
     "passages": (0.75, 1.3),
 }
-SAME_COSINE = 0.99  # bfloat16 through 36 random layers, other batches
+SAME_COSINE = 0.99  # bfloat16 through 36 random layers, with different batches
 FP8_TIMES, FP8_COSINE = 1.35, 0.999
 
 
 def sentence_transformer(model: torch.nn.Module, projection: torch.nn.Linear, device: str, folder: Path):
-    """The same decoder and projection under sentence-transformers, behind a tokenizer of one word for each token."""
+    """The same decoder and projection under sentence-transformers, with a tokenizer of one word per token."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense, Transformer
     from sentence_transformers.sentence_transformer.modules import Pooling
@@ -65,7 +65,7 @@ def sentence_transformer(model: torch.nn.Module, projection: torch.nn.Linear, de
 
 
 def encode(forward: Forward, sequences: list[array], budget: int, *, prepend: bool) -> torch.Tensor:
-    """Vectors (n, width) of all sequences, on CPU, by the project's own stream."""
+    """Vectors (n, width) of all sequences, on CPU, from the project's own stream."""
     span = SPAN if prepend else None
     result = None
     for done in forward.stream(sequences, budget, span=span, placeholder=PLACEHOLDER):
@@ -76,7 +76,7 @@ def encode(forward: Forward, sequences: list[array], budget: int, *, prepend: bo
 
 
 def timed(work: Callable[[list], object], items: list, device: str) -> float:
-    """Seconds of the work on all items, after an eighth of them has warmed up kernels and compilers."""
+    """Seconds that the work takes on all items, after a warm-up of kernels and compilers with an eighth of them."""
     work(items[: len(items) // 8])
     finish(device)
     start = time.perf_counter()
@@ -108,8 +108,8 @@ class Bench:
         ours = encode(padded, self.sequences["passages"][:64], self.shape.budget, prepend=False)
         lowest = float(cosine_similarity(ours.float(), self._theirs.float()).min())
         if lowest < SAME_COSINE:
-            raise SystemExit(f"error: sentence-transformers and ours do not do the same work: cosine {lowest:.3f}")
-        self.notes.append(f"sentence-transformers' vectors and ours, no token prepending: lowest cosine {lowest:.5f}")
+            raise SystemExit(f"error: sentence-transformers and our code give different vectors: cosine {lowest:.3f}")
+        self.notes.append(f"sentence-transformers' vectors and ours, TP off: lowest cosine {lowest:.5f}")
         yield "token budget, sorted by tokens, padded", self._ours(padded)
         packed = Forward(self.model, self.projection, device=self.device, max_length=1024, attention="packed")
         yield f"+ {packed.attention}", self._ours(packed)
@@ -130,7 +130,7 @@ class Bench:
         yield "+ FP8", self._ours(packed, prepend=True)
         cosines = cosine_similarity(encode(packed, probe, self.shape.budget, prepend=True).float(), exact)
         self.fp8_cosine = float(cosines.mean())
-        self.notes.append(f"FP8 against bfloat16: mean cosine {self.fp8_cosine:.5f}, lowest {cosines.min():.5f}")
+        self.notes.append(f"FP8 compared with bfloat16: mean cosine {self.fp8_cosine:.5f}, lowest {cosines.min():.5f}")
 
     def _ours(self, forward: Forward, *, prepend: bool = False) -> dict[str, float]:
         return {
@@ -155,7 +155,7 @@ class Bench:
         yield f"sentence-transformers, its best: {sizes}", {name: found[best[name]][name] for name in texts}
 
     def _exactness(self, packed: Forward) -> None:
-        """The same text first, in the middle and last of a pack."""
+        """Compare the vectors of one text placed first, in the middle and last in a pack."""
         *others, mine = self.sequences["short"][:201]
         found = []
         for place in (0, len(others) // 2, len(others)):
@@ -167,7 +167,7 @@ class Bench:
         self.notes.append(f"one text first, in the middle and last of a pack of {len(others) + 1}: {equal}")
 
     def _waits(self, packed: Forward) -> None:
-        """Whether the host waits for the GPU inside a pack; torch itself watches."""
+        """Check whether the host waits for the GPU inside a pack; torch itself detects it."""
         if self.device != "cuda":
             return
         batch = packed.batch(list(range(100)), self.sequences["short"])
@@ -181,10 +181,10 @@ class Bench:
             torch.cuda.set_sync_debug_mode("default")
 
     def _full_device(self, packed: Forward) -> None:
-        """A batch for which the GPU has no room: torch's own error, then smaller batches and the same vectors."""
+        """Encode with too little GPU memory: after torch's own error, smaller batches must give the same vectors."""
         if self.device != "cuda":
             return
-        forward = copy(packed)  # one that learns the limit, which the measured one shall not
+        forward = copy(packed)  # this one learns the limit, which the measured one must not
         sequences = self.sequences["short"]
         expected = encode(forward, sequences, self.shape.budget, prepend=True).float()
         torch.cuda.empty_cache()
@@ -196,13 +196,13 @@ class Bench:
             torch.cuda.set_per_process_memory_fraction(1.0)
         lowest = float(cosine_similarity(found, expected).min())
         fits = forward.limit(self.shape.tokens)
-        self.notes.append(f"1 GiB beside the weights: batches went down to {fits} tokens; lowest cosine {lowest:.5f}")
+        self.notes.append(f"1 GiB besides the weights: batches shrank to {fits} tokens; lowest cosine {lowest:.5f}")
 
     def _last_gpu(self, packed: Forward) -> None:
-        """The same vectors from the last GPU while the first is the current one, where there are two."""
+        """Compare the last GPU's vectors with the first's while the first is the current one, if there are two."""
         last = torch.cuda.device_count() - 1
         if self.device != "cuda" or last < 1:
-            self.notes.append("vectors on another GPU than the first: not checked, there is none")
+            self.notes.append("vectors on another GPU than the first: not checked, there is no other")
             return
         there = f"cuda:{last}"
         with current(there):  # a decoder of its own: the first GPU's stays where it is
@@ -213,9 +213,9 @@ class Bench:
         sequences = self.sequences["passages"][:256]
         found, expected = (encode(one, sequences, self.shape.budget, prepend=True).float() for one in (forward, packed))
         lowest = float(cosine_similarity(found, expected).min())
-        self.notes.append(f"{there} against cuda:0: lowest cosine {lowest:.5f}")
+        self.notes.append(f"{there} compared with cuda:0: lowest cosine {lowest:.5f}")
         if not lowest > SAME_COSINE:
-            raise SystemExit(f"error: {there} gives other vectors than cuda:0: cosine {lowest:.3f}")
+            raise SystemExit(f"error: {there} gives different vectors than cuda:0: cosine {lowest:.3f}")
 
     def speed(self, name: str, seconds: float) -> tuple[float, float]:
         """Real tokens per second, and the share of the matrix product's rate."""
@@ -225,7 +225,7 @@ class Bench:
 
 
 def missed(found: dict[str, dict[str, tuple[float, float]]], fp8_cosine: float) -> list[str]:
-    """The goals that a GPU's figures miss; ``found`` is tokens per second and share, by step and workload."""
+    """The goals that the GPU misses; ``found`` is tokens per second and share, by step and workload."""
     steps = list(found)
     default, ours = found[steps[0]], found["+ compiled layers"]
     faults = []
@@ -246,7 +246,7 @@ def missed(found: dict[str, dict[str, tuple[float, float]]], fp8_cosine: float) 
 
 
 def table(found: dict[str, dict[str, tuple[float, float]]], *, on_gpu: bool) -> str:
-    """Markdown: tokens per second, share and ratio to the first row by workload, for the CPU and for the GPU."""
+    """A Markdown table of tokens per second, share and ratio to the first row, by workload, for CPU and GPU."""
     titles = [f"{place} {name}" for place in ("CPU", "GPU") for name in GOALS]
     lines = ["| step | " + " | ".join(titles) + " |", "| --- " * (len(titles) + 1) + "|"]
     first = next(iter(found.values()))

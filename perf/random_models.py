@@ -1,4 +1,4 @@
-"""Random decoders of known shapes, and prompts' lengths, for measurements of speed."""
+"""Random decoders of known shapes, and random prompt lengths, for speed measurements."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ VOCABULARY = 1000
 
 @dataclass(frozen=True)
 class Shape:
-    """A decoder's sizes, and how much of it to run: tokens for each workload, sentence-transformers' batches."""
+    """A decoder's sizes, and how much to run: tokens per workload, sentence-transformers' batch sizes."""
 
     title: str
     config: dict
@@ -58,7 +58,7 @@ SMALL = Shape(
 
 
 def lengths(mean: int, tokens: int, seed: int) -> list[int]:
-    """Token counts of that mean, template included, log-normal as a task's are, 12 to 1024; ``tokens`` in all."""
+    """Log-normal token counts with this mean, like a task's, template included: 12 to 1024 each, ``tokens`` in all."""
     draw = random.Random(seed)
     spread = 0.5
     found: list[int] = []
@@ -68,7 +68,7 @@ def lengths(mean: int, tokens: int, seed: int) -> list[int]:
 
 
 def random_decoder(shape: Shape, device: str, dtype: torch.dtype) -> tuple[torch.nn.Module, torch.nn.Linear]:
-    """A Qwen3 decoder and projection with random weights, made where they stay."""
+    """A Qwen3 decoder and projection with random weights, created on the device."""
     from transformers import Qwen3Config, Qwen3Model
 
     torch.manual_seed(0)

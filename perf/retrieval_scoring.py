@@ -1,14 +1,14 @@
-"""Retrieval at all dimensions through the door of a real run: our shared scorer against mteb's own evaluator.
+"""Scoring retrieval at all dimensions, as in a real run: our shared scorer compared with mteb's own evaluator.
 
-mteb's T2Retrieval, its flag for identical ids and all, is given synthetic data and is scored by the ``score`` that
-``qzhou-eval evaluate`` calls, once for each of ``--evaluators shared`` and ``mteb``. Vectors are at hand as a store
-would give them; texts are short, and their handling counts on both sides. If the shared scorer does not take the task,
-the script says so and fails, with or without --check.
+mteb's T2Retrieval, including its flag for identical ids, is given synthetic data and is scored by the ``score`` that
+``qzhou-eval evaluate`` calls, once each for ``--evaluators shared`` and ``mteb``. Vectors are in memory, as a store
+would give them; texts are short, and handling them counts on both sides. If the shared scorer does not support the
+task, the script says so and fails, with or without --check.
 
     python perf/retrieval_scoring.py [--queries 1000] [--documents 100000] [--threads 2] [--only SIDE] [--check]
 
-With --check the exit code is 1 if ours is not 5 times faster or if a metric differs by more than 1e-5. With --only
-one side runs and its process's peak memory is printed.
+With --check, the exit code is 1 if ours is not 5 times faster or if a metric differs by more than 1e-5. With --only,
+one side runs, and its process's peak memory is printed.
 """
 
 import argparse
@@ -38,7 +38,7 @@ TASK = all_tasks()["T2Retrieval"]
 
 
 def vectors(queries: int, documents: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """float32 queries and documents around 500 centres with fading components, and each query's document (its row)."""
+    """float32 queries and documents around 500 centres with fading components, and each query's document (as a row)."""
     rng = np.random.default_rng(0)
     fading = np.linspace(1, 0.3, WIDTH, dtype=np.float32)
     centres = rng.standard_normal((500, WIDTH), dtype=np.float32)
@@ -52,7 +52,7 @@ def vectors(queries: int, documents: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def loaded(own: np.ndarray, documents: int) -> AbsTaskRetrieval:
-    """T2Retrieval with its document and a few others, graded 1 to 3, for each query; each text is its row number."""
+    """T2Retrieval with, for each query, its document and a few others, graded 1 to 3; each text is its row number."""
     rng = np.random.default_rng(1)
     ids = {"corpus": [f"d{n}" for n in range(documents)], "queries": [f"q{n}" for n in range(len(own))]}
     sides = {
@@ -69,7 +69,7 @@ def loaded(own: np.ndarray, documents: int) -> AbsTaskRetrieval:
 
 
 class Arrays:
-    """Stands for a task's stored vectors: a text is its row."""
+    """Takes the place of a task's stored vectors; a text is its row number."""
 
     def __init__(self, queries: np.ndarray, documents: np.ndarray) -> None:
         self._sides = {"query": queries, "document": documents}
@@ -79,11 +79,11 @@ class Arrays:
         return vectors if np.array_equal(rows, np.arange(len(vectors))) else vectors[rows]
 
     def rows(self, texts: list[str], side: str) -> np.ndarray:
-        raise NotImplementedError("of tasks that are not ranked alone")
+        raise NotImplementedError("only for tasks that are not ranked")
 
 
 def variants() -> list[Variant]:
-    """One setting at every dimension; of what names it nothing moves a score."""
+    """One setting at every dimension; its other fields do not affect the scores."""
     same = {"model": "synthetic/vectors", "revision": "1", "width": WIDTH, "profile": "plain", "profile_digest": ""}
     how = {"token_prepending": None, "normalize": True, "use_instruction": False, "max_length": 1, "truncate": "whole"}
     rest = {"fingerprint": "", "dtype": "float32"}
@@ -99,7 +99,7 @@ def timed(task: AbsTaskRetrieval, arrays: Arrays, evaluators: str) -> tuple[floa
 
 
 def largest_difference(ours: dict, theirs: dict) -> tuple[float, str]:
-    """Over all metrics, with the metric's name; a metric that one side lacks differs infinitely."""
+    """The largest difference over all metrics, and its metric; infinite for a metric that one side lacks."""
     numbers = [{key for key, value in one.items() if isinstance(value, float)} for one in (ours, theirs)]
     rows = [(math.inf, key) for key in numbers[0] ^ numbers[1]]
     for key in numbers[0] & numbers[1]:
@@ -121,7 +121,7 @@ def main() -> None:
     queries, documents, own = vectors(args.queries, args.documents)
     task, arrays = loaded(own, args.documents), Arrays(queries, documents)
     if not v2_retrieval.reproduces(task):
-        sys.exit(f"{TASK.name} does not take the shared scorer: nothing to measure")
+        sys.exit(f"the shared scorer does not support {TASK.name}: nothing to measure")
     logging.disable(logging.WARNING)
     print(f"{args.queries:,} queries, {args.documents:,} documents, {args.threads} threads\n")
     if args.only:

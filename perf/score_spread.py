@@ -1,9 +1,9 @@
-"""How far a score moves when its vectors move as little as two bfloat16 runs of one model differ.
+"""How much a score changes when its vectors change as little as they do between two bfloat16 runs of one model.
 
-Scores the drift data's vectors, then the same with noise that leaves a given cosine to the original, under several
-seeds, and prints per task the base score, the standard deviation and the largest difference (x 100). Beside them the
-standard error of the score over the task's items (bootstrap), and the standard deviation as a share of it. The
-tolerances of ``compare`` and ``check`` rest on this table.
+Scores the drift data's vectors, then the same vectors with noise that leaves a given cosine to the original, under
+several seeds, and prints per task the base score, the standard deviation and the largest difference (x 100). It also
+prints the standard error of the score over the task's items (bootstrap), and the standard deviation as a share of it.
+The tolerances of ``compare`` and ``check`` are based on this table.
 
     python perf/score_spread.py --drift_dir ROOT/drift [--cosine 0.9999] [--seeds 5]
 """

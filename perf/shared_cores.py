@@ -1,9 +1,9 @@
-"""Encoding beside other processes that want the same cores: what sharing costs.
+"""Measures what it costs to encode while other processes use the same cores.
 
 The real command encodes one task of the miniature into a new store: on two cores of its own, then with a busy loop
-pinned to each of them, so that four threads share two cores; with OpenMP's threads spinning for a moment and then
-asleep while they wait, as the command sets them; asleep at once; and spinning as long as OpenMP would by itself. In
-turn, three times (a run that takes longer than --limit seconds is given up, and counts as 0). Linux.
+pinned to each of them, so that four threads share two cores. While they wait, OpenMP's threads spin for a moment and
+then sleep, as the command sets them; or sleep at once; or spin as long as OpenMP would by itself. All of this in turn,
+three times (a run that takes longer than --limit seconds is stopped and counts as 0). Linux.
 
     python perf/shared_cores.py [--limit 300]
 """
@@ -34,7 +34,7 @@ TASK = "MiniRetrieval"
 
 @contextmanager
 def busy(cores: tuple[int, ...]):
-    """A loop that does nothing on each core."""
+    """Run a busy loop on each core."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in cores]
     for core, loop in zip(cores, loops, strict=True):
         os.sched_setaffinity(loop.pid, {core})
@@ -47,7 +47,7 @@ def busy(cores: tuple[int, ...]):
 
 
 def tokens_per_second(policy: dict[str, str], limit: float) -> float | None:
-    """Of one run of the command; None if it did not end in time."""
+    """The rate of one run of the command; None if it did not end in time."""
     argv = ["encode", "--model_name_or_path", str(CHECKPOINT), "--profile", "qzhou-zh-mini", "--tasks", TASK]
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,8 +1,8 @@
-"""How long a command takes before and beside its work: import, help, report, and reruns that keep every result.
+"""How long a command takes apart from its work: import, help, report, and reruns that reuse every result.
 
-Each is run in fresh processes, once to warm the disk's cache and then five times; the median is compared with a goal.
-None of them may import torch, mteb or pandas. A finished miniature is needed and made where there is
-none (a minute or two).
+Each is run in new processes, once to warm the disk's cache and then five times; the median is compared with a goal.
+None of them may import torch, mteb or pandas. They need a finished miniature, which is made if there is none (a minute
+or two).
 
     python perf/startup.py [--output_dir D] [--check]
 """
@@ -28,7 +28,7 @@ RUNS = 5
 
 @dataclass(frozen=True)
 class Timed:
-    """A command (what follows ``python``) and the seconds that it may take."""
+    """A command (the arguments of ``python``) and the seconds that it may take."""
 
     name: str
     argv: list[str]
@@ -45,8 +45,8 @@ def commands(output_dir: Path) -> list[Timed]:
         Timed("import qzhou_eval", ["-c", "import qzhou_eval"], 1),
         Timed("qzhou-eval --help", [*cli, "--help"], 1),
         Timed("qzhou-eval report D", [*cli, "report", str(output_dir)], 2),
-        Timed("qzhou-eval run, all kept", [*cli, "run", *model, *where, "--tasks", *tasks], 2),
-        Timed("the miniature, all kept", ["-m", "qzhou_eval.miniature", "--output_dir", str(output_dir)], 2),
+        Timed("qzhou-eval run, all reused", [*cli, "run", *model, *where, "--tasks", *tasks], 2),
+        Timed("the miniature, all reused", ["-m", "qzhou_eval.miniature", "--output_dir", str(output_dir)], 2),
     ]
 
 
@@ -66,9 +66,9 @@ def seconds(argv: list[str]) -> float:
 
 
 def heavy_imports(command: Timed) -> list[str]:
-    """Which of the heavy libraries a command imports, as the interpreter itself tells."""
+    """Which of the heavy libraries a command imports, as the interpreter itself reports."""
     told = python(["-X", "importtime", *command.argv]).stderr
-    if "all kept" in command.name and "kept from before" not in told:
+    if "all reused" in command.name and "are reused" not in told:
         sys.exit(f"{command.name}: something was evaluated again; nothing is measured")
     imported = {line.rsplit("|", 1)[-1].strip() for line in told.splitlines() if line.startswith("import time:")}
     return [name for name in HEAVY if name in imported]

@@ -1,13 +1,13 @@
-"""A sweep over all eight dimensions of the miniature: encoding and evaluating against the published procedure's way.
+"""A sweep over all eight dimensions of the miniature: encoding and evaluating, compared with the published procedure.
 
-encode: sentence-transformers in slices of 128 texts, batches of 32, every text of every task once for each dimension,
-as the published script does but for its process starts; against our encode stage, which plans, tokenises, encodes and
-writes the store, with a started worker pool. Both sides' model is loaded beforehand, float32, without token prepending,
-which sentence-transformers does not know. Once.
+encode: sentence-transformers in slices of 128 texts, batches of 32, every text of every task once per dimension, as the
+published script does, except for its process starts; compared with our encode stage, which plans, tokenises, encodes
+and writes the store, with a started worker pool. Both sides have their model loaded, in float32, without token
+prepending, which sentence-transformers does not support. Measured once.
 
-evaluate: mteb's own evaluation in this process, tasks loaded and vectors in memory beforehand, default threads; against
-our evaluate stage, which reads the store and writes results, in a worker pool of the default size that has imported
-mteb already. In turn, three times; medians. A finished miniature is made where there is none (a minute or two).
+evaluate: mteb's own evaluation in this process, with tasks loaded and vectors in memory, default threads; compared with
+our evaluate stage, which reads the store and writes results, in a worker pool of the default size that has already
+imported mteb. Measured in turn, three times; medians. A finished miniature is made if there is none (a minute or two).
 
 A difference is the largest of a component of the unit vectors (encode) or of a metric (evaluate).
 
@@ -53,7 +53,7 @@ EVALUATE_RATIO, ENCODE_RATIO = 3, 7.5
 SLICE, BATCH = 128, 32  # the published script's slices, sentence-transformers' default batch
 SAME_VECTOR = 1e-5
 SEARCH = ("Retrieval", "Reranking")
-TOLERANCE = 1e-5  # of the metrics of these two; all others must be equal as written
+TOLERANCE = 1e-5  # for the metrics of these two; all others must be equal as written
 OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
 
 
@@ -93,7 +93,7 @@ def in_memory(run: Run) -> list[tuple[AbsTask, dict[tuple[str | None, str], np.n
 
 
 def by_mteb(run: Run, loaded: list[tuple[AbsTask, dict]], folder: Path) -> float:
-    """Seconds of mteb's evaluation, one dimension after the other; its result files go below ``folder``, untimed."""
+    """Seconds of mteb's evaluation, one dimension after the other; it writes results below ``folder``, untimed."""
     results, start = [], time.perf_counter()
     for variant in run.variants:
         for mteb_task, vectors in loaded:
@@ -108,7 +108,7 @@ def by_mteb(run: Run, loaded: list[tuple[AbsTask, dict]], folder: Path) -> float
 
 
 def by_us(run: Run, pool: ProcessPoolExecutor, folder: Path) -> float:
-    """Seconds of our evaluate stage; its result files go below ``folder``."""
+    """Seconds of our evaluate stage; it writes results below ``folder``."""
     todo = {task.name: run.variants for task in run.tasks}
     start = time.perf_counter()
     outcome = execute(replace(run, output_dir=folder), todo, pool, stages=("evaluate",))
@@ -127,7 +127,7 @@ def differences(run: Run, ours: Path, theirs: Path) -> dict[bool, float]:
             expected = dict(numbers(two["scores"]))
             found = dict(numbers(one["scores"]))
             if found.keys() != expected.keys():
-                sys.exit(f"{task.name}: other metrics than mteb's")
+                sys.exit(f"{task.name}: not the same metrics as mteb's")
             apart = [abs(found[key] - expected[key]) for key in expected]
             search = task.type in SEARCH
             largest[search] = max(largest[search], *apart)
@@ -144,7 +144,7 @@ def numbers(value: object, place: str = "") -> Iterator[tuple[str, float]]:
 
 
 def by_sentence_transformers(run: Run, loaded: list[list[str]], model: SentenceTransformer) -> tuple[float, dict]:
-    """Seconds of encoding each call's prompts once for each dimension, and the last pass' vectors by prompt."""
+    """Seconds to encode each call's prompts once per dimension, and the last pass's vectors by prompt."""
     vectors: dict[str, np.ndarray] = {}
     start = time.perf_counter()
     for _ in run.variants:

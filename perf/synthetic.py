@@ -1,8 +1,8 @@
-"""Data sets as large as the official ones and with nothing of theirs: random characters, by mteb's own statistics.
+"""Data sets of random characters, as large as the official ones according to mteb's statistics.
 
-Numbers of texts, of distinct texts and of judgements are the official ones, lengths have their smallest, average and
-greatest. Characters are drawn from a Zipf distribution over 6,000 ideographs and two punctuation marks, labels and
-judgements at random: scores mean nothing.
+The numbers of texts, of distinct texts and of judgements are the official ones, and lengths have the official minimum,
+average and maximum. Characters are drawn from a Zipf distribution over 6,000 ideographs and two punctuation marks,
+labels and judgements at random, so scores mean nothing.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from qzhou_eval.benchmark.registry import Task
 ALPHABET = np.array([ord("，"), ord("。"), *range(0x4E00, 0x4E00 + 6000)], np.uint32)
 SPREAD = 0.8  # standard deviation of a length's logarithm
 SETS = 10  # of a clustering task
-_AT_ONCE = 20_000  # texts in one go
+_AT_ONCE = 20_000  # texts at a time
 
 _cumulated = np.cumsum(1 / (np.arange(len(ALPHABET)) + 2.7))
 _cumulated /= _cumulated[-1]
@@ -28,14 +28,14 @@ class Synthetic:
     """Writes a task's data set in the hub's layout below a folder.
 
     Args:
-        share: of the official numbers of rows.
+        share: the share of the official numbers of rows.
     """
 
     def __init__(self, root: Path, share: float, seed: int = 0) -> None:
         self._root, self._share, self._seed = root, share, seed
 
     def write(self, task: Task) -> None:
-        """Write what the task reads, unless it is there whole: the README comes last."""
+        """Write the task's data, unless it is already complete; the README is written last."""
         folder = self._root / task.path
         if (folder / "README.md").exists():
             return
@@ -51,7 +51,7 @@ class Synthetic:
         write_header(folder, configs)
 
     def sample(self, number: int) -> list[str]:
-        """So many texts of fifty characters that no data set has."""
+        """This number of texts of fifty characters, which are in no data set."""
         self._random = np.random.default_rng([self._seed])
         return self._drawn(np.full(number, 50))
 
@@ -79,10 +79,10 @@ class Synthetic:
             yield "default", pa.table(columns)
 
     def _ranked(self, counts: dict) -> Iterator[tuple[str, pa.Table]]:
-        """Corpus, queries, judgements and, for reranking, candidates, of which each document is one query's."""
+        """Corpus, queries, judgements and, for reranking, candidates; each document belongs to one query."""
         documents, queries = (self._scaled(counts[f"num_{name}"]) for name in ("documents", "queries"))
         candidates = counts["top_ranked_statistics"]
-        if candidates:  # a query has as many as officially, however few queries there are
+        if candidates:  # as many per query as officially, however few queries there are
             documents = round(queries * candidates["average_top_ranked_per_query"])
         of_documents = np.array([f"d{number}" for number in range(documents)])
         of_queries = np.array([f"q{number}" for number in range(queries)])
@@ -136,7 +136,7 @@ class Synthetic:
         return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def _distinct(self, texts: list[str]) -> list[str]:
-        """Without repetitions: a short text that was there is made longer."""
+        """The texts without repetitions: a short text that occurred before is made longer."""
         seen, found = set(), []
         for drawn in texts:
             text = drawn
@@ -148,13 +148,13 @@ class Synthetic:
 
 
 def lists(values: pa.Array, number: int) -> pa.Array:
-    """The same values in so many rows of lists, one after the other."""
+    """The same values split into this number of rows of lists."""
     ends = np.cumsum([len(part) for part in np.array_split(np.arange(len(values)), number)])
     return pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), values)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write it as parquet, zstd, as the hub has them."""
+    """Write a parquet file with zstd compression, as on the hub."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, compression="zstd", row_group_size=_AT_ONCE)
 

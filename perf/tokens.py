@@ -1,15 +1,15 @@
-"""How many tokens meet the model: this project, the published procedure, and mteb's own embedding cache.
+"""How many tokens go through the model: this project, the published procedure, and mteb's own embedding cache.
 
-Counted, not timed: every task's texts as mteb asks for them, rendered and tokenised, then put into each side's batches.
+Counted, not timed: every task's texts as mteb asks for them, rendered and tokenised, then batched as each side does.
 
 - published: each call in slices of 128 texts, each slice sorted by characters and padded in batches of 32, as
-  sentence-transformers does; duplicates included; the whole once for each of eight dimensions.
+  sentence-transformers does; including duplicates; everything once for each of eight dimensions.
 - mteb's cache (``CachedEmbeddingWrapper``): one pass, whose vectors are then cut; each call without the texts of the
-  task's earlier calls, sorted as a whole, in batches of 32.
+  task's earlier calls, sorted as one, in batches of 32.
 - ours: each distinct prompt of all tasks once, packed (no padding) or, in the fallback, padded.
 
 mteb 2.26.24 asks for a classification task's training texts once; 1.38.30, which the published procedure used, asks ten
-times for some, which is not counted here. The miniature's figure is also compared with what a real run forwards.
+times for some tasks, which is not counted here. The miniature's count is also compared with a real run.
 
     python perf/tokens.py [--data_dir ROOT] [--model M] [--check]
 """
@@ -43,14 +43,14 @@ from qzhou_eval.protocol.prompts import instruction_for, render
 
 DIMENSIONS = 8
 SLICE, BATCH = 128, 32  # the published script's slices, sentence-transformers' default batch
-BUDGET = 16384  # tokens of a batch here, the default on a GPU
+BUDGET = 16384  # tokens per batch here, the default on a GPU
 GOAL_RATIO, GOAL_PADDING = 8.5, 0.015
 ROOTS = ("cmteb", "cmteb-lookalike")
 
 
 def padded(texts: list[str], length: dict[str, int], *, batch: int = BATCH) -> int:
-    """Tokens with padding of one sentence-transformers ``encode``: sorted by characters, ``batch`` at a time."""
-    order = [texts[i] for i in np.argsort([-len(text) for text in texts])]  # its own call: ties fall as they do there
+    """Tokens, with padding, of one sentence-transformers ``encode``: sorted by characters, ``batch`` at a time."""
+    order = [texts[i] for i in np.argsort([-len(text) for text in texts])]  # their own call: ties are ordered alike
     batches = (order[start : start + batch] for start in range(0, len(order), batch))
     return sum(len(some) * max(length[text] for text in some) for some in batches)
 
@@ -62,7 +62,7 @@ def published_pass(calls: Iterable[list[str]], length: dict[str, int]) -> int:
 
 
 def cached_pass(calls: Iterable[tuple[str | None, list[str]]], length: dict[str, int]) -> int:
-    """Tokens of mteb's CachedEmbeddingWrapper over one task's calls, each a side and its rendered prompts."""
+    """Tokens of mteb's CachedEmbeddingWrapper over one task's calls; a call is a side and its rendered prompts."""
     seen: set[tuple[str | None, str]] = set()
     total = 0
     for side, prompts in calls:
@@ -78,7 +78,7 @@ def rendered(calls: list[EncodeCall], task: Task, profile: Profile) -> list[tupl
 
 
 def local_tasks(root: Path | None) -> Iterator[tuple[Task, Path | None]]:
-    """The miniature's tasks, and those of CMTEB whose data lie in ``root/cmteb`` or ``root/cmteb-lookalike``."""
+    """The miniature's tasks, and those of CMTEB with data in ``root/cmteb`` or ``root/cmteb-lookalike``."""
     for task in all_tasks().values():
         folders = [None] if task.benchmark == "mini" else [root / name for name in ROOTS] if root else []
         for folder in folders:
@@ -87,13 +87,13 @@ def local_tasks(root: Path | None) -> Iterator[tuple[Task, Path | None]]:
 
 
 def _check_root(root: Path | None) -> None:
-    """Refuse a folder that holds none of the data: the miniature alone would pass for all there is."""
+    """Refuse a folder with none of the data; otherwise the count would silently cover only the miniature."""
     if root is not None and not any(folder is not None for _, folder in local_tasks(root)):
         raise BadInput(f"--data_dir {root}: no data set of CMTEB in {' or '.join(f'{root}/{name}' for name in ROOTS)}")
 
 
 def count(root: Path | None, model: str, budget: int) -> tuple[list[list], dict[str, dict[str, int]]]:
-    """A row of counts for each local task, and per group of tasks the sums by column."""
+    """A row of counts for each local task."""
     profiles = {"mini": load_profile("qzhou-zh-mini"), "cmteb": load_profile("qzhou-zh")}
     checkpoint = find_checkpoint(model)
     tokenizers = {
@@ -127,7 +127,7 @@ def count(root: Path | None, model: str, budget: int) -> tuple[list[list], dict[
 
 
 def forwarded_in_fact(folder: Path) -> list[int]:
-    """Tokens that really go through the packaged checkpoint in two runs over the miniature, padding included."""
+    """Tokens that actually go through the packaged checkpoint in two runs of the miniature, padding included."""
     profile = load_profile("qzhou-zh-mini")
     embedder = Embedder.from_pretrained(str(CHECKPOINT), profile="qzhou-zh-mini", device="cpu")
     identity = embedder.settings.identity(embedder.checkpoint, profile)
@@ -161,9 +161,9 @@ def _summary(name: str, rows: list[dict]) -> list:
 
 def main() -> int:
     """Print the table; with ``--check``, 1 if a goal is missed."""
-    parser = argparse.ArgumentParser(description="Count the tokens that meet the model.")
-    parser.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="holds cmteb/ and cmteb-lookalike/")
-    parser.add_argument("--model", default=str(CHECKPOINT), help="whose tokenizer counts (default: the packaged one)")
+    parser = argparse.ArgumentParser(description="Count the tokens that go through the model.")
+    parser.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="has cmteb/ and cmteb-lookalike/")
+    parser.add_argument("--model", default=str(CHECKPOINT), help="whose tokenizer is used (default: the packaged one)")
     parser.add_argument("--batch_tokens", type=int, default=BUDGET, help="default: %(default)s")
     parser.add_argument("--check", action="store_true", help="exit 1 when a goal is missed")
     args = parser.parse_args()
@@ -185,12 +185,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         first, second = forwarded_in_fact(Path(folder))
     miniature = sum(row["packed"] for row in rows if row["group"] == "miniature")
-    print(f"\nforwarded in fact on the miniature: {first:,} tokens ({miniature:,} counted), {second:,} by a second run")
+    print(f"\nactually forwarded by the miniature: {first:,} tokens ({miniature:,} counted), {second:,} by a second")
     total = {key: sum(row[key] for row in rows) for key in ("packed", "padded", "published")}
     missed = {
         f"published / ours below {GOAL_RATIO}": total["published"] < GOAL_RATIO * total["packed"],
         f"padding above {GOAL_PADDING:.1%}": total["padded"] > (1 + GOAL_PADDING) * total["packed"],
-        "the miniature's run forwards other tokens than counted": (first, second) != (miniature, 0),
+        "the miniature's run does not forward the counted tokens": (first, second) != (miniature, 0),
     }
     for goal in (name for name, is_missed in missed.items() if is_missed):
         print(f"missed: {goal}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Runs a command and looks at it while it runs: what its processes hold in memory, and what it says. Linux."""
+"""Runs a command and records the memory of its processes while it runs, and its output. Linux."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ class Watched:
     Attributes:
         seconds: how long it ran.
         code: its exit code; negative, the signal that killed it.
-        lines: what it said.
-        samples: (second, all its processes together, the command's own, the largest other).
+        lines: its output.
+        samples: (second, memory of all its processes together, of the command's own, of the largest other).
     """
 
     seconds: float = 0.0
@@ -30,15 +30,15 @@ class Watched:
 
     @property
     def peaks(self) -> tuple[int, int, int]:
-        """The most of each in any sample; 0 for a command that ended before one was taken."""
+        """The maximum of each over the samples; 0 for a command that ended before one was taken."""
         return tuple(map(max, zip((0, 0, 0), *(held for _, *held in self.samples), strict=True)))
 
 
 def watch(argv: list, *, kill_after: float | None = None) -> Watched:
-    """Run ``qzhou-eval`` with these arguments.
+    """Run ``qzhou-eval`` with these arguments and watch it.
 
     Args:
-        kill_after: kill it and all its processes (SIGKILL) after so many seconds.
+        kill_after: kill it and all its processes (SIGKILL) after this number of seconds.
     """
     seen, start = Watched(), time.monotonic()
     process = subprocess.Popen(
@@ -61,13 +61,13 @@ def watch(argv: list, *, kill_after: float | None = None) -> Watched:
 
 
 def _held(pid: int) -> tuple[int, int, int]:
-    """Bytes of a process and all below it together, of itself, and of the largest other."""
+    """Bytes of a process and all its descendants together, of itself, and of the largest descendant."""
     own, *others = map(_pss, _tree(pid) or [pid])
     return own + sum(others), own, max(others, default=0)
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and all below it, whichever thread started them."""
+    """A process and all its descendants, whichever thread started them."""
     try:
         children = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
@@ -76,7 +76,7 @@ def _tree(pid: int) -> list[int]:
 
 
 def _pss(pid: int) -> int:
-    """Bytes; 0 for a process that has ended."""
+    """PSS of a process in bytes; 0 if it has ended."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:

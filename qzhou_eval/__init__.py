@@ -13,12 +13,12 @@ _HOMES = {
 
 
 def __dir__() -> list[str]:
-    """The public names, which are not there before they are asked for, and what every module has."""
+    """The public names, which are imported only on first use, and the names that every module has."""
     return sorted({name for name in globals() if name.startswith("__")} | set(__all__))
 
 
 def __getattr__(name: str):
-    """Import torch, or pandas, only when something that needs it is asked for."""
+    """Import a public name on first use, so that torch and pandas are loaded only when needed."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

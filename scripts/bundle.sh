@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# A folder for a machine without internet: this checkout with wheels/, all that both environments need, each wheel with
-# its hash. More arguments are those of `qzhou-eval fetch`: what it brings goes to FOLDER/data. See docs/offline.md.
+# Makes a folder for a machine without internet: this checkout and wheels/, all that both environments need, each wheel
+# with its hash. Further arguments go to `qzhou-eval fetch`, which downloads to FOLDER/data. See docs/offline.md.
 #   scripts/bundle.sh FOLDER
 #   scripts/bundle.sh FOLDER --model ORG/NAME --code --benchmark cmteb
 set -euo pipefail
 if [ $# -eq 0 ] || [[ $1 == -* ]]; then
-    echo "usage: scripts/bundle.sh FOLDER [what qzhou-eval fetch shall bring, e.g. --model ORG/NAME --code --tasks STSB]" >&2
+    echo "usage: scripts/bundle.sh FOLDER [arguments of qzhou-eval fetch, e.g. --model ORG/NAME --code --tasks STSB]" >&2
     exit 2
 fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ "$1" -ef "$here" ] || ! [ "$(git -C "$here" rev-parse --show-toplevel 2>&1)" -ef "$here" ]; then
-    echo "error: scripts/bundle.sh copies a git checkout, here $here, into another folder, here $1" >&2
+    echo "error: scripts/bundle.sh copies a git checkout ($here) into another folder ($1); check both" >&2
     exit 2
 fi
 if [ -d "$1" ] && [ ! -f "$1/wheels/pins" ] && ls -A "$1" | grep -qvxE 'data|wheels\.new'; then
-    echo "error: $1 is not empty and was not made by scripts/bundle.sh; give a folder of its own" >&2
+    echo "error: $1 is not empty and was not made by scripts/bundle.sh; give a new or empty folder" >&2
     exit 2
 fi
 mkdir -p "$1"
@@ -22,13 +22,13 @@ folder=$(cd "$1" && pwd)
 shift
 cd "$here"
 source scripts/venv.sh
-if [ $# -gt 0 ]; then  # first, so that a wrong name is seen at once
+if [ $# -gt 0 ]; then  # first, so that a wrong name fails at once
     current_venv
     "$PY" -m qzhou_eval.cli fetch "$@" --to "$folder/data"
 fi
 
 scratch=$(mktemp -d)
-new=$folder/wheels.new  # wheels/ is whole or not there
+new=$folder/wheels.new  # wheels/ is either complete or missing
 trap 'rm -rf "$scratch" "$new"' EXIT
 rm -rf "$new"
 mkdir "$new"
@@ -36,7 +36,7 @@ mkdir "$new"
 pip=("$scratch/bin/python" -m pip --quiet --disable-pip-version-check)
 "$scratch/bin/python" scripts/lock.py build pyproject.toml >"$scratch/build.txt"
 
-bring() { # bring CONSTRAINTS FILE...: wheels of all the files together, then of each its list with hashes
+bring() { # bring CONSTRAINTS FILE...: builds the wheels of all files together, then a list with hashes for each file
     local constraints=$1 file files=()
     shift
     for file in "$@"; do files+=(-r "$file"); done
@@ -55,8 +55,8 @@ describe_pins >"$new/pins"
 
 rm -rf "$folder/wheels"
 mv "$new" "$folder/wheels"
-git init --quiet "$folder"  # a checkout: results name its commit
+git init --quiet "$folder"  # a git checkout, so that results name its commit
 git -C "$folder" fetch --quiet "$PWD" HEAD
 git -C "$folder" reset --quiet --hard FETCH_HEAD
-git diff --quiet HEAD || git diff --binary HEAD | git -C "$folder" apply  # what is edited here and not committed
-echo "written: $folder, $(du -sh "$folder" | cut -f1); copy it, then ./run_benchmark_cmteb.sh there" >&2
+git diff --quiet HEAD || git diff --binary HEAD | git -C "$folder" apply  # uncommitted edits
+echo "written: $folder, $(du -sh "$folder" | cut -f1); copy it, then run ./run_benchmark_cmteb.sh there" >&2

@@ -1,6 +1,6 @@
 """Print a requirements file: the build requirements of a pyproject.toml, or the wheels of pip's installation report.
 
-The latter, put beside the wheels, makes pip install these and no others: no index, every file by its SHA-256.
+The latter, placed next to the wheels, makes pip install exactly these: no index, every file checked by SHA-256.
 
     python scripts/lock.py build pyproject.toml
     python scripts/lock.py wheels report.json

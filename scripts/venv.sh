@@ -1,5 +1,5 @@
-# Sourced by the scripts beside README.md: makes an environment from pinned requirements on first use, and again when
-# a requirements file has changed. With wheels/ (scripts/bundle.sh) it asks no network. Leaves the interpreter in $PY.
+# Sourced by the scripts next to README.md: makes an environment from pinned requirements on first use, and updates it
+# when a requirements file has changed. With wheels/ (scripts/bundle.sh) it needs no network. Sets $PY to its Python.
 ensure_venv() { # ensure_venv FOLDER CONSTRAINTS FILE...
     local folder=$1 constraints=$2 wanted
     shift 2
@@ -24,7 +24,7 @@ ensure_venv() { # ensure_venv FOLDER CONSTRAINTS FILE...
     else
         for file in "$@"; do files+=(-r "$file"); done
         "${install[@]}" -c "$constraints" "${files[@]}"
-        "${install[@]}" --no-deps -e .  # gives bin/qzhou-eval
+        "${install[@]}" --no-deps -e .  # installs bin/qzhou-eval
     fi
     echo "$wanted" >"$stamp"
 }
@@ -34,18 +34,18 @@ test_venv() {
 current_venv() { ensure_venv .venv constraints.txt requirements.txt; }
 card_venv() { ensure_venv .venv-card constraints-card.txt requirements-card.txt; }
 
-# What wheels are made for: an interpreter, and the pins of a checkout.
+# What wheels/ was made for: an interpreter, and the pins of a checkout.
 describe_python() { "${PYTHON:-python3}" -c 'import sys, sysconfig as s; print(sys.implementation.cache_tag, s.get_platform())'; }
 describe_pins() { (LC_ALL=C && cat requirements*.txt constraints*.txt pyproject.toml | cksum); }
 check_wheels() {
     local python
     python=$(describe_python)
     if [ "$python" != "$(cat wheels/python)" ]; then
-        echo "error: wheels/ is for $(cat wheels/python), and this Python is $python; set PYTHON to one like it" >&2
+        echo "error: wheels/ is for $(cat wheels/python), but this Python is $python; set PYTHON to match" >&2
         exit 2
     fi
     if [ "$(describe_pins)" != "$(cat wheels/pins)" ]; then
-        echo "error: wheels/ was made from other requirements than these; make it again with scripts/bundle.sh" >&2
+        echo "error: wheels/ was made from different requirements; make it again with scripts/bundle.sh" >&2
         exit 2
     fi
 }

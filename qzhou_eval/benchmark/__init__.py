@@ -1,1 +1,1 @@
-"""What is asked: tasks and where their data is, averages over them, published scores."""
+"""The benchmark: tasks and where their data is, averages over them, published scores."""

@@ -1,6 +1,6 @@
 """Main score of a task, mean of a type, means over tasks and over types. A missing score makes the mean missing.
 
-A mean is of the tasks that its column names: all of a benchmark's, or those that are at hand, which it then says.
+A mean is over the tasks of its column: all of a benchmark's, or only those available, which the column then shows.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ def counted_splits(task: str, score_profile: str) -> list[str]:
     """The splits whose mean is a task's score.
 
     Args:
-        score_profile: ``card`` or ``mteb2``; they differ in MultilingualSentiment alone.
+        score_profile: ``card`` or ``mteb2``; they differ only in MultilingualSentiment.
     """
     if score_profile == "card" and task in _CARD_SPLIT:
         return [_CARD_SPLIT[task]]
@@ -41,12 +41,12 @@ def counted_splits(task: str, score_profile: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Column:
-    """A mean of means: over the groups of tasks, the mean of each.
+    """A mean of means: the mean over groups of tasks of each group's mean.
 
     Attributes:
-        name: of :data:`COLUMNS`.
-        groups: the tasks it is over: one group, or for ``Mean(TaskType)`` one for each type.
-        of: how many tasks it is over when none is missing.
+        name: one of :data:`COLUMNS`.
+        groups: the tasks it averages: one group, or for ``Mean(TaskType)`` one per type.
+        of: how many tasks it averages when none is missing.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Column:
 
 
 def tasks_of(benchmark: str) -> list[str]:
-    """A benchmark's tasks, type by type."""
+    """A benchmark's tasks, grouped by type."""
     of_type = {kind: [] for kind in TYPES}
     for task in all_tasks().values():
         if task.benchmark == benchmark:
@@ -81,10 +81,10 @@ def count_by_type(benchmark: str) -> Counter[str]:
 
 
 def columns_of(benchmark: str, tasks: Collection[str]) -> tuple[Column, ...]:
-    """The columns that some tasks of a benchmark fill: the card's eight if they are all of them.
+    """The columns for some tasks of a benchmark: the card's eight columns if these are all of them.
 
-    Of a part of the tasks: the types that have one, and from two types on the mean over the tasks. There is no mean
-    over types, in which one of eight tasks would weigh as much as all eight.
+    For only a part of the tasks: the types that have one and, from two types on, the mean over the tasks. There is no
+    mean over types, in which one of eight tasks would weigh as much as all eight.
     """
     every = [task for task in all_tasks().values() if task.benchmark == benchmark]
     of_type = count_by_type(benchmark)
@@ -109,7 +109,7 @@ def table_row(scores: Mapping[str, Value | None], benchmark: str) -> dict[str, V
 
 
 def mean_from_types(by_type: Mapping[str, float], benchmark: str) -> float:
-    """Mean(Task) as it follows from type means, each weighted by how many tasks its type has."""
+    """Mean(Task) computed from type means, each weighted by how many tasks its type has."""
     of_type = count_by_type(benchmark)
     return sum(count * by_type[kind] for kind, count in of_type.items()) / of_type.total()
 

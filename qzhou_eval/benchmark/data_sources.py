@@ -19,8 +19,8 @@ MINIATURE_DATA = Path(__file__).parent / "data"
 class DataSource:
     """Where a task's data comes from: a local folder, or the hub at the pinned revision.
 
-    ``content`` names a folder's files by their digest, whatever its revision is called; ``size`` is their bytes, and
-    for data on the hub what the official texts take.
+    ``content`` names a folder's files by their digest, whatever its revision is called; ``size`` is their size in bytes
+    or, for data on the hub, that of the official texts.
     """
 
     folder: Path | None
@@ -30,19 +30,19 @@ class DataSource:
 
 
 class NoData(BadInput):
-    """A task's data is not where it is looked for."""
+    """A task's data is missing."""
 
 
 def locate(task: Task, data_dir: Path | None) -> DataSource:
     """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub at the revision that
     the installed mteb pins.
 
-    A local folder's revision is ``local-<digest of its files>``, unless every file is what ``fetch`` brought at the
-    pinned revision: results never claim the hub's revision for other data, and edited files are seen.
+    A local folder's revision is ``local-<digest of its files>``, unless every file is what ``fetch`` downloaded at
+    the pinned revision: results never claim the hub's revision for other data, and edited files are noticed.
 
     Raises:
-        NoData: the folder is missing or empty, or there is none and the network is off, with the command that
-            would fetch it.
+        NoData: the folder is missing or empty, or there is none and the network is off; the message has the command
+            that fetches the data.
     """
     if task.benchmark == "mini":
         data_dir = MINIATURE_DATA
@@ -68,12 +68,12 @@ def _pinned(task: Task) -> str:
 
 
 def fetch_command(tasks: Iterable[Task], root: Path | str) -> str:
-    """The command that brings tasks' data sets, at the pinned revisions, into a data folder."""
+    """The command that downloads tasks' data sets, at the pinned revisions, to a data folder."""
     return f"qzhou-eval fetch --tasks {' '.join(task.name for task in tasks)} --to {shlex.quote(str(root))}"
 
 
 def no_data(tasks: list[Task], data_dir: Path | None) -> NoData:
-    """That one task's data, or several tasks', is not in a folder or, without one, not on disk; with what to do."""
+    """The error that tasks' data is missing in a folder or, without one, on disk; the message says what to do."""
     names = ", ".join(task.name for task in tasks)
     several = len(tasks) > 1
     if data_dir is None:
@@ -84,5 +84,5 @@ def no_data(tasks: list[Task], data_dir: Path | None) -> NoData:
 
 
 def how_to_fetch(tasks: Iterable[Task]) -> str:
-    """What to do where the hub cannot be asked."""
+    """What to do if the hub cannot be reached."""
     return f"where the hub can be reached, {fetch_command(tasks, 'ROOT')}, then give --data_dir ROOT"

@@ -1,4 +1,4 @@
-"""The miniature's six tasks on mteb's own task classes. Their data is written by miniature/build_data.py."""
+"""The miniature's six tasks, built on mteb's task classes. Their data is written by miniature/build_data.py."""
 
 from mteb.abstasks import (
     AbsTaskClassification,

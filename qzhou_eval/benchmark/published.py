@@ -1,4 +1,4 @@
-"""Published scores and the card's tables, as files hold them. Reads and checks; averages nothing, compares nothing."""
+"""Reads published scores and the card's tables from files, and checks their format."""
 
 import json
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ from qzhou_eval.system.paths import data_folder
 
 @dataclass(frozen=True)
 class Published:
-    """One model in the form of results/published/published_scores.json.
+    """One model in the format of results/published/published_scores.json.
 
-    ``scores`` are main scores, 0 to 1, by task and split. ``mteb_versions`` is empty where the results repository
-    took a model's scores from its card.
+    ``scores`` are main scores, 0 to 1, by task and split. ``mteb_versions`` is empty if the results repository
+    took the model's scores from its card.
     """
 
     model: str
@@ -29,12 +29,12 @@ class _File:
 
 
 def read_published(file: Path | None = None) -> dict[str, Published]:
-    """Published models by their full name, from the project's own copy or from a file of the same form.
+    """Published models by their full name, from the project's own copy or from a file in the same format.
 
     Raises:
-        BadInput: not such a file.
+        BadInput: the file cannot be read, or is in another format.
     """
-    from pydantic import TypeAdapter, ValidationError  # a report of the miniature does without
+    from pydantic import TypeAdapter, ValidationError  # a report of the miniature does not need it
 
     path = file or data_folder("results/published") / "published_scores.json"
     try:
@@ -49,7 +49,7 @@ def read_published(file: Path | None = None) -> dict[str, Published]:
 
 
 def named(model: str, published: Iterable[str]) -> list[str]:
-    """Those of the full names that ``model``, with or without its organisation, is."""
+    """The full names that match ``model``, which is given with or without its organisation."""
     return [name for name in published if model in (name, name.split("/")[-1])]
 
 

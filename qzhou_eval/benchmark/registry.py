@@ -1,4 +1,4 @@
-"""The tasks by name: type, data set, splits, metric. A table, read without mteb; a test compares it with mteb's."""
+"""The table of tasks: type, data set, splits, metric. It is read without mteb; a test compares it with mteb's."""
 
 import json
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ TABLES = ("cmteb", "mini")
 class Task:
     """One task of a benchmark; ``path`` and ``revision`` are its data set's on the hub.
 
-    ``card_revision`` and ``card_metric`` are those of mteb 1.38.30, where they differ. ``texts`` and ``characters`` say
-    how large the official data are: distinct texts and all their characters, of each split and side, and of the
-    training split where models are fitted. ``task_class`` is mteb's class of a task that mteb does not know by name, as
-    ``module:Class``.
+    ``card_revision`` and ``card_metric`` are those of mteb 1.38.30, where they differ. ``texts`` and ``characters`` are
+    the size of the official data: distinct texts and all their characters, of each split and side, and of the training
+    split if the task fits a classifier. ``task_class`` is the class, as ``module:Class``, of a task that mteb does not
+    know by name.
     """
 
     name: str
@@ -53,7 +53,7 @@ def task_named(name: str) -> Task:
     """The task that the argument TASK names.
 
     Raises:
-        BadInput: there is none.
+        BadInput: an unknown task.
     """
     _check_known("TASK", [name], list(all_tasks()))
     return all_tasks()[name]
@@ -79,14 +79,14 @@ def _check_known(flag: str, given: list[str] | None, known: list[str]) -> None:
     for name in given or []:
         if name not in known:
             hint = "separate names by spaces; " if "," in name else did_you_mean(name, known, cutoff=0.5)
-            raise BadInput(f"{flag} {name}: unknown; {hint}valid are {', '.join(known)}")
+            raise BadInput(f"{flag} {name}: unknown; {hint}known: {', '.join(known)}")
 
 
 def named_tasks(flag: str, names: list[str] | None, tasks: list[Task]) -> frozenset[str]:
-    """The tasks that a flag names: all of the run's if it is given without a name, none if it is not given.
+    """The tasks that a flag names: all of the run's if it is given without names, none if it is not given.
 
     Raises:
-        BadInput: one of them is no task of this run.
+        BadInput: one of them is not a task of this run.
     """
     known = [task.name for task in tasks]
     for name in names or []:

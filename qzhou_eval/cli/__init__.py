@@ -1,4 +1,4 @@
-"""argv -> one command, one file for each group of them. Parsing and exit codes only; the work is elsewhere."""
+"""The command line: parses argv, runs one command, sets the exit code. One file per group of commands."""
 
 import argparse
 import logging
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     def command() -> int:
         nonlocal folder
         if not LOCKS:
-            raise BadInput("needs Linux or macOS: Windows has no file locks of their kind; use WSL 2")
+            raise BadInput("qzhou-eval needs Linux or macOS: Windows lacks the file locks it uses; use WSL 2")
         args = _parser().parse_args(argv)
         args.argv = sys.argv[1:] if argv is None else argv
         set_up_logging(quiet=getattr(args, "quiet", False), verbose=getattr(args, "verbose", False))
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     return guarded(command, lambda: folder)
 
 
-# What a user can mend, by the exception's name (torch's need not be imported to be known): words, exit code.
+# Message and exit code of errors that a user can fix, by the exception's name, so that torch need not be imported.
 _ENDINGS = {
     "BadInput": ("error: {error}", EXIT_BAD_INPUT),
     "TaskFailed": ("error: {error}; what is done is kept; repeat the command to resume", EXIT_FAILED_TASKS),
@@ -47,7 +47,7 @@ _ENDINGS = {
         "error: the device is out of memory ({error}); what is done is kept",
         EXIT_FAILED_TASKS,
     ),
-    "AcceleratorError": (  # torch's, where a GPU breaks
+    "AcceleratorError": (  # raised by torch when a GPU fails
         "error: the device failed ({error}); what is done is kept; repeat the command to resume",
         EXIT_FAILED_TASKS,
     ),
@@ -57,10 +57,10 @@ _ENDINGS = {
 
 
 def guarded(command: Callable[[], int], folder: Callable[[], Path] = cache_home) -> int:
-    """Run a command; whatever ends it becomes one line and an exit code. SIGTERM stops like Ctrl-C.
+    """Run a command; turn any error into one line and an exit code. SIGTERM stops it like Ctrl-C.
 
     Args:
-        folder: where the traceback of a fault of ours is written.
+        folder: where the traceback of a bug is written.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
@@ -68,7 +68,7 @@ def guarded(command: Callable[[], int], folder: Callable[[], Path] = cache_home)
         with options_called_flags():
             return command()
     except BrokenPipeError:
-        sys.stdout = None  # the reader has gone, as in `qzhou-eval report D | head`
+        sys.stdout = None  # the reader has closed the pipe, as in `qzhou-eval report D | head`
         return 0
     except BaseException as error:
         known = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ENDINGS]
@@ -87,26 +87,26 @@ def _interrupt(_signal, _frame) -> None:
 
 
 def run_cmteb_all() -> int:
-    """The card's command: ``run`` with the flags as printed there."""
+    """The model card's command: ``run`` with the card's flags."""
     return main(["run", *sys.argv[1:]])
 
 
 class _Stderr(logging.Handler):
-    """Writes lines to whatever ``sys.stderr`` is at the time: a live view puts itself there, to stay below them."""
+    """Writes lines to the current ``sys.stderr``, which a live view replaces in order to stay below them."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             sys.stderr.write(self.format(record) + "\n")
-        except Exception:  # as every handler of logging: a message must not stop the work
+        except Exception:  # like every logging handler: a message must not stop the work
             self.handleError(record)
 
 
 def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Messages go to stderr as plain lines; the tables alone go to stdout."""
+    """Send messages to stderr as plain lines; only the tables go to stdout."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # OpenMP threads that wait spin for a moment, then sleep: where other processes share the cores, threads that spin
-    # (by default thirty times as long) starve those they wait for; threads that sleep at once wake too late.
+    # Let waiting OpenMP threads spin for a moment, then sleep. Where other processes share the cores, threads that spin
+    # longer (by default thirty times as long) starve those they wait for; threads that sleep at once wake too late.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Stderr()])
@@ -115,7 +115,7 @@ def set_up_logging(*, quiet: bool = False, verbose: bool = False) -> None:
 
 
 def _set_up_network(args: argparse.Namespace) -> None:
-    """Say in the environment what the libraries may ask for, before any of them is imported."""
+    """Set the network variables that the libraries read, before any of them is imported."""
     if getattr(args, "offline", False):
         go_offline()
     if not getattr(args, "keeps_endpoints", False):

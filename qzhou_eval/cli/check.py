@@ -1,4 +1,4 @@
-"""``check``: the gate for CI, a run against a stored baseline."""
+"""``check``: compares a run with a stored baseline, as a gate for CI."""
 
 import argparse
 from pathlib import Path
@@ -11,32 +11,32 @@ MIN_COSINE = 0.99999
 
 def add(verbs) -> None:
     """Add the command to the parser."""
-    about = "A run against a stored baseline: OK, DRIFT or FAIL. Exit code 1 for FAIL, 2 for what does not compare."
-    verb = verbs.add_parser("check", help="a gate for CI: a run against a stored baseline", description=about)
+    about = "Compare a run with a stored baseline: OK, DRIFT or FAIL. Exit code 1 for FAIL, 2 if not comparable."
+    verb = verbs.add_parser("check", help="compare a run with a stored baseline, for CI", description=about)
     verb.add_argument("results", nargs="+", type=path, metavar="RESULTS", help="output folder of a run")
-    verb.add_argument("--baseline", type=file_to_write, required=True, metavar="FILE")
+    verb.add_argument("--baseline", type=file_to_write, required=True, metavar="FILE", help="the stored baseline")
     verb.add_argument(
         "--tolerance",
         action="append",
         default=[],
         type=_tolerance,
         metavar="[TASK=]POINTS",
-        help="in place of the baseline's, for all tasks or for one; may be repeated",
+        help="tolerance instead of the baseline's, for all tasks or for one; may be repeated",
     )
     verb.add_argument(
         "--min_cosine",
         type=number(-1, 1),
         default=MIN_COSINE,
         metavar="C",
-        help="of the probe's vectors to the baseline's; lower ones FAIL; -1 asks for none (default: %(default)s)",
+        help="FAIL if a cosine of the probe's vectors to the baseline's is lower; -1 allows any (default: %(default)s)",
     )
-    verb.add_argument("--strict", action="store_true", help="DRIFT has exit code 1 too")
+    verb.add_argument("--strict", action="store_true", help="exit code 1 for DRIFT, too")
     verb.add_argument("--junit", type=file_to_write, metavar="FILE", help="write the verdicts as JUnit XML")
-    verb.add_argument("--summary", type=file_to_write, metavar="FILE", help="write them as Markdown")
+    verb.add_argument("--summary", type=file_to_write, metavar="FILE", help="write the verdicts as Markdown")
     verb.add_argument(
         "--update-baseline",
         action="store_true",
-        help="write FILE again from RESULTS; several folders, repeated runs, measure what honest runs differ by",
+        help="write FILE from RESULTS; several folders (of repeated runs) measure how much runs differ by chance",
     )
     add_score_profile(verb)
     verb.set_defaults(command=_check)
@@ -72,15 +72,15 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:
-    """What cannot work, before anything is read or written."""
+    """Refuse flags that cannot work together, before anything is read or written."""
     written = {"--junit": args.junit, "--summary": args.summary}
     if args.update_baseline:
         checks = [flag for flag, file in written.items() if file] + ["--strict"] * args.strict
         if checks:
-            raise BadInput(f"{checks[0]}: --update-baseline checks nothing; leave one of them out")
+            raise BadInput(f"{checks[0]}: --update-baseline checks nothing; leave out one of the two")
         written = {"--baseline": args.baseline}
     elif len(args.results) > 1:
-        raise BadInput(f"{args.results[1]}: one folder is checked at a time; several are for --update-baseline")
+        raise BadInput(f"{args.results[1]}: only one folder can be checked at a time; several need --update-baseline")
     _check_files({flag: file for flag, file in written.items() if file}, args.baseline)
 
 
@@ -91,5 +91,5 @@ def _check_files(written: dict[str, Path], baseline: Path) -> None:
     for flag, file in written.items():
         check_writable(flag, file.parent)
         if file.resolve() in taken:
-            raise BadInput(f"{flag} {file}: already named for something else")
+            raise BadInput(f"{flag} {file}: this file is already used by another flag; give another")
         taken.append(file.resolve())

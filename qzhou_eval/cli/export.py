@@ -1,4 +1,4 @@
-"""``export``: results in the form that mteb's ``submit-results`` and the results repository accept."""
+"""``export``: writes results in the format that mteb's ``submit-results`` and the results repository accept."""
 
 import argparse
 
@@ -7,13 +7,13 @@ from qzhou_eval.cli.flags import folder_to_fill, path, text
 
 def add(verbs) -> None:
     """Add the command to the parser."""
-    about = "Write results in the form that mteb's submit-results and the results repository accept."
-    verb = verbs.add_parser("export", help="results in the results repository's form", description=about)
+    about = "Write results in the format that mteb's submit-results and the results repository accept."
+    verb = verbs.add_parser("export", help="write results in the results repository's format", description=about)
     verb.add_argument("results", type=path, metavar="RESULTS", help="output folder of a run")
-    verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR")
+    verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR", help="folder to write to")
     verb.add_argument("--model_name", type=text, metavar="ORG/NAME", help="of a model that was run from a folder")
     verb.add_argument("--model_revision", type=text, metavar="COMMIT", help="of a model that was run from a folder")
-    verb.add_argument("--mteb", choices=("current", "card"), default="current", help="whose results (default: current)")
+    verb.add_argument("--mteb", choices=("current", "card"), default="current", help="which results (default: current)")
     verb.set_defaults(command=_export)
 
 

@@ -1,4 +1,4 @@
-"""``fetch``: data sets and a model from the hub or a mirror into a folder, and whether they still are as downloaded."""
+"""``fetch``: downloads data sets and a model from the hub or a mirror, or checks that they are still as downloaded."""
 
 import argparse
 import logging
@@ -12,7 +12,7 @@ from qzhou_eval.system.mteb_version import switch_environment
 
 log = logging.getLogger(__name__)
 
-# What holds data; whatever else a data set's repository holds (code, pickles, archives) stays there.
+# Data formats. Anything else in a data set's repository (code, pickles, archives) is not downloaded.
 _TEXT = ("json", "jsonl", "csv", "tsv", "txt")
 DATA_FILES = tuple(f"*.{kind}" for kind in ("parquet", "arrow", "md", *_TEXT, *(f"{kind}.gz" for kind in _TEXT)))
 
@@ -20,25 +20,25 @@ DATA_FILES = tuple(f"*.{kind}" for kind in ("parquet", "arrow", "md", *_TEXT, *(
 def add(verbs) -> None:
     """Add the command to the parser."""
     about = (
-        "Bring data sets, at their pinned revisions, into the layout that --data_dir reads, or a model, or both; "
-        "without --model, --tasks or --benchmark the data sets of CMTEB."
+        "Download data sets at their pinned revisions, in the layout that --data_dir reads, or a model, or both. "
+        "Without --model, --tasks or --benchmark: all data sets of CMTEB."
     )
-    verb = verbs.add_parser("fetch", help="data sets and a model, from the hub or a mirror", description=about)
-    verb.add_argument("--benchmark", choices=("cmteb",), help="all its data sets, with --model too")
-    verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR", help="what --data_dir will name")
-    verb.add_argument("--tasks", nargs="*", metavar="TASK", help="these tasks' data sets alone; without a name none")
-    verb.add_argument("--model", type=text, metavar="ORG/NAME", help="a checkpoint, into DIR/models/ORG/NAME")
+    verb = verbs.add_parser("fetch", help="download data sets and a model from the hub or a mirror", description=about)
+    verb.add_argument("--benchmark", choices=("cmteb",), help="all its data sets, even with --model")
+    verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR", help="folder to download to")
+    verb.add_argument("--tasks", nargs="*", metavar="TASK", help="only these tasks' data sets; without a name, none")
+    verb.add_argument("--model", type=text, metavar="ORG/NAME", help="download a model to DIR/models/ORG/NAME")
     verb.add_argument("--revision", type=text, help="the model's branch, tag or commit (default: main)")
     verb.add_argument(
         "--code",
         action="store_true",
-        help="with the model its own code (*.py), for --trust_remote_code and verify --against remote; "
-        "fetch runs none of it",
+        help="with --model: also its own code (*.py), for --trust_remote_code and verify --against remote; "
+        "fetch does not run it",
     )
     verb.add_argument(
-        "--verify", action="store_true", help="fetch nothing; compare what is there with what was downloaded"
+        "--verify", action="store_true", help="download nothing; check that the files are still as downloaded"
     )
-    verb.add_argument("--quiet", action="store_true", help="only warnings and what failed")
+    verb.add_argument("--quiet", action="store_true", help="print only warnings and failures")
     verb.set_defaults(command=_fetch, keeps_endpoints=True)
 
 
@@ -55,8 +55,8 @@ def _fetch(args: argparse.Namespace) -> int:
     keep_one_endpoint()
     for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE"):
-            raise BadInput(f"fetch needs the network, and {variable} is set")
-    os.environ["HF_HUB_DISABLE_XET"] = "1"  # mirrors pass files on, not that protocol; every file is hashed anyway
+            raise BadInput(f"fetch needs the network, but {variable} is set; unset it")
+    os.environ["HF_HUB_DISABLE_XET"] = "1"  # mirrors do not offer that protocol; every file is hashed anyway
     from qzhou_eval.fetch.download import fetch
     from qzhou_eval.fetch.endpoint import Repository
     from qzhou_eval.fetch.http_client import use_patient_client
@@ -71,10 +71,10 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _repositories(args: argparse.Namespace) -> list[tuple]:
-    """The fields of each repository to fetch, the model first: a wrong name is seen at once.
+    """The fields of each repository to fetch, the model first, so that a wrong name fails at once.
 
     Raises:
-        BadInput: an unknown task or one of the package's, a name that is none, or nothing to fetch.
+        BadInput: an unknown task, a task of the package, an invalid name, or nothing to fetch.
     """
     from qzhou_eval.benchmark.registry import select
     from qzhou_eval.fetch.receipt import CODE, read_fetched
@@ -83,39 +83,39 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
     wanted = []
     if args.model is not None:
         if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", args.model):
-            raise BadInput(f"--model {args.model}: not an ORG/NAME on the hub")
+            raise BadInput(f"--model {args.model}: not of the form ORG/NAME, as on the hub")
         place = f"models/{args.model}"
         before = read_fetched(args.to).get(place)
-        kinds = [*WANTED, CODE] if args.code or (before and before.has_code) else WANTED  # code that came stays
+        kinds = [*WANTED, CODE] if args.code or (before and before.has_code) else WANTED  # code that is there stays
         wanted.append(("model", args.model, args.revision or "main", place, tuple(kinds)))
     elif args.revision is not None:
-        raise BadInput(f"--revision {args.revision}: a model's; data sets have the benchmark's revisions")
+        raise BadInput(f"--revision {args.revision}: only for --model; data sets have the benchmark's revisions")
     elif args.code:
-        raise BadInput("--code: a model's; give --model ORG/NAME")
+        raise BadInput("--code: only for --model; give --model ORG/NAME")
     elif args.tasks == []:
-        raise BadInput("nothing to fetch: --tasks names none, and there is no --model")
+        raise BadInput("nothing to fetch: --tasks has no name, and --model is missing")
     if args.tasks or (args.tasks is None and (args.model is None or args.benchmark)):
         for task in select(args.tasks, None):
             if task.benchmark != "cmteb":
-                raise BadInput(f"--tasks {task.name}: comes with the package, there is nothing to fetch")
+                raise BadInput(f"--tasks {task.name}: comes with the package; nothing to fetch")
             wanted.append(("dataset", task.path, task.revision, task.path, DATA_FILES))
     return wanted
 
 
 def _say_whether_code_came(root: Path, model: str, *, asked: bool) -> None:
-    """Warn of classes that the model names and whose code is not there."""
+    """Warn if the model names classes whose code was not downloaded."""
     from qzhou_eval.fetch.receipt import read_fetched
     from qzhou_eval.model.folder.remote_code import named_code
 
     place = f"models/{model}"
     try:
         names = [] if read_fetched(root)[place].has_code else named_code(root / place)
-    except BadInput as error:  # all is as listed: the repository itself is broken
+    except BadInput as error:  # all files are as listed: the repository itself is broken
         log.warning("%s: %s", model, error)
         return
     if names:
-        why = "the repository has none" if asked else "bring it too with --code; it runs only where a flag says so"
-        log.warning("%s: names code of its own (%s), which was not brought: %s", model, ", ".join(names), why)
+        why = "the repository has none" if asked else "download it with --code; it runs only with a flag that allows it"
+        log.warning("%s: names code of its own (%s), which was not downloaded: %s", model, ", ".join(names), why)
 
 
 def _verify(args: argparse.Namespace, asked: list[str]) -> int:
@@ -133,7 +133,7 @@ def _verify(args: argparse.Namespace, asked: list[str]) -> int:
     if lines:
         print("\n".join(lines))
         log.warning(
-            "%d files are not as fetched; without --verify what is missing or changed is brought again", len(lines)
+            "%d files are not as downloaded; repeat without --verify to download what is missing or changed", len(lines)
         )
         return EXIT_CHECK_FAILED
     count = sum(len(entry.files) for entry in entries.values())

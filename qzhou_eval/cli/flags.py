@@ -13,29 +13,29 @@ from qzhou_eval.system.options import DEFAULT_PROFILE
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line and exit code 2, like all bad input."""
+    """An argument parser that reports errors like all bad input: in one line, with exit code 2."""
 
     def error(self, message: str) -> None:
         raise BadInput(f"{message} (see {self.prog} --help)")
 
 
 def add_score_profile(parser) -> None:
-    """``--score_profile``, for whatever counts splits."""
+    """Add ``--score_profile``, for commands that count splits."""
     parser.add_argument(
         "--score_profile",
         choices=("card", "mteb2"),
         default="card",
-        help="MultilingualSentiment counts validation alone (card) or both splits (mteb2)",
+        help="MultilingualSentiment counts only validation (card, the default) or both splits (mteb2)",
     )
 
 
 def add_offline(parser) -> None:
-    """``--offline``, for whatever reads data or a model."""
-    parser.add_argument("--offline", action="store_true", help="ask no network: data and model are on disk")
+    """Add ``--offline``, for commands that read data or a model."""
+    parser.add_argument("--offline", action="store_true", help="use no network; data and model must be on disk")
 
 
 def profile_flag(parser) -> None:
-    """``--profile``, for whatever renders prompts; None is the default one, so that it can be told from a choice."""
+    """Add ``--profile``, for commands that render prompts; None is the default, as distinct from a choice."""
     parser.add_argument("--profile", type=path_or_name, help=f"name or YAML file (default: {DEFAULT_PROFILE})")
 
 
@@ -48,14 +48,14 @@ def boolean(value: str) -> bool:
 
 
 def text(value: str) -> str:
-    """Anything but nothing: an empty variable of a script is no wish."""
+    """Non-empty text: an empty value is usually an unset variable in a script."""
     if not value.strip():
-        raise argparse.ArgumentTypeError("is empty; leave the flag out, or give it a value")
+        raise argparse.ArgumentTypeError("is empty; give a value or leave out the flag")
     return value
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Whole numbers in ASCII digits, between two bounds and on them."""
+    """A parser of whole numbers in ASCII digits, from ``least`` to ``most``, both included."""
 
     def parse(value: str) -> int:
         number = whole_number(value)
@@ -67,7 +67,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Decimal numbers in ASCII digits, between two bounds and on them."""
+    """A parser of decimal numbers in ASCII digits, from ``least`` to ``most``, both included."""
 
     def parse(value: str) -> float:
         found = float(value) if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?", value) else math.nan
@@ -87,16 +87,16 @@ def layers(value: str) -> tuple[int, int]:
 
 
 def label(value: str) -> str:
-    """A name for people."""
+    """A display name."""
     if not is_label(value):
         raise argparse.ArgumentTypeError(
-            f"{value!r}: give up to 60 letters, digits, spaces and . _ + = : -, the first a letter or digit"
+            f"{value!r}: give up to 60 letters, digits, spaces and . _ + = : -, starting with a letter or digit"
         )
     return value
 
 
 def reading(value: str) -> str | tuple[int, int]:
-    """A way of token prepending."""
+    """A value of ``--token_prepending``."""
     if value in ("auto", "on", "off"):
         return value
     try:
@@ -106,7 +106,7 @@ def reading(value: str) -> str | tuple[int, int]:
 
 
 def path(value: str) -> Path:
-    """Where something is or will be; ``~`` is the home folder in ``--flag=~/x`` too, where no shell sees it."""
+    """A path that may not exist yet; ``~`` is expanded, which the shell does not do in ``--flag=~/x``."""
     try:
         return Path(text(value)).expanduser()
     except RuntimeError:
@@ -114,12 +114,12 @@ def path(value: str) -> Path:
 
 
 def path_or_name(value: str) -> str:
-    """The same where a name may stand as well."""
+    """A path or a name; ``~`` at the start is expanded."""
     return str(path(value)) if value.startswith("~") else text(value)
 
 
 def existing_folder(value: str) -> Path:
-    """A folder to read."""
+    """An existing folder to read."""
     found = path(value)
     if not found.is_dir():
         raise argparse.ArgumentTypeError(
@@ -129,7 +129,7 @@ def existing_folder(value: str) -> Path:
 
 
 def folder_to_fill(value: str) -> Path:
-    """A folder to write into, which may have to be made."""
+    """A folder to write to, which may not exist yet."""
     found = path(value)
     for part in (found, *found.parents):
         if part.exists() and not part.is_dir():
@@ -138,7 +138,7 @@ def folder_to_fill(value: str) -> Path:
 
 
 def file_to_write(value: str) -> Path:
-    """A file to write, in a folder that may have to be made."""
+    """A file to write, in a folder that may not exist yet."""
     found = path(value)
     if found.is_dir() or value.endswith("/"):
         raise argparse.ArgumentTypeError(f"{value}: is a folder; name a file")

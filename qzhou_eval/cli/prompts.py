@@ -1,4 +1,4 @@
-"""``prompts show``: what is sent to the model."""
+"""``prompts show``: shows what is sent to the model."""
 
 import argparse
 
@@ -9,14 +9,16 @@ def add(verbs) -> None:
     """Add the command to the parser."""
     prompts = verbs.add_parser("prompts", help="show what is sent to the model")
     shown = prompts.add_subparsers(metavar="show", required=True)
-    show = shown.add_parser("show", help="both sides' rendered prompt of a task, and its token ids")
-    show.add_argument("task", metavar="TASK")
+    show = shown.add_parser("show", help="a task's rendered prompts of both sides, and their token ids")
+    show.add_argument("task", metavar="TASK", help="name of the task")
     show.add_argument("--text", default="今天天气很好。", help="the text to render (default: %(default)s)")
     profile_flag(show)
     show.add_argument(
-        "--model_name_or_path", type=path_or_name, help="whose tokenizer gives the ids; without it, no ids"
+        "--model_name_or_path", type=path_or_name, help="model whose tokenizer gives the ids; without it, no ids"
     )
-    show.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL")
+    show.add_argument(
+        "--use_instruction", type=boolean, default=True, metavar="BOOL", help="send the instruction (default: true)"
+    )
     show.set_defaults(command=_prompts_show)
 
 

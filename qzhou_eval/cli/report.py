@@ -1,4 +1,4 @@
-"""``report``: tables from results."""
+"""``report``: makes tables from results."""
 
 import argparse
 
@@ -7,12 +7,12 @@ from qzhou_eval.cli.flags import add_score_profile, path
 
 def add(verbs) -> None:
     """Add the command to the parser."""
-    about = "Tables on the screen; in DIR/report the same and more as Markdown, CSV, LaTeX and one HTML page."
-    verb = verbs.add_parser("report", help="tables, figures and findings from results", description=about)
+    about = "Print tables, and write them and more to DIR/report as Markdown, CSV, LaTeX and one HTML page."
+    verb = verbs.add_parser("report", help="make tables, figures and findings from results", description=about)
     verb.add_argument(
         "dirs", nargs="+", type=path, metavar="DIR", help="output folders of earlier runs, or results of plain mteb"
     )
-    verb.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the words (default: %(default)s)")
+    verb.add_argument("--lang", choices=("en", "zh"), default="en", help="of the report (default: %(default)s)")
     add_score_profile(verb)
     verb.set_defaults(command=_report)
 

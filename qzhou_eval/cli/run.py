@@ -29,8 +29,8 @@ def add(verbs) -> None:
     """Add the four commands to the parser."""
     for name, command, help in (
         ("run", _run, "plan, encode, evaluate and report"),
-        ("plan", _plan, "what run would encode, per task; nothing is computed"),
-        ("encode", _encode, "bring the vectors into the store; nothing is scored"),
+        ("plan", _plan, "show what run would encode, per task; nothing is computed"),
+        ("encode", _encode, "encode the missing vectors into the store; nothing is scored"),
         ("evaluate", _evaluate, "score from the store; the model is not loaded"),
     ):
         usage = f"qzhou-eval {name} --model_name_or_path M [options]"
@@ -44,47 +44,51 @@ def add(verbs) -> None:
 def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, scores: bool) -> None:
     parser.set_defaults(model_label=None)
     what = parser.add_argument_group("what to evaluate")
-    what.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub id")
-    what.add_argument("--revision", type=text, help="the hub's branch, tag or commit")
+    what.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub name")
+    what.add_argument("--revision", type=text, help="branch, tag or commit on the hub")
     if scores:
-        what.add_argument("--model_label", type=label, metavar="NAME", help="what reports and check call the model")
-    what.add_argument("--tasks", nargs="*", metavar="TASK", help="default: the 31 of CMTEB")
+        what.add_argument("--model_label", type=label, metavar="NAME", help="name of the model in reports and check")
+    what.add_argument("--tasks", nargs="*", metavar="TASK", help="tasks to run (default: the 31 of CMTEB)")
     what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
     how = parser.add_argument_group("protocol")
     profile_flag(how)
     how.add_argument(
-        "--normalize", type=boolean, default=True, metavar="BOOL", help="L2, after cutting (default: true)"
+        "--normalize", type=boolean, default=True, metavar="BOOL", help="L2-normalise the cut vectors (default: true)"
     )
-    how.add_argument("--use_instruction", type=boolean, default=True, metavar="BOOL", help="default: true")
+    how.add_argument(
+        "--use_instruction", type=boolean, default=True, metavar="BOOL", help="send the instruction (default: true)"
+    )
     how.add_argument(
         "--token_prepending",
         nargs="+",
         type=reading,
         default=["auto"],
         metavar="TP",
-        help="auto (as the profile), on, off, or layers such as 1-7; several are read in turn by one loaded model, "
-        "scored and reported side by side",
+        help="auto (as in the profile), on, off, or layers such as 1-7; several are encoded in turn by one loaded "
+        "model, then scored and reported side by side (default: auto)",
     )
-    how.add_argument("--tp_layers", type=layers, metavar="1-7", help="what on is: 0-based, both ends included")
-    how.add_argument("--max_length", type=whole(1, 10**8), metavar="N", help="tokens, template included")
-    how.add_argument("--truncate", choices=("whole", "text"), default="whole", help="cut the prompt or the text")
+    how.add_argument("--tp_layers", type=layers, metavar="1-7", help="for auto and on: 0-based, both ends included")
+    how.add_argument("--max_length", type=whole(1, 10**8), metavar="N", help="limit in tokens, template included")
+    how.add_argument(
+        "--truncate", choices=("whole", "text"), default="whole", help="cut the whole prompt or only the text"
+    )
     how.add_argument(
         "--mteb",
         choices=("current", "card"),
         default="current",
-        help="score with mteb 2.26.24 or with the card's own 1.38.30, from the same store (default: current)",
+        help="score with mteb 2.26.24 or the model card's 1.38.30, from the same store (default: current)",
     )
     where = parser.add_argument_group("data and output")
     where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
     add_offline(where)
-    where.add_argument("--output_dir", type=folder_to_fill, metavar="D", help="default: results/<model name>")
+    where.add_argument("--output_dir", type=folder_to_fill, metavar="D", help="results; default: results/<model name>")
     where.add_argument("--store_dir", type=folder_to_fill, metavar="S", help="vectors; default: D/store")
     where.add_argument(
         "--evaluators",
         choices=EVALUATORS,
         default=SHARED,
-        help="shared: what all dimensions have in common is done once, same scores; mteb: its own code alone",
+        help="shared: do the work that all dimensions share once, with the same scores; mteb: only mteb's own code",
     )
     add_score_profile(where)
     if dry_run:
@@ -101,34 +105,34 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, s
         "--attention",
         choices=("auto", "packed", "padded"),
         default="auto",
-        help="packed: many prompts in a row, no padding; auto: the fastest way that keeps prompts independent",
+        help="packed: many prompts in one row, no padding; auto: the fastest way that keeps prompts independent",
     )
     machine.add_argument("--batch_tokens", type=whole(1, 10**8), metavar="N", help="tokens per forward pass")
     machine.add_argument("--compile", action="store_true", help="compile the decoder's layers with torch.compile")
     machine.add_argument("--fp8", action="store_true", help="FP8 matrix products; not for published scores")
     machine.add_argument(
-        "--workers", type=whole(1, 4096), metavar="N", help="processes with the model, a GPU each, through Ray"
+        "--workers", type=whole(1, 4096), metavar="N", help="processes with the model, one GPU each, through Ray"
     )
     machine.add_argument(
-        "--ray", type=text, metavar="ADDRESS", help="workers on a Ray cluster, or auto; on all its GPUs"
+        "--ray", type=text, metavar="ADDRESS", help="run workers on all GPUs of this Ray cluster (or auto)"
     )
     if plans:
         machine.add_argument(
             "--gpu",
             choices=("h100", "h200", "a100", "4090", "cpu"),
-            help="estimate the time on this hardware, times --workers; measured if it is here",
+            help="estimate the time on this hardware, times --workers; measured if this machine has it",
         )
     machine.add_argument("--eval_workers", type=whole(1, 1024), metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
     said = machine.add_mutually_exclusive_group()
-    said.add_argument("--quiet", action="store_true", help="only warnings, and at the end the table of scores")
-    said.add_argument("--verbose", action="store_true", help="a line for each batch, too")
+    said.add_argument("--quiet", action="store_true", help="print only warnings, and the table of scores at the end")
+    said.add_argument("--verbose", action="store_true", help="also print a line per batch")
 
 
 def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) -> None:
-    """What is there may be doubted: it is made again, beside what was there, and compared."""
+    """Add the flags that compute vectors or scores again and compare them with the existing ones."""
     parser.set_defaults(reencode=None, reevaluate=None)
-    again = parser.add_argument_group("to be made again, and compared with what is there")
+    again = parser.add_argument_group("compute again, and compare with the existing results")
     what = {"nargs": "*", "metavar": "TASK"}
     if vectors:
         also = ", and then scores" if scores else ""
@@ -138,7 +142,7 @@ def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) 
 
 
 def _prepared(args: argparse.Namespace, **what: bool):
-    """The run, once it has said what it sends."""
+    """Prepare the run, and log what it sends."""
     switch_environment(args.mteb, args.argv)
     from qzhou_eval.model.settings import EncoderOptions
     from qzhou_eval.run.config import RunConfig, prepare_run
@@ -152,7 +156,7 @@ def _prepared(args: argparse.Namespace, **what: bool):
 
 
 def _readings(asked: list, on: tuple[int, int] | None) -> list:
-    """The values of ``--token_prepending``, with those of ``--tp_layers`` in the place of ``auto`` and ``on``."""
+    """The values of ``--token_prepending``, with those of ``--tp_layers`` in place of ``auto`` and ``on``."""
     if on is None:
         return asked
     if not {"auto", "on"} & set(asked):
@@ -169,7 +173,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _plan(args)
     if args.gpu is not None:
-        raise BadInput(f"--gpu {args.gpu}: is for --dry_run; a run takes the device that --device names")
+        raise BadInput(f"--gpu {args.gpu}: only for --dry_run; a run uses the device that --device names")
     run = _prepared(args)
     outcome = _execute(run, ("encode", "evaluate"))
     code = outcome.exit_code(len(run.tasks))
@@ -178,7 +182,7 @@ def _run(args: argparse.Namespace) -> int:
 
         try:
             report([run.output_dir], args.score_profile, quiet=args.quiet)
-        except BadInput as error:  # earlier results beside them do not belong to these
+        except BadInput as error:  # earlier results in the same folder do not belong to these
             log.warning("the results are written, but no report: %s", error)
     return _ended(run, outcome, code)
 
@@ -194,13 +198,13 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _plan_for(args: argparse.Namespace) -> None:
-    """Let ``--gpu`` decide what ``auto`` means: the store that is looked into is the one that hardware would fill."""
+    """Let ``--gpu`` decide what ``auto`` means, so that the plan reads the store that this hardware would fill."""
     if args.gpu is None:
         return
     on_cpu = args.gpu == "cpu"
     if args.device != "auto" and on_cpu != (args.device == "cpu"):
         raise BadInput(f"--gpu {args.gpu} contradicts --device {args.device}")
-    args.ray = None  # which devices there are is said
+    args.ray = None  # --gpu and --workers say which devices there are
     if on_cpu:
         args.device = "cpu"
     elif args.dtype == "auto":
@@ -219,12 +223,14 @@ def _stage(args: argparse.Namespace, stage: str) -> int:
     run = _prepared(args, encodes=stage == "encode")
     outcome = _execute(run, (stage,))
     if stage == "encode" and run.reencode:
-        log.info("scores from the earlier vectors stay until evaluate --reevaluate %s", " ".join(sorted(run.reencode)))
+        log.info(
+            "scores from the earlier vectors stay; to update: evaluate --reevaluate %s", " ".join(sorted(run.reencode))
+        )
     return _ended(run, outcome, outcome.exit_code(len(run.tasks)))
 
 
 def _execute(run, stages: tuple[str, ...]):
-    """Run stages in a pool; their :class:`~qzhou_eval.run.outcome.Outcome`."""
+    """Run stages in a pool; return their :class:`~qzhou_eval.run.outcome.Outcome`."""
     from qzhou_eval.run.outcome import Outcome
     from qzhou_eval.run.reuse import missing_results
 
@@ -232,7 +238,7 @@ def _execute(run, stages: tuple[str, ...]):
         Manifest(run.output_dir).relabel(run.variants[0], run.model_label)
     todo = missing_results(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
-        log.info("all %d results are kept from before", len(run.tasks) * len(run.variants))
+        log.info("all %d results are reused", len(run.tasks) * len(run.variants))
         return Outcome(run.output_dir, kept=len(run.tasks) * len(run.variants))
     from qzhou_eval.run.pipeline import execute
     from qzhou_eval.run.processes import process_pool
@@ -242,11 +248,11 @@ def _execute(run, stages: tuple[str, ...]):
 
 
 def _ended(run, outcome, code: int) -> int:
-    """Say at the very end, below the tables, what failed; each was said before, where it happened."""
+    """Repeat at the very end, below the tables, what failed; each failure was logged when it happened."""
     if code == EXIT_FAILED_TASKS:
         reasons = "\n  ".join(outcome.reasons.values())
         log.error(
-            "%d of %d tasks failed; the same command tries them again:\n  %s",
+            "%d of %d tasks failed; repeat the command to try them again:\n  %s",
             *(len(outcome.failed), len(run.tasks), reasons),
         )
     return code

@@ -1,4 +1,4 @@
-"""``verify``: is it the same model, sent the same input?"""
+"""``verify``: checks that it is the same model, sent the same input."""
 
 import argparse
 
@@ -10,20 +10,20 @@ def add(verbs) -> None:
     """Add the command to the parser."""
     verb = verbs.add_parser(
         "verify",
-        help="is it the same model, sent the same input?",
-        description="State parameters, tensors, prompts, token ids and embeddings of a fixed probe, and compare them.",
+        help="check that it is the same model, sent the same input",
+        description="Report parameters, tensors, prompts, token ids and embeddings of a fixed probe, and compare them.",
     )
-    verb.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub id")
-    verb.add_argument("--revision", type=text, help="the hub's branch, tag or commit")
+    verb.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub name")
+    verb.add_argument("--revision", type=text, help="branch, tag or commit on the hub")
     profile_flag(verb)
     verb.add_argument(
         "--against",
         type=path_or_name,
         metavar="OTHER",
-        help="remote (runs the checkpoint's own code, in another process), sentence-transformers (the same without "
-        "that code), or a file that --save wrote; without it our side is only stated",
+        help="compare with remote (runs the checkpoint's own code, in another process), sentence-transformers (the "
+        "same without that code), or a file that --save wrote; without it, our side is only reported",
     )
-    verb.add_argument("--save", type=file_to_write, metavar="FILE", help="write our side, to compare with elsewhere")
+    verb.add_argument("--save", type=file_to_write, metavar="FILE", help="write our side, for --against elsewhere")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_offline(verb)
     verb.set_defaults(command=_verify)

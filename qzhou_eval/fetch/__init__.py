@@ -1,1 +1,1 @@
-"""Data sets and models from endpoints into folders, with a receipt of what was downloaded."""
+"""Downloads data sets and models from endpoints into folders, with a record of what was downloaded."""

@@ -1,4 +1,4 @@
-"""Repositories into a folder: each from the first endpoint that has it, whole, and recorded in ``fetched.json``."""
+"""Downloads repositories, each completely from the first endpoint that has it, and records them in ``fetched.json``."""
 
 import logging
 import shutil
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def fetch(repositories: list[Repository], root: Path, endpoints: list[str]) -> dict[str, str]:
-    """Bring every repository that can be had; what failed, by name, with the reasons in one line.
+    """Download every repository that is available; return what failed, by name, with the reasons in one line.
 
-    After the endpoints, ModelScope is asked where its client is installed. The user's token goes to the first endpoint
-    alone, as it does without this project.
+    After the endpoints, ModelScope is asked if its client is installed. The user's token goes only to the first
+    endpoint, as it does without this project.
 
     Raises:
         BadInput: no such model, or no endpoint can be reached.
@@ -50,8 +50,8 @@ def fetch(repositories: list[Repository], root: Path, endpoints: list[str]) -> d
 
 
 def _other_way() -> list[str]:
-    """What else could be tried, once: nothing where ModelScope was asked."""
-    return [] if is_installed() else [f"ModelScope is asked too where it is installed: {how_to_install('modelscope')}"]
+    """A hint at what else could be tried: nothing if ModelScope was asked."""
+    return [] if is_installed() else [f"ModelScope is asked too if it is installed: {how_to_install('modelscope')}"]
 
 
 def _from_first_that_has_it(
@@ -86,15 +86,15 @@ def _from_first_that_has_it(
 
 
 def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
-    """Transfer what is missing, publish each file when it is right, note the repository when all are.
+    """Download what is missing, publish each file once it is verified, and record the repository once all are.
 
     Raises:
-        Failed: this endpoint cannot give it; what has come stays.
+        Failed: this endpoint cannot provide it; files downloaded so far are kept.
     """
     commit = hub.commit(repository)
     before = read_fetched(root).get(repository.place)
     if hub.origin and before and before.kind == repository.kind:
-        raise Failed("not asked, so that the hub's files that are there stay as they are")
+        raise Failed("not asked, so that the existing files from the hub stay unchanged")
     if entry := _whole(root, repository, commit):
         _say_what_is_there(repository, root, entry)
         return
@@ -118,31 +118,31 @@ def _bring(repository: Repository, root: Path, hub: Hub | ModelScope) -> None:
     log.info("%s at %s: %s, %s", repository.name, entry.revision[:12], entry.size, came)
     if hub.origin:
         what = (repository.name, hub.endpoint, commit, repository.revision)
-        log.warning("%s: %s's %s is not known to be the hub's %s; results call it local", *what)
+        log.warning("%s: %s's %s may not be the hub's %s; results call it local", *what)
     if left_out and repository.kind == "dataset":
-        log.warning("%s: left out, no data format: %s", repository.name, ", ".join(left_out))
+        log.warning("%s: skipped, not a data format: %s", repository.name, ", ".join(left_out))
     _say_what_else_is_there(repository, root, entry)
 
 
 def _say_what_is_there(repository: Repository, root: Path, entry: Fetched) -> None:
-    """Say that nothing had to come, and what else is there."""
+    """Log that nothing had to be downloaded, and warn of extra files."""
     log.info("%s at %s: %s, already there", repository.name, entry.revision[:12], entry.size)
     _say_what_else_is_there(repository, root, entry)
 
 
 def _say_what_else_is_there(repository: Repository, root: Path, entry: Fetched) -> None:
-    """Warn of files that did not come and that take the hub's name from the folder."""
+    """Warn of extra files, because of which the folder no longer counts as the hub's."""
     folder = root / repository.place
     counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, CODE)
     there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
     if extra := sorted(name for name in there - {*entry.files} if is_one_of(name, counts)):
-        log.warning("%s: also in %s, so that it is not the hub's: %s", repository.name, folder, ", ".join(extra))
+        log.warning("%s: extra files in %s, so not the hub's version: %s", repository.name, folder, ", ".join(extra))
 
 
 def _whole(root: Path, repository: Repository, commit: str) -> Fetched | None:
-    """What was recorded for a repository, if that is this commit of the hub's and every file is still as recorded.
+    """The record of a repository, if it is at this commit of the hub and every file is still as recorded.
 
-    Code that is wanted must be among them: without any, the endpoint says whether there is some.
+    If code is wanted, it must be recorded too; otherwise the endpoint must say whether there is any.
     """
     entry = read_fetched(root).get(repository.place)
     folder = root / repository.place
@@ -156,28 +156,28 @@ def _whole(root: Path, repository: Repository, commit: str) -> Fetched | None:
 
 
 def _inside(folder: Path, file: Listed) -> Path:
-    """Where a file goes.
+    """The path that a file is written to.
 
     Raises:
         Failed: a link on this disk leads out of the folder.
     """
     target = folder / file.name
     if not target.resolve().is_relative_to(folder.resolve()):
-        raise Failed(f"{target} is a link out of the folder; nothing is written through it")
+        raise Failed(f"{target} is a link out of the folder; nothing is written there")
     return target
 
 
 def _staging(root: Path) -> Path:
-    """Where files are before they are known to be right; on the same disk, so that they appear whole."""
+    """The folder of files that are not verified yet; on the same disk, so that they can be renamed."""
     return root / ".fetching"
 
 
 @contextmanager
 def _alone_in(root: Path) -> Iterator[None]:
-    """Keep a second fetch out of the same folder; the lock ends with the process, killed ones too.
+    """Keep a second fetch out of the same folder; the lock ends with the process, even if it is killed.
 
     Raises:
-        BadInput: another one is at work there.
+        BadInput: another fetch is running there.
     """
     staging = _staging(root)
     staging.mkdir(parents=True, exist_ok=True)
@@ -185,9 +185,9 @@ def _alone_in(root: Path) -> Iterator[None]:
         try:
             lock(file, wait=False)
         except BlockingIOError:
-            raise BadInput(f"--to {root}: another fetch into it is under way") from None
+            raise BadInput(f"--to {root}: another fetch into it is running; wait for it to end") from None
         except OSError:
-            log.warning("%s: no locks on this file system; see that no other fetch is under way", root)
+            log.warning("%s: no locks on this file system; make sure that no other fetch is running", root)
         try:
             yield
         finally:

@@ -1,5 +1,6 @@
-"""One endpoint that speaks the hub's protocol: a repository's commit, its files as listed, one file. Writes no name
-that the endpoint made up: those that would leave the folder are refused.
+"""One endpoint that speaks the hub's protocol: gives a repository's commit, its list of files, and single files.
+
+File names that would lead out of the folder are refused.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ class Repository:
 
 
 class Failed(Exception):
-    """An endpoint cannot give this repository."""
+    """An endpoint cannot provide this repository."""
 
 
 class NotThere(Failed):
@@ -51,7 +52,7 @@ class Unreachable(Failed):
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as the endpoint lists it: SHA-256 if it is a large one, else the SHA-1 of its git blob."""
+    """A file as the endpoint lists it, with its SHA-256 if it is large, else the SHA-1 of its git blob."""
 
     name: str
     size: int
@@ -72,9 +73,9 @@ class Listed:
 
 
 class Hub:
-    """An endpoint; ``token`` says whether the user's own token goes to it."""
+    """An endpoint; ``token`` says whether the user's own token is sent to it."""
 
-    origin = ""  # in front of the kind in the manifest: where a revision is not the hub's
+    origin = ""  # prefix of the kind in the manifest, if a revision is not the hub's
 
     def __init__(self, endpoint: str, *, token: bool) -> None:
         self.endpoint = endpoint
@@ -82,10 +83,10 @@ class Hub:
         self._api = HfApi(endpoint=endpoint, token=self._token)
 
     def commit(self, repository: Repository) -> str:
-        """The commit that a repository's revision stands for here.
+        """The commit that a repository's revision stands for at this endpoint.
 
         Raises:
-            Failed: no answer, or not one that can be used.
+            Failed: no answer, or one that cannot be used.
         """
         at = {"revision": repository.revision, "repo_type": repository.kind}
         found = str(_asked(lambda: self._api.repo_info(repository.name, **at).sha))
@@ -97,17 +98,17 @@ class Hub:
         """The wanted files at a commit, and the names of those left out; hidden files are neither.
 
         Raises:
-            Failed: no answer, not one that can be used, or a name that would leave the folder.
+            Failed: no answer, one that cannot be used, or a name that would lead out of the folder.
         """
         at = {"revision": commit, "repo_type": repository.kind, "recursive": True}
         entries = _asked(lambda: [_listed(one) for one in self._api.list_repo_tree(repository.name, **at)])
         return choose(repository, commit, [entry for entry in entries if entry is not None])
 
     def download(self, repository: Repository, commit: str, file: Listed, into: Path, advance: Callable) -> Path:
-        """Bring one file below the folder ``into``, and check it against its hash; a wrong one is asked for twice.
+        """Download one file below the folder ``into`` and check its hash; if it is wrong, download it once more.
 
         Raises:
-            Failed: it cannot be had, or what comes is not what is listed.
+            Failed: it is not available, or it does not match the listing.
         """
         how = {"repo_type": repository.kind, "revision": commit, "endpoint": self.endpoint, "token": self._token}
         for again in (False, True):
@@ -124,14 +125,14 @@ class Hub:
             if file.is_in(Path(path)):
                 return Path(path)
             Path(path).unlink()
-        raise Failed(f"{file.name}: what comes is not what is listed (twice)")
+        raise Failed(f"{file.name}: the downloaded file does not match the listing (twice)")
 
 
 def choose(repository: Repository, commit: str, listed: list[Listed]) -> tuple[list[Listed], list[str]]:
     """The wanted files of a listing, and the names of those left out; hidden files are neither.
 
     Raises:
-        Failed: none is wanted, or a name would leave the folder.
+        Failed: none is wanted, or a name would lead out of the folder.
     """
     _check_names([file.name for file in listed])
     shown = [file for file in listed if not any(part.startswith(".") for part in file.name.split("/"))]
@@ -145,7 +146,7 @@ def _listed(entry: RepoFile | RepoFolder) -> Listed | None:
     """A file of a listing; None for a folder.
 
     Raises:
-        ValueError: not what the hub's protocol has there.
+        ValueError: the entry does not follow the hub's protocol.
     """
     if isinstance(entry, RepoFolder):
         return None
@@ -159,7 +160,7 @@ def _is_commit(revision: str) -> bool:
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuse a listing with a name that is no plain path below its folder.
+    """Refuse a listing with a name that is not a plain path inside its folder.
 
     Raises:
         Failed: ``..``, an absolute path, a drive, a backslash, control characters, or a file that is a folder too.
@@ -168,21 +169,21 @@ def _check_names(names: list[str]) -> None:
     for name in names:
         plain = all(part not in ("", ".", "..") for part in name.split("/")) and name not in folders
         if not plain or not name.isprintable() or set(name) & {"\\", ":"}:
-            raise Failed(f"lists a file named {name!r}, which is no path inside a folder; nothing of it is used")
+            raise Failed(f"lists a file named {name!r}, which is not a path inside a folder; nothing was downloaded")
 
 
 def _asked(call: Callable[[], T]) -> T:
-    """What an endpoint answers, after as many tries as make sense.
+    """Call an endpoint, with retries, and return its answer.
 
     Raises:
-        Failed: in one line, why there is no answer that can be used.
+        Failed: there is no answer that can be used; says why in one line.
     """
     try:
         return patiently(call)
     except Unavailable as error:
         raise (Failed if error.reached else Unreachable)(str(error)) from error
     except GatedRepoError as error:
-        raise Failed("asks for an account that was granted access (HF_TOKEN)") from error
+        raise Failed("needs an account with access; set HF_TOKEN") from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise NotThere("no such repository or revision") from error
     except (HfHubHTTPError, OSError, ValueError, KeyError, TypeError, AttributeError, httpx2.HTTPError) as error:

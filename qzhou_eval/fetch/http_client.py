@@ -1,6 +1,6 @@
-"""The hub's HTTP client with one place that waits: a failed request is tried again here, by tenacity.
+"""The hub's HTTP client with all retries in one place: a failed request is retried here, with tenacity.
 
-Left to huggingface_hub is what it alone can do: going on with a transfer that broke in the middle.
+Only what huggingface_hub alone can do is left to it: resuming a transfer that broke in the middle.
 """
 
 import logging
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TRIES, _TRIES_UNREACHABLE = 6, 3
-_LONGEST_WAIT = 900  # seconds; a server that asks for more is left for the next one
+_LONGEST_WAIT = 900  # seconds; if a server asks for more, the next endpoint is tried
 _SILENCE = 30  # seconds without a byte; huggingface_hub sets no limit for listings
 _LATER = (408, 429, 500, 502, 503, 504)
 _growing = wait_exponential(multiplier=0.5, max=30)
 
 
 class Unavailable(Exception):
-    """A request that may succeed later; ``wait`` is how many seconds the server asked for, if it did."""
+    """A request failed but may succeed later; ``wait`` is how many seconds the server asked for, if it did."""
 
     def __init__(self, reason: str, *, reached: bool, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class Unavailable(Exception):
 
 class _Client(httpx2.Client):
     def send(self, request: httpx2.Request, **how) -> httpx2.Response:
-        resuming = "range" in request.headers  # then huggingface_hub keeps what has come and asks again
+        resuming = "range" in request.headers  # then huggingface_hub keeps what was transferred and retries
         if not any(request.extensions.get("timeout", {}).values()):
             request.extensions["timeout"] = httpx2.Timeout(_SILENCE).as_dict()
         try:
@@ -68,23 +68,23 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def use_patient_client() -> None:
-    """Make huggingface_hub use this client, without bars and warnings of its own."""
+    """Make huggingface_hub use this client, and turn off its own progress bars and warnings."""
     disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     set_client_factory(lambda: _Client(follow_redirects=True))
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """Call until it succeeds, fails for good, or has been tried often enough.
+    """Retry a call until it succeeds, fails permanently, or was tried often enough.
 
     Raises:
-        Unavailable: it was tried often enough, or the server asks for too long a wait.
+        Unavailable: all tries failed, or the server asks for too long a wait.
     """
 
     def once() -> T:
         try:
             return call()
-        except httpx2.TransportError as error:  # huggingface_hub resumed in vain
+        except httpx2.TransportError as error:  # huggingface_hub failed to resume
             raise _unreachable(error) from error
 
     return Retrying(

@@ -1,6 +1,6 @@
 """``fetched.json`` of a data folder: what was fetched into it, at which revision, with every file's size and SHA-256.
 
-Says whether a folder still is what was fetched. Knows files and digests, no network.
+Also checks whether a folder is still as downloaded. Uses files and digests, not the network.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from qzhou_eval.system.digests import digests_of_files
 from qzhou_eval.system.files import write_text
 
 MANIFEST = "fetched.json"
-CODE = "*.py"  # comes with a model only where it is asked for
+CODE = "*.py"  # downloaded with a model only if asked for
 
 
 @dataclass(frozen=True)
 class Fetched:
     """One repository as an endpoint listed it; ``files`` gives size and SHA-256 by name.
 
-    ``kind`` is ``dataset`` or ``model`` at a commit of the hub's; of another origin, its name comes first.
+    ``kind`` is ``dataset`` or ``model`` for a commit of the hub; for another origin, its name comes first.
     """
 
     kind: str
@@ -36,17 +36,17 @@ class Fetched:
 
     @property
     def has_code(self) -> bool:
-        """Whether code came with it."""
+        """Whether code was downloaded with it."""
         return any(is_one_of(name, [CODE]) for name in self.files)
 
     @property
     def size(self) -> str:
-        """How much it is, in words."""
+        """Its number of files and its size, as text."""
         return f"{len(self.files)} files, {sum(file['size'] for file in self.files.values()) / 1e6:.1f} MB"
 
 
 def read_fetched(root: Path) -> dict[str, Fetched]:
-    """What was fetched into ``root``, by folder below it; nothing where nothing was.
+    """What was fetched into ``root``, by folder below it; empty if nothing was.
 
     Raises:
         BadInput: a damaged manifest.
@@ -60,12 +60,12 @@ def read_fetched(root: Path) -> dict[str, Fetched]:
         for entry in found.values():
             _ = entry.digests, entry.size
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise BadInput(f"{path}: damaged; delete it and fetch again, files that are right stay") from None
+        raise BadInput(f"{path}: damaged; delete it and fetch again, which keeps intact files") from None
     return found
 
 
 def note_fetched(root: Path, place: str, names: list[str], *, kind: str, revision: str, endpoint: str) -> Fetched:
-    """Note a repository whose files are all in ``root / place``."""
+    """Record a repository whose files are all in ``root / place``."""
     folder = root / place
     digests = digests_of_files([folder / name for name in names], folder)
     files = {name: {"size": (folder / name).stat().st_size, "sha256": digests[name]} for name in sorted(names)}
@@ -76,15 +76,15 @@ def note_fetched(root: Path, place: str, names: list[str], *, kind: str, revisio
 
 
 def data_files(folder: Path) -> list[Path]:
-    """The files of a data set's folder; not those of tools, such as the hub client's .cache."""
+    """The files of a data set's folder, without hidden ones such as the hub client's .cache."""
     found = (p for p in folder.rglob("*") if p.is_file())
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def hub_model(folder: Path, loadable: Iterable[str]) -> tuple[str, str] | None:
-    """A model's name and commit on the hub, if its folder is where ``fetch`` put it and still is what was downloaded.
+    """A model's name and commit on the hub, if its folder is where ``fetch`` put it and still as downloaded.
 
-    ``loadable`` are the kinds of files of which there may be none that did not come.
+    ``loadable`` are patterns; no file that matches one may be there unless it was downloaded.
 
     Raises:
         BadInput: a damaged manifest.
@@ -122,6 +122,6 @@ def changed_files(root: Path, place: str, entry: Fetched) -> list[str]:
 
 
 def _sha256(path: Path) -> str:
-    """Not the remembered digest: a check that was asked for reads the disk."""
+    """SHA-256 (hex) from disk, not from the cache: an explicit check reads every byte."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

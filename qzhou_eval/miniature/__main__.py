@@ -1,7 +1,7 @@
-"""The whole job in small: ``python -m qzhou_eval.miniature [--output_dir D]``.
+"""Runs a complete evaluation in miniature: ``python -m qzhou_eval.miniature [--output_dir D]``.
 
 Tasks of all six types, a tiny trained checkpoint, all eight dimensions, token prepending on and
-off, beside a character n-gram baseline. Ends with the tables that a full run ends with.
+off, and a character n-gram baseline. Ends with the same tables as a full run.
 """
 
 import argparse
@@ -26,7 +26,7 @@ log = logging.getLogger("qzhou_eval.miniature")
 
 
 def config(output_dir: Path) -> RunConfig:
-    """All tasks at all dimensions, by the packaged checkpoint as its profile says."""
+    """All tasks at all dimensions, with the packaged checkpoint and its profile."""
     return RunConfig(
         model_name_or_path=str(CHECKPOINT),
         output_dir=output_dir,
@@ -63,8 +63,8 @@ def ngram_run(like: Run) -> Run:
 def main() -> int:
     """Run the miniature and print its tables."""
     parser = argparse.ArgumentParser(prog="python -m qzhou_eval.miniature", description="Run the packaged miniature.")
-    parser.add_argument("--output_dir", type=Path, default=OUTPUT, help="default: %(default)s")
-    parser.add_argument("--quiet", action="store_true", help="only warnings, and at the end the table of scores")
+    parser.add_argument("--output_dir", type=Path, default=OUTPUT, help="results; default: %(default)s")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings, and the table of scores at the end")
     args = parser.parse_args()
     set_up_logging(quiet=args.quiet)
     return guarded(lambda: _run(args.output_dir, quiet=args.quiet))
@@ -82,7 +82,7 @@ def _execute(output_dir: Path) -> bool:
     prepared = runs(output_dir)
     todo = {name: missing_results(run) for name, run in prepared.items()}
     if not any(todo.values()):
-        log.info("all results of the miniature are kept from before in %s", output_dir)
+        log.info("all results of the miniature are reused from %s", output_dir)
         return False
     from qzhou_eval.run.pipeline import execute
 

@@ -2,8 +2,8 @@
 
     python -m qzhou_eval.miniature.build_data --output_dir qzhou_eval/benchmark/data
 
-Everything speaks of meanings that training never saw. Opposites repeat the words of
-what they differ from; half of what means the same is said in entirely other words.
+All sentences have meanings that training never saw. Opposites repeat the words of the
+sentence they differ from; half of the paraphrases use entirely different words.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def _clustering(rng: random.Random) -> dict[str, list[dict]]:
 
 
 def _asked(rng: random.Random, *, queries: int, near: int, ranked: bool) -> dict[str, list[dict]]:
-    """Questions; for each, two answers and ``near`` near misses, in words partly the question's."""
+    """Questions, each with two answers and ``near`` near misses that share some of the question's words."""
     tables = {"corpus": [], "queries": [], "data": [], "top_ranked": []}
     for number in range(queries):
         frame = grammar.random_frame(rng, held_out=True)
@@ -88,7 +88,7 @@ def build(rng: random.Random) -> dict[str, dict[str, list[dict]]]:
 
 
 def _readme(files: list[str]) -> str:
-    """The YAML header from which ``datasets`` knows the configs of a retrieval data set."""
+    """The YAML header from which ``datasets`` reads the configs of a retrieval data set."""
     if not any(name.startswith("corpus") for name in files):
         return ""
     lines = ["---", "configs:"]
@@ -101,7 +101,7 @@ def _readme(files: list[str]) -> str:
 
 
 def write(folder: Path, *, seed: int = 20250924) -> None:
-    """Write every task below ``folder/mini``, one JSON object a line."""
+    """Write every task below ``folder/mini``, one JSON object per line."""
     for task, files in build(random.Random(seed)).items():
         for name, rows in files.items():
             path = folder / "mini" / task / f"{name}.jsonl"

@@ -1,7 +1,7 @@
 """A small Chinese language with known meanings: sentences, paraphrases, opposites, questions.
 
 A meaning is a :class:`Frame`; a sentence is a frame spoken with one choice of words and word
-order. Everything is drawn from a given ``random.Random``; nothing is read but the lexicon.
+order. Everything is drawn from a given ``random.Random``; only the lexicon is read.
 A fifth of the meanings (by a hash of the frame without its pole) is held out from training.
 """
 
@@ -17,7 +17,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Frame:
-    """One meaning: who said when that which thing of which domain is good or bad in which way."""
+    """One meaning: who said, and when, that something of a domain is good or bad in some way."""
 
     domain: int
     entity: int
@@ -123,7 +123,7 @@ def say(frame: Frame, voice: Voice) -> str:
 
 
 def ask(frame: Frame, voice: Voice) -> str:
-    """The question which person thought what of which thing at which time."""
+    """The question of what a person thought of something at some time."""
     return _fill(lexicon()["questions"], frame, voice)
 
 

@@ -1,4 +1,4 @@
-"""Training batches of the miniature: each from one task, in its prompts, held-out meanings excluded."""
+"""Training batches of the miniature: each from one task, with its prompts, without held-out meanings."""
 
 import random
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from qzhou_eval.protocol.prompts import instruction_for, render
 class Lesson:
     """One batch: columns of prompts, and labels.
 
-    ``graded``: two columns and their similarities. ``ranked``: anchors, what is alike, what is not;
+    ``graded``: two columns and their similarities. ``ranked``: anchors, positives and negatives;
     no labels. ``labelled``: one column and its classes.
     """
 
@@ -26,7 +26,7 @@ class Lesson:
 
 
 def draw(profile: Profile, rng: random.Random, count: int, *, batch: int = 4) -> Iterator[Lesson]:
-    """Draw ``count`` lessons, the tasks in turn; the first tenth is words alone."""
+    """Draw ``count`` lessons, the tasks in turn; the first tenth has only words, no sentences."""
     makers = [_paraphrase, _retrieval, _sts, _classification, _words, _reranking, _pair, _clustering]
     for index in range(count):
         task, kind, sides, rows = (makers[index % len(makers)] if index >= count // 10 else _words)(rng, batch)
@@ -76,7 +76,7 @@ def _another_voice(rng: random.Random, voice: grammar.Voice) -> grammar.Voice:
 
 
 def _words(rng: random.Random, batch: int):
-    """Two words of one concept and one of another: what the words mean, before what sentences mean."""
+    """Two words of one concept and one of another: teaches what words mean, before sentences."""
     concepts = grammar.concepts()
     rows = []
     for concept in rng.sample(concepts, batch):

@@ -2,7 +2,7 @@
 
     python -m qzhou_eval.miniature.train --output_dir qzhou_eval/miniature/mini-qwen3
 
-It follows the card's stage 2 in small: prompts rendered by the profile, each batch from one task
+It follows the card's stage 2 on a small scale: prompts rendered by the profile, each batch from one task
 with its instruction, token prepending on in every forward pass, sentence-transformers' losses at
 all eight dimensions at once. It never sees the meanings that the tasks hold out.
 """
@@ -81,7 +81,7 @@ def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
 
 
 def byte_level_bpe(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A tokenizer in the manner of Qwen's, with its special tokens, trained on ``texts``."""
+    """A tokenizer built like Qwen's, with its special tokens, trained on ``texts``."""
     tokenizer = Tokenizer(models.BPE())
     words = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -182,12 +182,12 @@ def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: in
 
 
 def save(model: SentenceTransformer, folder: Path) -> None:
-    """Save as a stock sentence-transformers folder in bfloat16: the saved model knows nothing of us."""
+    """Save as a stock sentence-transformers folder in bfloat16: the saved model does not depend on this project."""
     model = model.to(torch.bfloat16)
     model[0].__class__ = Transformer
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(str(folder), create_model_card=False)
-    settings = folder / "tokenizer_config.json"  # the name that transformers 4 knows too
+    settings = folder / "tokenizer_config.json"  # a name that transformers 4 also knows
     settings.write_text(settings.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast"), "utf-8")
 
 

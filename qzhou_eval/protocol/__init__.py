@@ -1,1 +1,1 @@
-"""What is sent to a model and which part of its vector counts: profiles, prompts, Matryoshka dimensions."""
+"""What is sent to a model and which part of its vectors is used: profiles, prompts, Matryoshka dimensions."""

@@ -1,4 +1,4 @@
-"""Which dimensions ``--dim`` asks for."""
+"""Reads the dimensions that ``--dim`` asks for."""
 
 import logging
 
@@ -11,7 +11,9 @@ log = logging.getLogger(__name__)
 
 
 def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
-    """``--dim``: numbers, ``all`` (the profile's dimensions that the model has, and its full width), or nothing.
+    """The dimensions that ``--dim`` asks for, in ascending order.
+
+    Numbers, ``all`` (the profile's dimensions that the model has, and its full width), or nothing (the full width).
 
     Raises:
         BadInput: not a number, or wider than the model.
@@ -29,7 +31,7 @@ def dimensions(asked: list[str], profile: Profile, width: int) -> list[int]:
 
 
 def _state_untrained(dims: list[int], profile: Profile, width: int) -> None:
-    """Say which dimensions a model was not trained to be cut to, where the profile lists those that it was."""
+    """Warn of dimensions that a model was not trained to be cut to, if the profile lists those that it was."""
     trained = profile.matryoshka_dims
     untrained = [str(dim) for dim in dims if trained and dim not in (*trained, width)]
     if untrained:

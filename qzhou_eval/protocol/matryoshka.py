@@ -1,4 +1,4 @@
-"""Full vectors -> vectors of one dimension. Pure array code."""
+"""Cuts full-width vectors to one dimension and normalises them. Pure array code."""
 
 from operator import index
 
@@ -9,10 +9,10 @@ from qzhou_eval.system.options import option
 
 
 def check_dim(dim: int, width: int) -> int:
-    """Refuse a dimension that full vectors of ``width`` do not have.
+    """Return ``dim`` as an integer; refuse one that vectors of ``width`` do not have.
 
     Raises:
-        BadInput: no whole number, or not between 1 and ``width``.
+        BadInput: not a whole number, or not between 1 and ``width``.
     """
     try:
         number = 0 if isinstance(dim, bool | np.bool_) else index(dim)
@@ -24,10 +24,10 @@ def check_dim(dim: int, width: int) -> int:
 
 
 def normalizes(normalize: bool | None, normalize_embeddings: bool | None) -> bool:
-    """What the two names of one argument say, None for one that is not given; neither is yes.
+    """Whether to normalise, by the two names of one argument (None: not given); True if neither is given.
 
     Raises:
-        BadInput: they contradict.
+        BadInput: they contradict each other.
     """
     given = {bool(value) for value in (normalize, normalize_embeddings) if value is not None}
     if len(given) > 1:

@@ -1,6 +1,6 @@
 """Profiles: one YAML per evaluation protocol (template, instructions, sides, limits). Data, not code.
 
-A profile knows nothing of models or tasks' data; :mod:`qzhou_eval.protocol.prompts` applies it to texts.
+A profile does not depend on models or tasks' data; :mod:`qzhou_eval.protocol.prompts` applies it to texts.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ class TaskPrompt(_Strict):
 
 
 class ProfileModel(_Strict):
-    """The checkpoint that a profile was published with, to be checked when that one is loaded."""
+    """The checkpoint that a profile was published with; its parameter count is checked on loading."""
 
     name: str
     parameters: int
@@ -39,8 +39,8 @@ class ProfileModel(_Strict):
 class Profile(_Strict):
     """A validated evaluation protocol.
 
-    ``template`` holds ``{text}`` exactly once; the instruction line is put in front of the text,
-    inside the template. ``dtype`` is the published precision; a run in another one is filed apart.
+    ``template`` contains ``{text}`` exactly once; the instruction line is put before the text,
+    inside the template. ``dtype`` is the published precision; a run in another one is filed separately.
     ``token_prepending`` is the inclusive 0-based layer range
     that ``--token_prepending auto`` uses, or None for off.
     """
@@ -64,20 +64,20 @@ class Profile(_Strict):
     @classmethod
     def _one_text(cls, value: str) -> str:
         if value.count("{text}") != 1:
-            raise ValueError("the template must hold {text} exactly once")
+            raise ValueError("the template must contain {text} exactly once")
         return value
 
     @field_validator("instruction")
     @classmethod
     def _one_instruction(cls, value: str | None) -> str | None:
         if value is not None and value.count("{instruction}") != 1:
-            raise ValueError("the instruction line must hold {instruction} exactly once")
+            raise ValueError("the instruction line must contain {instruction} exactly once")
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
         if self.placeholder is not None and self.placeholder not in self.prefix:
-            raise ValueError("the template must hold the placeholder token in front of {text}")
+            raise ValueError("the template must contain the placeholder token before {text}")
         if self.token_prepending is not None and self.placeholder is None:
             raise ValueError("token_prepending needs a placeholder token")
         if self.tasks and self.instruction is None:
@@ -86,32 +86,32 @@ class Profile(_Strict):
 
     @property
     def prefix(self) -> str:
-        """The template in front of the text."""
+        """The part of the template before the text."""
         return self.template.split("{text}")[0]
 
     def is_of(self, model: str) -> bool:
-        """Whether a model, ``org/name``, is the very one that it was published with."""
+        """Whether ``model`` (``org/name``) is the one that the profile was published with."""
         return self.model is not None and self.model.name == model
 
     @property
     def called(self) -> str:
-        """What messages call it: its name or, of one that was given as a file, that file."""
+        """How messages name the profile: by its name or, if it was given as a file, by that file."""
         return f"profile {self._file or self.name}"
 
     @property
     def suffix(self) -> str:
-        """The template behind the text."""
+        """The part of the template after the text."""
         return self.template.split("{text}")[1]
 
     def published_parameters(self, model: str) -> int | None:
-        """The parameter count to be checked, if ``model`` (``org/name``) is the profile's own."""
+        """The parameter count to check, if ``model`` (``org/name``) is the profile's own; else None."""
         if self.model is None or Path(model).name != Path(self.model.name).name:
             return None
         return self.model.parameters
 
     @property
     def filed_as(self) -> str:
-        """The name that results are filed under: a profile that is not as shipped carries its digest."""
+        """The name that results are filed under; it includes the digest if the profile is not as shipped."""
         shipped = self.name in profile_names() and load_profile(self.name).digest == self.digest
         return self.name if shipped else f"{self.name}-{self.digest[:8]}"
 
@@ -123,7 +123,7 @@ class Profile(_Strict):
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles that come with the project."""
+    """Names of the profiles that are shipped with the project."""
     return sorted(p.stem for p in data_folder("task_instructions").glob("*.yaml"))
 
 
@@ -158,7 +158,7 @@ def _shipped(name: str) -> Path:
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice: of two, YAML takes the last and says nothing."""
+    """Refuses a duplicate key in a mapping, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         lines: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Text + profile + task + side -> the rendered prompt. Pure; user text is never parsed.
+"""Renders prompts from texts, by profile, task and side. Pure functions; user text is never parsed.
 
 ``side`` is what mteb calls the prompt type: ``"query"``, ``"document"``, or None for the symmetric
 tasks (STS, pair classification, classification, clustering).
@@ -21,7 +21,7 @@ def instruction_for(profile: Profile, task: str, side: str | None) -> str | None
         return None
     if task not in profile.tasks:
         close = difflib.get_close_matches(task, profile.tasks, n=1)
-        hint = f" (close: {close[0]})" if close else ""
+        hint = f" (did you mean {close[0]}?)" if close else ""
         raise BadInput(f"{profile.called} has no instruction for task {task}{hint}; add one to its tasks")
     prompt = profile.tasks[task]
     if prompt.instruct == "queries" and side == "document":
@@ -30,16 +30,16 @@ def instruction_for(profile: Profile, task: str, side: str | None) -> str | None
 
 
 def render(profile: Profile, text: str, instruction: str | None = None) -> str:
-    """Put ``text``, behind its instruction line, into the profile's template.
+    """Put ``text``, after its instruction line, into the profile's template.
 
-    Only the exactly empty text is replaced by ``empty_text``. Braces and special tokens in
+    Only an exactly empty text is replaced by ``empty_text``. Braces and special tokens in
     ``text`` or ``instruction`` are plain input.
     """
     return "".join(prompt_parts(profile, text, instruction))
 
 
 def prompt_parts(profile: Profile, text: str, instruction: str | None = None) -> tuple[str, str, str, str]:
-    """What :func:`render` joins: the template's beginning, the instruction line, the text, the template's end."""
+    """The parts that :func:`render` joins: template beginning, instruction line, text, template end."""
     line = ""
     if instruction is not None:
         if profile.instruction is None:
@@ -53,13 +53,13 @@ def as_texts(values: Iterable[str], what: str = "text") -> list[str]:
     """Texts from a list, tuple, generator or array of strings.
 
     Raises:
-        BadInput: no sequence of strings (a single string is none), or one of them is not Unicode; with its position.
+        BadInput: not a sequence of strings (a single string is not one), or one is not Unicode; names its position.
     """
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         raise BadInput(f"{what}s: expected a list of strings, not {type(values).__name__}")
     try:
         texts = list(values)
-    except TypeError:  # an array without a dimension
+    except TypeError:  # a zero-dimensional array
         raise BadInput(f"{what}s: expected a list of strings, not {type(values).__name__}") from None
     for position, text in enumerate(texts):
         check_text(text, f"{what} {position}")
@@ -67,10 +67,10 @@ def as_texts(values: Iterable[str], what: str = "text") -> list[str]:
 
 
 def check_text(text: object, where: str) -> None:
-    """Refuse what no tokenizer takes: another type, or half of a surrogate pair.
+    """Refuse what no tokenizer accepts: another type, or half of a surrogate pair.
 
     Raises:
-        BadInput: names ``where`` it stands.
+        BadInput: the message says ``where`` it is.
     """
     if not isinstance(text, str):
         raise BadInput(f"{where}: {text!r:.60} is {type(text).__name__}, not a string")
@@ -78,14 +78,14 @@ def check_text(text: object, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         lost = ascii(text[error.start])
-        raise BadInput(f"{where}: {lost} at character {error.start} is half of a pair, no character") from None
+        raise BadInput(f"{where}: {lost} at character {error.start} is half of a surrogate pair") from None
 
 
 def check_instructions(profile: Profile, tasks: Iterable[str]) -> None:
-    """Refuse tasks, by name, to which a profile with instructions gives none.
+    """Refuse tasks for which a profile with instructions has none.
 
     Raises:
-        BadInput: it names them.
+        BadInput: names these tasks.
     """
     missing = [task for task in tasks if profile.instruction and task not in profile.tasks]
     if missing:

@@ -1,1 +1,1 @@
-"""What every part stands on: files, digests, paths, the machine and its libraries, network, words for numbers."""
+"""Shared utilities: files, digests, paths, the machine and its libraries, the network, formatting."""

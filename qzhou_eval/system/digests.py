@@ -1,8 +1,8 @@
-"""SHA-256 of files and folders, remembered while a file is as it was: 15 GB are hashed once, not at each start.
+"""SHA-256 of files and folders, cached while a file is unchanged: 15 GB are hashed once, not at each start.
 
-As it was: the same size, modification and change times, and inode. The change time cannot be set back, and another
-file under the same name has another inode. A file that was changed within the last two seconds, or in the future of
-the clock, is not remembered: a later change could leave the same times.
+Unchanged means the same size, modification time, change time and inode. The change time cannot be set back, and a
+different file under the same name has a different inode. A file that was changed within the last two seconds, or whose
+times are in the future, is not cached: a later change could leave the same times.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from qzhou_eval.system.files import write_text
 
-_SETTLED_NS = 2 * 10**9  # the coarsest times of a file system in use are two seconds apart
+_SETTLED_NS = 2 * 10**9  # the coarsest file timestamps in use are two seconds apart
 
 
 def cache_home() -> Path:
-    """The folder of everything that can be thrown away: ``$QZHOU_EVAL_CACHE`` or ``~/.cache/qzhou-eval``."""
+    """The cache folder, which may be deleted at any time: ``$QZHOU_EVAL_CACHE`` or ``~/.cache/qzhou-eval``."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qzhou-eval"
     return Path(os.environ.get("QZHOU_EVAL_CACHE", default))
 
@@ -41,7 +41,7 @@ def digests_of_files(paths: list[Path], root: Path) -> dict[str, str]:
 
 
 class _Memory:
-    """Digests seen before, by path, in one small JSON file; losing it only costs time."""
+    """A cache of digests by path, in one small JSON file; losing it only costs time."""
 
     def __init__(self) -> None:
         self._file = cache_home() / "digests.json"
@@ -54,7 +54,7 @@ class _Memory:
     def digest(self, path: Path) -> str:
         real = path.resolve()
         with real.open("rb") as file:
-            stat = os.fstat(file.fileno())  # before reading: a change while reading is seen the next time
+            stat = os.fstat(file.fileno())  # before reading: a change during the read is noticed next time
             state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
             settled = max(stat.st_mtime_ns, stat.st_ctime_ns) <= time.time_ns() - _SETTLED_NS
             known = self._known.get(str(real))
@@ -78,4 +78,4 @@ class _Memory:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._file, json.dumps(self._known, indent=0))
         except OSError:
-            pass  # a read-only home costs hashing again, nothing else
+            pass  # with a read-only home, files are only hashed again

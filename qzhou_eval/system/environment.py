@@ -1,4 +1,4 @@
-"""What a run was made with: library versions, this project's own revision, the machine. Values for the manifest."""
+"""The environment of a run, for the manifest: library versions, this project's revision, the machine."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ SCORING_LIBRARIES = ("mteb", "scikit-learn", "numpy", "scipy", "pytrec_eval-terr
 
 
 def versions(libraries: tuple[str, ...]) -> dict[str, str]:
-    """Python's version and those of the libraries that are installed."""
+    """The versions of Python and of those libraries that are installed."""
     found = {"python": platform.python_version()}
     for name in libraries:
         try:
@@ -34,7 +34,7 @@ def code_revision() -> dict[str, str | bool | None]:
             found["commit"] = _git("rev-parse", "HEAD")
             found["changed"] = bool(_git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
-        pass  # not a checkout, no git, or a file system too slow to tell
+        pass  # not a checkout, no git, or git took too long
     return found
 
 
@@ -44,14 +44,14 @@ def _git(*argv: str) -> str:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use: by its affinity and its container's quota."""
+    """How many cores this process may use, given its affinity and its container's quota."""
     import psutil
 
     cores = psutil.cpu_count() or 1
     if hasattr(psutil.Process, "cpu_affinity"):  # not on macOS
         cores = len(psutil.Process().cpu_affinity())
     for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        with suppress(OSError, ValueError):  # there is no control group, or no quota
+        with suppress(OSError, ValueError):  # no control group, or no quota
             given = [int(value) for name in (quota, period) if name for value in _control_group(name).split()]
             if given[0] > 0:
                 cores = min(cores, max(1, given[0] // given[1]))
@@ -59,7 +59,7 @@ def usable_cores() -> int:
 
 
 def usable_memory() -> int:
-    """Bytes that are free on this machine, or that its container allows if that is less."""
+    """The bytes that are free on this machine, or the container's limit if that is lower."""
     import psutil
 
     free = psutil.virtual_memory().available
@@ -70,12 +70,12 @@ def usable_memory() -> int:
 
 
 def _control_group(name: str) -> str:
-    """A setting of this process' control group, of version 2 or 1, whose root a container sees."""
+    """Read a setting of the root control group, version 2 or 1; inside a container, that is the container's own."""
     return Path("/sys/fs/cgroup", name).read_text()
 
 
 def hardware(device: str) -> dict[str, str | int | None]:
-    """Processor and cores, and for a ``cuda`` device its name."""
+    """The processor and its cores and, for a ``cuda`` device, the GPU and the CUDA version."""
     found = {"machine": platform.machine(), "cpu": _cpu_name(), "cores": os.cpu_count()}
     if device.startswith("cuda"):
         import torch

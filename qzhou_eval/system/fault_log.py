@@ -1,4 +1,4 @@
-"""A fault of this project: one line that says so, and its traceback in a file. Never called the user's input."""
+"""Reports a bug of this project in one line, with its traceback in a file. Bugs are never blamed on the input."""
 
 import logging
 import traceback
@@ -12,14 +12,14 @@ log = logging.getLogger(__name__)
 
 
 def reason(error: BaseException, name: str, folder: Path) -> str:
-    """Why something ended, in one line; what nobody foresaw is a fault of ours, and recorded.
+    """Say in one line why a task or command failed; an unexpected error is a bug, and its traceback is recorded.
 
     Args:
-        name: of the task or command, for the line and for the file.
-        folder: gets ``faults/<name>-<time>.log``.
+        name: the task or command, for the line and the file name.
+        folder: ``faults/<name>-<time>.log`` is written below it.
     """
     if isinstance(error, BadInput):
-        return str(error)  # names what it is about
+        return str(error)  # says what is wrong, and where
     said = next(iter(str(error).splitlines()), "")
     if isinstance(error, TaskFailed | OSError):
         return f"{name}: {said}"
@@ -27,11 +27,11 @@ def reason(error: BaseException, name: str, folder: Path) -> str:
         return f"{name}: out of memory; try fewer --eval_workers {said}".rstrip()
     what = f"{type(error).__name__}: {said}"
     where = _record(error, name, folder)
-    return f"{name}: a fault of qzhou-eval, not of your input ({what}); please report it, with {where}"
+    return f"{name}: a bug in qzhou-eval, not in your input ({what}); please report it with {where}"
 
 
 def _record(error: BaseException, name: str, folder: Path) -> str:
-    """Write the traceback, a worker process' own included, and say where it is."""
+    """Write the traceback, including that of a worker process, and return where it is."""
     text = "".join(traceback.format_exception(error))
     log.debug("%s", text)
     path = folder / "faults" / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S}.log"
@@ -39,5 +39,5 @@ def _record(error: BaseException, name: str, folder: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as cannot:
-        return f"what --verbose says ({path}: {cannot.strerror})"
+        return f"the output of --verbose ({path}: {cannot.strerror})"
     return str(path)

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written under a temporary name, synced, then renamed."""
+"""Writes files atomically: under a temporary name, synced, then renamed. Also file locks."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from qzhou_eval.errors import BadInput
 
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows, which the commands refuse by name
+except ModuleNotFoundError:  # Windows, where the commands refuse to run
     fcntl = None
 
 LOCKS = fcntl is not None
@@ -22,16 +22,16 @@ LOCKS = fcntl is not None
 
 @contextmanager
 def temporary_in(folder: Path) -> Iterator[Path]:
-    """Give an empty temporary file in ``folder``, to be filled in place; if it is still there at the end, it goes.
+    """Yield an empty temporary file in ``folder`` to write to; at the end it is deleted, unless it was renamed.
 
-    Its writer holds a lock on it, which a kill releases: one that nobody locks was left behind, and is removed by
-    the next process of the same machine that writes in the folder (locks need not reach other machines).
+    The writer holds a lock on it, which is released when the process is killed. An unlocked file was left behind: the
+    next process of the same machine that writes to the folder removes it (locks may not work across machines).
     """
     _remove_abandoned(folder)
     temporary = folder / f"{_ours()}{secrets.token_hex(8)}"
     handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
-        with suppress(OSError):  # a file system without locks: then others cannot lock it either, and leave it
+        with suppress(OSError):  # without locks here, others cannot lock it either, and leave it alone
             lock(handle)
         yield temporary
     finally:
@@ -40,14 +40,14 @@ def temporary_in(folder: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Sync a finished temporary file and give it its name."""
+    """Sync a finished temporary file and rename it to ``path``."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``path``, whole or not at all."""
+    """Write ``text`` (UTF-8) to ``path``, completely or not at all."""
     with temporary_in(path.parent) as temporary:
         temporary.write_text(text, "utf-8")
         publish(temporary, path)
@@ -55,9 +55,9 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block with the same file; a kill lets the next one in.
+    """Hold a lock on ``path`` for the block, after waiting for other processes; a kill releases the lock.
 
-    Where the file system has no locks, nobody waits.
+    On a file system without locks, nothing is locked.
     """
     with path.open("a") as file:
         with suppress(OSError):
@@ -69,8 +69,8 @@ def lock(file, *, wait: bool = True) -> None:
     """Lock an open file until it is closed.
 
     Raises:
-        BlockingIOError: another process has it, and is not waited for.
-        OSError: there are no locks here.
+        BlockingIOError: another process holds the lock, and ``wait`` is False.
+        OSError: locks are not supported here.
     """
     if not LOCKS:
         raise OSError("no locks on this system")
@@ -78,26 +78,26 @@ def lock(file, *, wait: bool = True) -> None:
 
 
 def _ours() -> str:
-    """How this machine's temporary names begin."""
+    """The prefix of this machine's temporary file names."""
     return f".tmp-{re.sub(r'[^a-zA-Z0-9.]', '_', platform.node())}-"
 
 
-@cache  # once for each process and folder
+@cache  # once per process and folder
 def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob(f"{_ours()}*"):
-        with suppress(OSError), path.open("rb") as file:  # locked, or gone meanwhile
+        with suppress(OSError), path.open("rb") as file:  # locked, or already removed
             lock(file, wait=False)
             path.unlink()
 
 
 def check_writable(flag: str, folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, without making it."""
+    """Refuse a folder that cannot be created or written to, without creating it."""
     existing = folder
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir():
         raise BadInput(f"{flag} {folder}: {existing} is a file, not a folder")
     try:
-        tempfile.TemporaryFile(dir=existing).close()  # has no name where the system can: a kill leaves nothing
+        tempfile.TemporaryFile(dir=existing).close()  # unnamed where possible: a kill leaves nothing behind
     except OSError as error:
         raise BadInput(f"{flag} {folder}: cannot write there ({error.strerror})") from None

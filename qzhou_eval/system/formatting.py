@@ -1,4 +1,4 @@
-"""Numbers and text from elsewhere as a person reads and writes them."""
+"""Formats numbers, durations and untrusted text for people, and reads whole numbers."""
 
 import html
 import re
@@ -7,7 +7,7 @@ _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 
 def scaled(value: float) -> str:
-    """Three digits and a prefix: ``1.23 M``, ``41.0 k``; whole below a thousand."""
+    """Format with three digits and a unit prefix: ``1.23 M``, ``41.0 k``; as a whole number below a thousand."""
     prefix = 0
     while round(value, 2 if value < 10 else 1 if value < 100 else 0) >= 1000 and prefix < len(_PREFIXES) - 1:
         value, prefix = value / 1000, prefix + 1
@@ -17,7 +17,7 @@ def scaled(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``<1 s``, ``40 s``, ``14 min``, ``2.5 h``."""
+    """Format a duration: ``<1 s``, ``40 s``, ``14 min``, ``2.5 h``."""
     if 0 < seconds < 1:
         return "<1 s"
     if seconds < 90:
@@ -26,18 +26,18 @@ def duration(seconds: float) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """A whole number in up to nine ASCII digits, else None: ``int`` takes signs, spaces, ``1_000`` and ``٣``, too."""
+    """Read up to nine ASCII digits, else None; ``int`` would also accept signs, spaces, ``1_000`` and ``٣``."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def escaped(text: str) -> str:
-    """A name on one line: no tag, link, heading or code of it is live, and no column is opened."""
+    """Escape a name for one line of Markdown, so that it makes no tag, link, heading, code or table column."""
     one_line = "".join(letter if letter.isprintable() else " " for letter in text)
     return re.sub(r"([\\`*_~#|\[\]])", r"\\\1", html.escape(one_line, quote=False))
 
 
 def fenced(text: str) -> str:
-    """Text as it is, in a block that nothing in it can end."""
+    """Put text unchanged in a Markdown code block, with a fence that the text cannot close."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"

@@ -1,6 +1,6 @@
-"""Which generation of mteb is installed: ``current`` (2.x) or ``card`` (1.38.30, the card's own). Knows no task.
+"""Which generation of mteb is installed: ``current`` (2.x) or ``card`` (1.38.30, the model card's).
 
-One interpreter holds one mteb, so a command asked for the other generation goes on in the other environment.
+An environment holds one mteb, so a command that needs the other generation continues in the other environment.
 """
 
 import logging
@@ -18,13 +18,13 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _PYTHON = {"current": _CHECKOUT / ".venv/bin/python", "card": _CHECKOUT / ".venv-card/bin/python"}
 _SETUP = {
     "current": "./run_benchmark_cmteb.sh in a checkout, or install its requirements.txt",
-    "card": "./run_benchmark_cmteb.sh --mteb card ... in a checkout, or install its requirements-card.txt in an "
-    "environment of its own",
+    "card": "./run_benchmark_cmteb.sh --mteb card ... in a checkout, or install its requirements-card.txt in a "
+    "separate environment",
 }
 
 
 def how_to_install(extra: str) -> str:
-    """The README's command for an extra, for the environment that runs this; a bundle's wheels come first."""
+    """The README's command that installs an extra in the running environment; a bundle's wheels are preferred."""
     home = Path(sys.prefix)
     pip = f"{home.name if home.parent == _CHECKOUT else home}/bin/pip"
     card = "-card" if generation() == "card" else ""
@@ -36,7 +36,7 @@ def generation() -> str:
     """``card`` if the installed mteb is the card's, else ``current``.
 
     Raises:
-        BadInput: another 1.x, whose scores would be neither's.
+        BadInput: another 1.x, whose scores would match neither.
     """
     found = version("mteb")
     if found.startswith("1.") and found != CARD_MTEB:
@@ -45,7 +45,7 @@ def generation() -> str:
 
 
 def switch_environment(wanted: str, argv: list[str]) -> None:
-    """Return if this interpreter has the wanted generation; else let the checkout's other one run ``argv``.
+    """Return if this interpreter has the wanted generation; else run ``argv`` in the checkout's other environment.
 
     Raises:
         BadInput: neither this interpreter nor the checkout has it.
@@ -58,5 +58,5 @@ def switch_environment(wanted: str, argv: list[str]) -> None:
     python = _PYTHON[wanted]
     if not python.exists() or python.parent.parent == Path(sys.prefix):
         raise BadInput(f"--mteb {wanted}: that mteb is not installed here; set it up with {_SETUP[wanted]}")
-    log.info("--mteb %s: going on with %s", wanted, python)
+    log.info("--mteb %s: continuing with %s", wanted, python)
     os.execv(python, [str(python), "-m", "qzhou_eval.cli", *argv])

@@ -1,6 +1,6 @@
-"""What this process may ask of the network: nothing (``--offline``), or the endpoints that HF_ENDPOINT names.
+"""Network access, set through environment variables: none (``--offline``), or the endpoints in HF_ENDPOINT.
 
-Knows the environment alone. The libraries read it when they are imported, and worker processes inherit it.
+The libraries read the variables when they are imported, and worker processes inherit them.
 """
 
 import os
@@ -10,7 +10,7 @@ from qzhou_eval.errors import BadInput
 
 HUB = "https://huggingface.co"
 _FLAG = "QZHOU_EVAL_OFFLINE"
-# huggingface_hub, and transformers through it, read the first (or the third), datasets the second before the first.
+# huggingface_hub, and transformers through it, read the first (or the third); datasets the second, then the first.
 _READ_BY_LIBRARIES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -26,7 +26,7 @@ def is_offline() -> bool:
 
 
 def endpoints() -> list[str]:
-    """Where to look for data, in order: those in HF_ENDPOINT (one, or several with commas), then the hub itself.
+    """The endpoints to try, in order: those in HF_ENDPOINT (one, or several separated by commas), then the hub itself.
 
     Raises:
         BadInput: one of them is not a URL.
@@ -34,12 +34,12 @@ def endpoints() -> list[str]:
     named = _named()
     for one in named:
         if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", one):
-            raise BadInput(f"HF_ENDPOINT {one}: not a URL; give https://HOST, or several with commas between them")
+            raise BadInput(f"HF_ENDPOINT {one}: not a URL; give https://HOST, or several separated by commas")
     return list(dict.fromkeys([*named, HUB]))
 
 
 def keep_one_endpoint() -> None:
-    """Leave in HF_ENDPOINT what the libraries can read: its first URL, or nothing."""
+    """Reduce HF_ENDPOINT to what the libraries can read: its first URL, or unset it."""
     named = _named()
     if named:
         os.environ["HF_ENDPOINT"] = named[0]

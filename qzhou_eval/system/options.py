@@ -1,4 +1,4 @@
-"""What an option is called in messages: a flag on the command line, an argument in Python. One place decides."""
+"""How messages name an option: as a flag on the command line, as an argument in Python."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ _called = SimpleNamespace(flags=False)
 
 
 def option(name: str, value: object = None) -> str:
-    """``--max_length 5`` on the command line, ``max_length=5`` in Python; a switch that is on is the flag alone.
+    """Name an option: ``--max_length 5`` on the command line, ``max_length=5`` in Python; a switch is only its flag.
 
     Args:
-        value: None for the name alone.
+        value: None for the name only.
     """
     if _called.flags:
         said = "-".join(map(str, value)) if isinstance(value, tuple) else value
@@ -22,13 +22,13 @@ def option(name: str, value: object = None) -> str:
 
 
 def call_options_flags() -> None:
-    """From here on, in a process that belongs to a command."""
+    """Name options as flags from now on, in a process that belongs to a command."""
     _called.flags = True
 
 
 @contextmanager
 def options_called_flags() -> Iterator[None]:
-    """The same within a block, all threads included."""
+    """Name options as flags within the block, in all threads."""
     before, _called.flags = _called.flags, True
     try:
         yield

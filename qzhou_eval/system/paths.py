@@ -1,4 +1,4 @@
-"""Where the project's data folders lie, and a result's items; and which names may lead to a file."""
+"""Paths of the project's data folders and of a result's items, and a check of names from untrusted files."""
 
 from pathlib import Path, PurePosixPath
 
@@ -6,19 +6,19 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def data_folder(name: str) -> Path:
-    """``task_instructions`` or ``results/published``, wherever the project is installed."""
+    """The path of ``task_instructions`` or ``results/published``, in a checkout or an installed package."""
     packaged = _PACKAGE / "_data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
 
 
 def items_path(result: Path) -> Path:
-    """Where the items of a result file lie."""
+    """The path of a result file's items."""
     return result.with_suffix(".items.safetensors")
 
 
 def stays_inside(name: object) -> bool:
-    """Whether a name that a model, a data set or a manifest gives stays below the folder that it is relative to.
+    """Whether a name given by a model, a data set or a manifest stays inside the folder that it is relative to.
 
-    Links are not followed: in the hub's cache every file is one.
+    Links are not followed: in the hub's cache every file is a link.
     """
     return isinstance(name, str) and not name.startswith("/") and ".." not in PurePosixPath(name).parts

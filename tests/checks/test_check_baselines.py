@@ -103,7 +103,7 @@ def test_bad_input_is_one_line_before_anything_is_written(finished, baseline, tm
         ([finished, *named, "--junit", tmp_path / "empty"], "is a folder; name a file"),
         ([finished, *named, "--junit", tmp_path / "file/j.xml"], "is a file, not a folder"),
         ([finished, *named, "--summary", "/proc/s.md"], "cannot write there"),
-        ([finished, *named, "--summary", baseline], "already named for something else"),
+        ([finished, *named, "--summary", baseline], "this file is already used by another flag"),
         ([finished, *named, "--update-baseline", "--strict"], "--strict: --update-baseline checks nothing"),
         ([finished, "--baseline", tmp_path / "empty", "--update-baseline"], "is a folder; name a file"),
         ([tmp_path / "empty", "--baseline", tmp_path / "new.json", "--update-baseline"], "no results there"),

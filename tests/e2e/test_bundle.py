@@ -136,14 +136,14 @@ def test_another_python_or_other_pins_are_one_line_before_anything_is_installed(
     (bundle / "wheels/python").write_text("cpython-399 linux-x86_64\n", "utf-8")
     done = set_up(bundle)
     assert done.returncode == 2
-    words = f"wheels/ is for cpython-399 linux-x86_64, and this Python is {made_for.strip()}; set PYTHON to one like it"
+    words = f"wheels/ is for cpython-399 linux-x86_64, but this Python is {made_for.strip()}; set PYTHON to match"
     assert done.stderr.splitlines()[1:] == [f"error: {words}"]
     (bundle / "wheels/python").write_text(made_for, "utf-8")
     with (bundle / "constraints.txt").open("a", encoding="utf-8") as file:
         file.write("idna==3.19\n")
     done = set_up(bundle)
     assert done.returncode == 2
-    words = "wheels/ was made from other requirements than these; make it again with scripts/bundle.sh"
+    words = "wheels/ was made from different requirements; make it again with scripts/bundle.sh"
     assert done.stderr.splitlines()[1:] == [f"error: {words}"]
     assert not (bundle / ".venv").exists()
 
@@ -230,6 +230,6 @@ def test_what_cannot_be_made_is_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "README.md").write_text("mine")
     done = call(bundle, tmp_path, cwd="/")
-    words = f"{tmp_path} is not empty and was not made by scripts/bundle.sh; give a folder of its own"
+    words = f"{tmp_path} is not empty and was not made by scripts/bundle.sh; give a new or empty folder"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {words}\n")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

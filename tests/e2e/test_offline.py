@@ -50,7 +50,7 @@ def test_fetch_needs_the_network_and_urls(hub, tmp_path):
     assert (code, err) == (2, "error: unrecognized arguments: --offline (see qzhou-eval --help)\n")
     code, _, err = fetching.run(argv, tmp_path, hub.url, "hub.example")
     assert code == 2
-    assert err == "error: HF_ENDPOINT hub.example: not a URL; give https://HOST, or several with commas between them\n"
+    assert err == "error: HF_ENDPOINT hub.example: not a URL; give https://HOST, or several separated by commas\n"
     assert hub.requests == [] and not (tmp_path / "data").exists()
 
 

@@ -56,7 +56,7 @@ def test_nothing_is_an_array_without_rows(model):
         ([["a"]], r"0: \['a'\] is list, not a string"),
         ([("a", "b")], "0: .* is tuple, not a string"),
         (np.array([["a"]]), "0: .* is ndarray, not a string"),
-        (["a", "b\ud83d"], r"1: '\\ud83d' at character 1 is half of a pair"),
+        (["a", "b\ud83d"], r"1: '\\ud83d' at character 1 is half of a surrogate pair"),
         (None, "s: expected a list of strings, not NoneType"),
         (3, "s: expected a list of strings, not int"),
         (b"a", "s: expected a list of strings, not bytes"),
@@ -170,4 +170,4 @@ def test_a_path_object_is_a_folder(tiny):
 def test_prompts_show_refuses_what_no_tokenizer_takes(tiny, capsys):
     argv = ["prompts", "show", "STSB", "--model_name_or_path", str(tiny), "--text", "a\udcff"]
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
-    assert "--text: '\\udcff' at character 1 is half of a pair, no character" in capsys.readouterr().err
+    assert "--text: '\\udcff' at character 1 is half of a surrogate pair" in capsys.readouterr().err

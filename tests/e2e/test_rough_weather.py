@@ -116,7 +116,7 @@ def check(root: Path, argv: list[str], capsys, caplog) -> int:
     said = [line for line in err.splitlines() if line]
     said += [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert code in (0, cli.EXIT_BAD_INPUT, cli.EXIT_FAILED_TASKS), said
-    assert "Traceback" not in out + err and not any("a fault of qzhou-eval" in line for line in said), said
+    assert "Traceback" not in out + err and not any("a bug in qzhou-eval" in line for line in said), said
     if code == cli.EXIT_BAD_INPUT:
         assert len([line for line in said if line.startswith("error:")]) == 1, said
     if code != 0:

@@ -76,7 +76,7 @@ def test_plain(fetch, hub, tmp_path):
     revisions = [f" at {task.revision[:12]}" for task in (OCNLI, STSB)]
     assert [line.split(":")[0] for line in said] == [OCNLI.path + revisions[0], STSB.path + revisions[1], STSB.path]
     assert "3 files, 0.1 MB, 3 of them (0.1 MB) from http://127.0.0.1" in said[1]
-    assert said[2] == f"{STSB.path}: left out, no data format: load.py"
+    assert said[2] == f"{STSB.path}: skipped, not a data format: load.py"
 
     hub.forget()
     code, out, err = fetch(tasks=["STSB", "Ocnli"])
@@ -142,13 +142,13 @@ def test_a_wrong_file_is_fetched_again_and_never_kept(fetch, hub, other, tmp_pat
     hub.fault(f"GET /datasets/{OCNLI.path}", flip=True, times=2)
     code, out, err = fetch(tasks=["Ocnli", "STSB"])
     assert code == 3
-    assert out.count("\n") == 1 and f"{OCNLI.path}: not fetched: {hub.url}: README.md: what comes is not" in out
+    assert out.count("\n") == 1 and f"{OCNLI.path}: not fetched: {hub.url}: README.md: the downloaded file" in out
     assert not (tmp_path / "data" / OCNLI.path).exists()
 
     hub.fault(f"GET /datasets/{OCNLI.path}", flip=True, times=9)
     code, out, err = fetch(tasks=["Ocnli"], endpoints=(hub.url, other.url))
     assert (code, out) == (0, "")
-    assert f"README.md: what comes is not what is listed (twice); trying {other.url}" in err
+    assert f"README.md: the downloaded file does not match the listing (twice); trying {other.url}" in err
     assert (hub.tokens, other.tokens) == ({"Bearer x"}, {None})
     assert json.loads((tmp_path / "data/fetched.json").read_text())["repositories"][OCNLI.path]["endpoint"] == other.url
 
@@ -204,7 +204,7 @@ def test_no_name_leaves_the_folder(fetch, hub, tmp_path):
         hub.add(all_tasks()[task].path, STS_FILES | {name: b"{}"}, all_tasks()[task].revision)
     code, out, _ = fetch(tasks=tasks)
     assert code == 3
-    assert out.count("which is no path inside a folder; nothing of it is used") == len(names) == out.count("\n")
+    assert out.count("which is not a path inside a folder; nothing was downloaded") == len(names) == out.count("\n")
     assert [path for path in contents(tmp_path) if not path.startswith(("hf/", "own/"))] == []
 
 
@@ -227,7 +227,7 @@ def test_a_killed_fetch_goes_on(fetch, hub, tmp_path):
     while last not in hub.requests:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
-    assert "another fetch into it is under way" in fetching.run(argv, tmp_path, hub.url)[2]
+    assert "another fetch into it is running" in fetching.run(argv, tmp_path, hub.url)[2]
     process.kill()
     process.communicate()
     hold.set()
@@ -295,4 +295,4 @@ def test_only_what_is_extra_and_loaded_is_warned_of(fetch, hub, tmp_path):
     for name in ("README.md", "pytorch_model.bin", "own.py"):
         (tmp_path / "data/models/org/tiny" / name).write_text("x")
     err = fetch("--model", "org/tiny", tasks=())[2]
-    assert err.endswith("so that it is not the hub's: own.py\n")
+    assert err.endswith("so not the hub's version: own.py\n")

@@ -66,7 +66,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
 
     code, _, err = fetch()
     assert code == 0
-    said = f"org/tiny: names code of its own ({CLASS}), which was not brought: bring it too with --code"
+    said = f"org/tiny: names code of its own ({CLASS}), which was not downloaded: download it with --code"
     assert sum(line.startswith(said) for line in err.splitlines()) == 1
     assert [name for name in contents(folder) if name.endswith(".py")] == []
     command = f"qzhou-eval fetch --model org/tiny --revision {COMMIT} --code --to ROOT"
@@ -75,8 +75,8 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
 
     hub.forget()
     code, _, err = fetch("--code")
-    assert code == 0 and "not brought" not in err
-    assert set(hub.sent) == {CODE, "constants.py"}  # the rest was already downloaded
+    assert code == 0 and "not downloaded" not in err
+    assert set(hub.sent) == {CODE, "constants.py"}  # the rest was there
     assert contents(folder) == contents(model)
     recorded = json.loads((tmp_path / "data/fetched.json").read_text())["repositories"]["models/org/tiny"]
     assert {CODE, "constants.py"} < recorded["files"].keys() and recorded["revision"] == COMMIT
@@ -102,7 +102,7 @@ def test_code_that_came_stays_and_is_checked(fetch, hub, model, tmp_path):
     for flags in ([], ["--code"], ["--revision", COMMIT], ["--revision", COMMIT, "--code"]):
         hub.forget()
         code, _, err = fetch(*flags)
-        assert code == 0 and "already there" in err and "not brought" not in err
+        assert code == 0 and "already there" in err and "not downloaded" not in err
         assert hub.sent == {} and (tmp_path / "data/fetched.json").read_text() == before
     assert hub.requests == []  # a commit that is complete, its code included
 
@@ -134,7 +134,7 @@ def test_code_added_by_hand_is_not_the_hubs(fetch, hub, model, tmp_path):
     for name in (CODE, "constants.py"):
         (folder / name).write_bytes((model / name).read_bytes())  # even the hub's own bytes: nobody has checked them
     assert named(folder) == ("local/tiny", "local-")
-    assert "so that it is not the hub's: constants.py, modeling_prepending.py\n" in fetch()[2]
+    assert "so not the hub's version: constants.py, modeling_prepending.py\n" in fetch()[2]
     hub.forget()
     assert fetch("--code")[0] == 0
     assert hub.sent == {} and named(folder) == ("org/tiny", COMMIT[:6])
@@ -145,7 +145,7 @@ def test_a_repository_without_the_code_that_it_names_says_so(fetch, hub, model):
         path.unlink()
     hub.add_folder("org/tiny", model, "d" * 40, "models")
     code, _, err = fetch("--code")
-    assert code == 0 and f"names code of its own ({CLASS}), which was not brought: the repository has none\n" in err
+    assert code == 0 and f"names code of its own ({CLASS}), which was not downloaded: the repository has none\n" in err
 
 
 def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
@@ -168,9 +168,9 @@ def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--code"], "--code: a model's; give --model ORG/NAME"),
-        (["--tasks", "STSB", "--code"], "--code: a model's; give --model ORG/NAME"),
-        (["--tasks"], "nothing to fetch: --tasks names none, and there is no --model"),
+        (["--code"], "--code: only for --model; give --model ORG/NAME"),
+        (["--tasks", "STSB", "--code"], "--code: only for --model; give --model ORG/NAME"),
+        (["--tasks"], "nothing to fetch: --tasks has no name, and --model is missing"),
     ],
 )
 def test_flags_that_do_not_fit_are_one_line(tmp_path, capsys, flags, message):

@@ -70,8 +70,8 @@ def test_after_both_hubs_failed(fetch, scope, hub, tmp_path):
     entry = recorded(tmp_path)[STSB.path]
     assert (entry["kind"], entry["revision"], entry["endpoint"]) == ("modelscope dataset", "master", where)
     assert list(entry["files"]) == sorted(FILES)
-    assert f"{where}'s master is not known to be the hub's {STSB.revision}; results call it local" in err
-    assert f"; trying {where}\n" in err and "left out, no data format: load.py, rows.pkl" in err
+    assert f"{where}'s master may not be the hub's {STSB.revision}; results call it local" in err
+    assert f"; trying {where}\n" in err and "skipped, not a data format: load.py, rows.pkl" in err
     assert scope.tokens == {("127.0.0.1", "Bearer ms"), ("localhost", None)}  # the hub's token is "x"
     assert hub.tokens == {None}
     assert not (tmp_path / "home").exists()  # the client leaves no files, and no login of its own is read
@@ -105,8 +105,8 @@ def test_a_model_stays_local(fetch, scope, hub, tiny, tmp_path):
     hub.add("org/tiny", files, COMMIT, "models")
     assert fetch("--model", "org/tiny", endpoints=(hub.url,), tasks=())[0] == 0
     scope.add("org/tiny", {"config.json": b"{}"}, "models")
-    code, out, _ = fetch("--model", "org/tiny", tasks=())  # the hub is unreachable again
-    assert code == 3 and "not asked, so that the hub's files that are there stay as they are" in out
+    code, out, _ = fetch("--model", "org/tiny", tasks=())  # the hub is away again
+    assert code == 3 and "not asked, so that the existing files from the hub stay unchanged" in out
     found = find_checkpoint(str(folder))
     assert (found.name, found.revision) == ("org/tiny", COMMIT)
 
@@ -117,7 +117,7 @@ def test_a_wrong_file_is_refused_and_a_broken_transfer_goes_on(fetch, scope, tmp
     scope.cut.add("data/test.jsonl")
     code, out, _ = fetch(tasks=("Ocnli", "STSB"))
     assert code == 3 and out.count("\n") == 1
-    assert out.startswith(f"{OCNLI.path}: not fetched: ") and "what comes is not what is listed" in out
+    assert out.startswith(f"{OCNLI.path}: not fetched: ") and "the downloaded file does not match the listing" in out
     assert not (tmp_path / "data" / OCNLI.path).exists() and list(recorded(tmp_path)) == [STSB.path]
     assert scope.ranges == [f"bytes={len(ROWS) // 2}-"]
     assert contents(tmp_path / "data" / STSB.path) == FILES
@@ -132,8 +132,8 @@ def test_no_name_leaves_the_folder_and_each_file_has_a_hash(fetch, scope, tmp_pa
         scope.add(all_tasks()[task].path, FILES, **fields)
     code, out, _ = fetch(tasks=tasks)
     assert code == 3 and out.count("\n") == len(tasks)
-    assert out.count("which is no path inside a folder; nothing of it is used") == len(names)
-    assert out.count("without a SHA-256; nothing of it is used") == 2
+    assert out.count("which is not a path inside a folder; nothing was downloaded") == len(names)
+    assert out.count("without a SHA-256; nothing was downloaded") == 2
     assert out.count("an answer that cannot be used (") == 1
     assert [path for path in contents(tmp_path) if not path.startswith(("hf/", "own/"))] == []
 

@@ -166,7 +166,7 @@ def test_hardware_that_cannot_be_meant_is_bad_input(tiny, tmp_path, capsys, more
 
 def test_a_run_takes_no_hardware_for_an_estimate(tiny, tmp_path, capsys):
     assert cli.main(["run", *plan(tiny, tmp_path, "--gpu", "cpu")[1:]]) == cli.EXIT_BAD_INPUT
-    assert "--gpu cpu: is for --dry_run" in capsys.readouterr().err
+    assert "--gpu cpu: only for --dry_run" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_qwen3_embedding_instructs_queries_alone():
 
 
 def test_an_unknown_task_has_no_silent_default():
-    with pytest.raises(BadInput, match=r"no instruction for task STSb .*close: STSB"):
+    with pytest.raises(BadInput, match=r"no instruction for task STSb .*did you mean STSB"):
         instruction_for(load_profile("qzhou-zh"), "STSb", None)
 
 
@@ -106,7 +106,7 @@ def test_a_profile_from_a_file_is_called_by_its_file(tmp_path):
     [
         ({"template": "no place"}, "template: .*{text} exactly once"),
         ({"template": "{text} <|im_start|> {text}"}, "template: .*{text} exactly once"),
-        ({"template": "{text} <|im_start|>"}, "placeholder token in front of {text}"),
+        ({"template": "{text} <|im_start|>"}, "placeholder token before {text}"),
         ({"max_length": 0}, "max_length"),
         ({"lenght": 3}, "lenght"),
         ({"instruction": "Instruct:"}, "{instruction} exactly once"),

@@ -166,4 +166,4 @@ def test_windows_is_refused_in_one_line():
     code = "import sys; sys.modules['fcntl'] = None; from qzhou_eval.cli import main; sys.exit(main(['report', 'x']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == cli.EXIT_BAD_INPUT
-    assert done.stderr == "error: needs Linux or macOS: Windows has no file locks of their kind; use WSL 2\n"
+    assert done.stderr == "error: qzhou-eval needs Linux or macOS: Windows lacks the file locks it uses; use WSL 2\n"

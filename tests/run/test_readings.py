@@ -98,7 +98,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(tiny, both, tmp_path, cap
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert cli.main(argv) == 0
-    assert "all 8 results are kept from before" in caplog.text
+    assert "all 8 results are reused" in caplog.text
 
 
 def test_evaluate_alone_scores_every_reading(tiny, both, tmp_path):

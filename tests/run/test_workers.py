@@ -146,8 +146,8 @@ def test_a_scoring_process_that_fails_costs_its_task_alone(tiny, tmp_path, monke
     if ending == "dies":
         assert line == "failed: MiniSTS: its score process died (out of memory?)"
         assert not logs
-    else:  # a fault of ours: reported as such, never blamed on the user's data
-        assert "MiniSTS: a fault of qzhou-eval, not of your input (IndexError: a bug of ours)" in line
+    else:  # a bug in this project, never blamed on the user's data
+        assert "MiniSTS: a bug in qzhou-eval, not in your input (IndexError: a bug of ours)" in line
         (log,) = logs
         assert str(log) in line
         assert "in evaluate_that_breaks" in log.read_text("utf-8")
