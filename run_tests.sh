@@ -10,5 +10,6 @@ card_venv
 test_venv
 "$PY" -m ruff check .
 "$PY" -m ruff format --check .
+"$PY" -m mypy
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # one test process per core: more threads would only wait for each other
 exec "$PY" -m pytest -n logical --dist loadfile --no-loadscope-reorder "$@"

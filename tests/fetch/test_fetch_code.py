@@ -76,7 +76,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
     hub.forget()
     code, _, err = fetch("--code")
     assert code == 0 and "not downloaded" not in err
-    assert set(hub.sent) == {CODE, "constants.py"}  # the rest was there
+    assert set(hub.sent) == {CODE, "constants.py"}  # the rest was already downloaded
     assert contents(folder) == contents(model)
     recorded = json.loads((tmp_path / "data/fetched.json").read_text())["repositories"]["models/org/tiny"]
     assert {CODE, "constants.py"} < recorded["files"].keys() and recorded["revision"] == COMMIT

@@ -105,7 +105,7 @@ def test_a_model_stays_local(fetch, scope, hub, tiny, tmp_path):
     hub.add("org/tiny", files, COMMIT, "models")
     assert fetch("--model", "org/tiny", endpoints=(hub.url,), tasks=())[0] == 0
     scope.add("org/tiny", {"config.json": b"{}"}, "models")
-    code, out, _ = fetch("--model", "org/tiny", tasks=())  # the hub is away again
+    code, out, _ = fetch("--model", "org/tiny", tasks=())  # the hub is unreachable again
     assert code == 3 and "not asked, so that the existing files from the hub stay unchanged" in out
     found = find_checkpoint(str(folder))
     assert (found.name, found.revision) == ("org/tiny", COMMIT)
