@@ -1,1 +1,1 @@
-"""Prompts -> vectors in the store. Knows no task and imports no mteb."""
+"""Prompts -> vectors in the store. Does not depend on tasks and imports no mteb."""

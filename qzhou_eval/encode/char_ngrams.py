@@ -1,4 +1,4 @@
-"""The baseline that a trained model must beat: hashed character n-grams, no training at all.
+"""The baseline that a trained model must beat: hashed character n-grams, without any training.
 
 For every character n-gram (n = 1, 2, 3) of the text without white space, CRC-32 picks one of 256
 components and, by its bit 16, the sign.
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 WIDTH = 256
 LONGEST = 3
-_STEPS = np.array([zlib.crc32(bytes([byte ^ 0xFF])) ^ 0xFF000000 for byte in range(256)], np.uint32)  # of CRC-32
-_TEXTS = 2048  # at once
+_STEPS = np.array([zlib.crc32(bytes([byte ^ 0xFF])) ^ 0xFF000000 for byte in range(256)], np.uint32)  # CRC-32's table
+_TEXTS = 2048  # counted at once
 IDENTITY = {"encoder": "character n-grams", "width": WIDTH}
 
 
@@ -49,7 +49,7 @@ def variant() -> Variant:
 
 
 def vectors(texts: list[str]) -> np.ndarray:
-    """float32 (n, 256), not normalised; the first unit vector for a text of which nothing is left."""
+    """Return float32 (n, 256), not normalised; a text whose vector would be zero gets the first unit vector."""
     result = np.zeros((len(texts), WIDTH), np.float32)
     for start in range(0, len(texts), _TEXTS):
         result[start : start + _TEXTS] = _counted(["".join(text.split()) for text in texts[start : start + _TEXTS]])
@@ -58,7 +58,7 @@ def vectors(texts: list[str]) -> np.ndarray:
 
 
 def _counted(texts: list[str]) -> np.ndarray:
-    """Every n-gram's sign, added to its component, float64 (texts, 256)."""
+    """Add every n-gram's sign to its component; return float64 (texts, 256)."""
     text_of = np.repeat(np.arange(len(texts)), list(map(len, texts)))
     total = np.zeros(len(texts) * WIDTH)
     for n, of_all in enumerate(_codes("".join(texts)), start=1):
@@ -69,7 +69,7 @@ def _counted(texts: list[str]) -> np.ndarray:
 
 
 def _codes(text: str) -> Iterator[np.ndarray]:
-    """For n = 1, 2, 3 the CRC-32 of each n-gram's UTF-8, uint32, in order; that of a shorter one is continued."""
+    """Yield for n = 1, 2, 3 the CRC-32 of each n-gram's UTF-8, uint32, in order, continuing that of the shorter one."""
     data = np.frombuffer(text.encode(), np.uint8)
     starts = np.flatnonzero(data & 0xC0 != 0x80)  # a character's other bytes begin with the bits 10
     sizes = np.diff(starts, append=len(data))
@@ -84,7 +84,7 @@ def _codes(text: str) -> Iterator[np.ndarray]:
 
 
 class CharNgram:
-    """Tokenizer and encoder in one, as :class:`qzhou_eval.run.config.Run` wants them; a token is a character."""
+    """Tokenizer and encoder in one, as :class:`qzhou_eval.run.config.Run` expects them; a token is a character."""
 
     made_with: ClassVar = {"versions": versions(("numpy", "torch"))}
 

@@ -1,9 +1,9 @@
-"""What the encode stage asks of an encoder. Knows no model.
+"""The interface that the encode stage expects of an encoder. Does not depend on a model.
 
-Two are built in: :class:`~qzhou_eval.model.embedder.Embedder` for transformers, and the character n-grams beside this
-file, which are the example to copy; miniature/__main__.py runs them. What decides their vectors, apart from the prompt,
-is a reading's ``identity``. Several readings of one model, and workers on several devices, ask more: those are the
-Embedder's alone.
+Two encoders are built in: :class:`~qzhou_eval.model.embedder.Embedder` for transformers, and the character n-grams next
+to this file, which are the example to copy; miniature/__main__.py runs them. Everything besides the prompt that decides
+their vectors is in a reading's ``identity``. Several readings of one model, and workers on several devices, need more
+than this interface: only the Embedder supports them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Prepared(Protocol):
-    """A prompt made ready to be encoded: its token ids, and whether the limit cut it."""
+    """A prompt ready to be encoded: its token ids, and whether the limit cut it."""
 
     ids: Sequence[int]
     cut: bool
 
 
 class Prepare(Protocol):
-    """Makes prompts ready; may run in another thread than the encoder."""
+    """Makes prompts ready to be encoded; may run in a different thread from the encoder."""
 
     def __call__(self, prompts: list[str]) -> Sequence[Prepared]:
-        """One for each prompt, in their order."""
+        """Return one result per prompt, in their order."""
 
 
 class EncodedBatch(Protocol):
@@ -40,10 +40,10 @@ class Encoder(Protocol):
 
     @property
     def made_with(self) -> dict:
-        """What vectors owe to machine, libraries and kernels, for the record; JSON values."""
+        """The machine, libraries and kernels that vectors are made with, to be recorded; JSON values."""
 
     def stream(self, prepared: Sequence[Prepared]) -> Iterator[EncodedBatch]:
-        """Every prompt once, batch by batch, in any order."""
+        """Yield every prompt once, batch by batch, in any order."""
 
     def ideal_seconds(self, lengths: list[int]) -> float | None:
-        """What the arithmetic of prompts of these lengths takes at the device's ceiling; None if that is not known."""
+        """Seconds that the arithmetic of prompts of these lengths takes at the device's ceiling; None if unknown."""

@@ -1,22 +1,22 @@
-"""Which row of which shard has a key's vector: sorted arrays, 28 bytes for each key. Knows no file."""
+"""Index from keys to the shard and row of their vectors: sorted arrays, 28 bytes per key. Accesses no files."""
 
 from threading import Lock
 
 import numpy as np
 
 KEY_BYTES = 16
-_LAST_ROUND = 2**32 - 1  # rounds are kept counted down from it: of one key the latest is the first
+_LAST_ROUND = 2**32 - 1  # rounds are stored as their distance from it, so a key's latest round sorts first
 
 
 def key_table(keys: list[bytes]) -> np.ndarray:
-    """The keys as uint8 (n, 16)."""
+    """Return the keys as uint8 (n, 16)."""
     return np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), KEY_BYTES)
 
 
 class KeyIndex:
-    """Places, (shard, row), of 16-byte keys. What is added is sorted in at the next question.
+    """Places (shard, row) of 16-byte keys. Added keys are sorted in at the next lookup.
 
-    A key may have a place in each round; of several in one round the first that was added counts. Threads may share it.
+    A key may have a place in each round; of several in one round, the first added counts. Threads may share an index.
     """
 
     def __init__(self) -> None:
@@ -25,13 +25,13 @@ class KeyIndex:
         self._names, self._places = np.empty(0, f"S{KEY_BYTES + 4}"), np.empty((0, 2), np.int32)
 
     def first_seen(self, keys: list[bytes]) -> np.ndarray:
-        """Positions, int64, of those of distinct ``keys`` that were not there; now they are, in no shard."""
+        """Add those of the distinct ``keys`` that are new, in no real shard; return their positions, int64."""
         new = np.flatnonzero(self.latest(keys)[:, 0] < 0)
         self.add(key_table([keys[position] for position in new]), 0, 0)
         return new
 
     def add(self, table: np.ndarray, shard: int, round: int) -> None:
-        """Keys, uint8 (n, 16), that are the rows of a shard."""
+        """Add keys, uint8 (n, 16), that are the rows of a shard."""
         names = np.empty((len(table), KEY_BYTES + 4), np.uint8)
         names[:, :KEY_BYTES] = table
         names[:, KEY_BYTES:] = np.frombuffer((_LAST_ROUND - round).to_bytes(4, "big"), np.uint8)
@@ -40,15 +40,15 @@ class KeyIndex:
             self._new.append((names.view(self._names.dtype)[:, 0], places))
 
     def latest(self, keys: list[bytes]) -> np.ndarray:
-        """int32 (n, 2): each key's place in its latest round, (-1, -1) where it has none."""
+        """Return each key's place in its latest round, int32 (n, 2); (-1, -1) where it has none."""
         return self._at(keys, 0)
 
     def earlier(self, keys: list[bytes]) -> np.ndarray:
-        """int32 (n, 2): each key's place in the round before its latest, (-1, -1) where it has none."""
+        """Return each key's place in the round before its latest, int32 (n, 2); (-1, -1) where it has none."""
         return self._at(keys, 1)
 
     def keys(self) -> list[bytes]:
-        """Every key once, in order."""
+        """Return every key once, in sorted order."""
         names, _ = self._sorted()
         raw = np.unique(names.astype(f"S{KEY_BYTES}")).tobytes()
         return [raw[start : start + KEY_BYTES] for start in range(0, len(raw), KEY_BYTES)]

@@ -1,7 +1,7 @@
-"""How far a run is, as a person sees it: one live view on a terminal, a line now and then elsewhere.
+"""Show a run's progress: one live view on a terminal, an occasional line elsewhere.
 
-:class:`Progress` is told events and counts; what is shown is made from its :class:`Status`. Knows no model, no store
-and no mteb; rich is imported only when there is a terminal.
+Events and counts are reported to :class:`Progress`; what is shown is made from its :class:`Status`. Does not depend on
+model, store or mteb; rich is imported only when there is a terminal.
 """
 
 import logging
@@ -23,7 +23,7 @@ SCORES_SHOWN = 8
 
 @dataclass(frozen=True)
 class Amount:
-    """Prompts to encode: their tokens, and their work, in any unit as long as it is the same for a whole run."""
+    """An amount of prompts: their tokens and their work, in any unit that is the same for a whole run."""
 
     tokens: float = 0.0
     work: float = 0.0
@@ -43,16 +43,16 @@ class LatestScore:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known at one moment.
+    """A run's progress at one moment.
 
     Attributes:
         tasks: how many tasks the run has; ``number`` counts those whose encoding has begun, ``task`` is the last.
         done: tokens encoded so far.
-        total: tokens to encode in all, None until every task is planned; what is in the store has no part in it.
+        total: tokens to encode in all, None until every task is planned; prompts in the store do not count.
         rate: tokens per second since encoding began, None before.
-        share: arithmetic per second as a share of the devices' ceiling, None where it is not known.
-        seconds_left: until all is encoded; None as long as that is not known.
-        scores: those that are in, in that order.
+        share: arithmetic per second as a share of the devices' ceiling, None if unknown.
+        seconds_left: until everything is encoded; None while unknown.
+        scores: those reported so far, in order.
     """
 
     tasks: int
@@ -67,18 +67,18 @@ class Status:
 
     @property
     def part(self) -> float | None:
-        """What is encoded of the total, 0 to 1."""
+        """The encoded part of the total, 0 to 1; None while the total is unknown."""
         if self.total is None:
             return None
         return min(self.done / self.total, 1.0) if self.total else 1.0
 
 
 class Progress:
-    """Counts what is told, by several threads perhaps.
+    """Collects what is reported to it, possibly by several threads.
 
     Args:
         tasks: how many tasks will be encoded.
-        weigh: token counts of prompts -> their work, which is in proportion to time, as tokens alone are not.
+        weigh: token counts of prompts -> their work, which unlike tokens is in proportion to time.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Progress:
         self.on_step: Callable[[Status], None] = lambda status: None
 
     def expect(self, task: str, sample: Sequence[int] = (), times: float = 1.0) -> None:
-        """``task`` will need about ``times`` what prompts of these token counts need; ignored once it has begun."""
+        """Report that ``task`` needs about ``times`` the work of these token counts; ignored once it has begun."""
         amount = self._amount(sample, times)
         with self._lock:
             if task not in self._begun:
@@ -108,7 +108,7 @@ class Progress:
             self._mark()
 
     def begin(self, task: str, lengths: Sequence[int], devices: int = 1) -> None:
-        """Prompts of these token counts, and no others, are now encoded for ``task``."""
+        """Report that prompts of these token counts, and no others, are now being encoded for ``task``."""
         amount = self._amount(lengths)
         with self._lock:
             self._expected[task], self._begun[task] = amount, Amount()
@@ -118,7 +118,7 @@ class Progress:
             self._mark()
 
     def step(self, task: str, lengths: Sequence[int], ideal_seconds: float | None) -> None:
-        """Prompts of ``task`` are encoded; ``ideal_seconds`` is what their arithmetic takes at the ceiling."""
+        """Report encoded prompts of ``task``; ``ideal_seconds`` is what their arithmetic takes at the ceiling."""
         amount = self._amount(lengths)
         with self._lock:
             self._begun[task] += amount
@@ -129,7 +129,7 @@ class Progress:
         self.on_step(status)
 
     def end(self, task: str) -> None:
-        """No more is encoded for ``task``, be it done or failed."""
+        """Report that encoding for ``task`` has ended, whether it is complete or failed."""
         with self._lock:
             self._expected[task] = self._begun.setdefault(task, Amount())
             self._ended.add(task)
@@ -138,12 +138,12 @@ class Progress:
                 self._stop = self._clock()
 
     def landed(self, score: LatestScore) -> None:
-        """A task's scores are in."""
+        """Report a task's score."""
         with self._lock:
             self._scores.append(score)
 
     def status(self) -> Status:
-        """What is known now."""
+        """Return the progress at this moment."""
         with self._lock:
             now = self._clock() if self._stop is None else self._stop
             seconds = 0.0 if self._start is None else now - self._start
@@ -166,7 +166,7 @@ class Progress:
             )
 
     def _mark(self) -> None:
-        """Note time and work when every task is planned: until then, planning takes cores from encoding."""
+        """Record time and work once every task is planned: until then, planning takes cores from encoding."""
         if self._planned is None and self._start is not None and len(self._expected) == self._tasks:
             self._planned = self._clock(), sum(self._begun.values(), Amount()).work
 
@@ -176,7 +176,7 @@ class Progress:
 
 @contextmanager
 def shown(progress: Progress) -> Iterator[Progress]:
-    """Show it on stderr within the block: live on a terminal, as lines elsewhere, and not where only warnings go."""
+    """Show progress on stderr in the block: live on a terminal, else as lines; nothing if only warnings are shown."""
     if not log.isEnabledFor(logging.INFO):
         yield progress
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -188,9 +188,9 @@ def shown(progress: Progress) -> Iterator[Progress]:
 
 
 def lines(say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Callable[[Status], None]:
-    """Says a line when it is told a status and one is due.
+    """Return a function that takes each status and says a line when one is due.
 
-    One is due after each tenth of the tokens, but not more often than every ten seconds, and after ten minutes.
+    One is due after each tenth of the tokens, but at most every ten seconds, and in any case after ten minutes.
     """
     said_at, said_part = clock(), 0.0
 
@@ -221,7 +221,7 @@ def _facts(status: Status) -> list[str]:
 
 @contextmanager
 def _live(progress: Progress) -> Iterator[None]:
-    """A view at the bottom of the terminal; what others write to stderr goes above it. It leaves nothing behind."""
+    """Show a view at the bottom of the terminal, with other output to stderr above it; it is removed at the end."""
     from rich.console import Console
     from rich.live import Live
 
@@ -230,7 +230,7 @@ def _live(progress: Progress) -> Iterator[None]:
         get_renderable=lambda: _picture(progress.status(), console.height),
         console=console,
         transient=True,
-        redirect_stdout=False,  # tables alone go there, a file perhaps
+        redirect_stdout=False,  # only tables go there, and it may be a file
     )
     try:
         with live:
@@ -240,7 +240,7 @@ def _live(progress: Progress) -> Iterator[None]:
 
 
 def _picture(status: Status, height: int):
-    """A renderable of at most ``height`` lines: bar, figures, the task at hand, and the last scores."""
+    """Return a renderable of at most ``height`` lines: bar, figures, the current task, and the last scores."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -1,6 +1,6 @@
-"""Readings: the ways in which one loaded model reads the same prompts, token prepending here or there or nowhere.
+"""Readings: one loaded model reads the same prompts with token prepending on different layers, or on none.
 
-They share weights, prompts and token ids; each has its own vectors. Knows no prompt and no task.
+They share weights, prompts and token ids; each has its own vectors. Does not depend on prompts or tasks.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ class Reading:
 
     Attributes:
         token_prepending: its layers (0-based, both included), or None.
-        variants: what its results are called, one for each dimension.
-        identity: all that, with the prompt, decides a vector.
-        provenance: what the manifest notes of model and profile.
+        variants: what its results are filed as, one per dimension.
+        identity: everything besides the prompt that decides a vector.
+        provenance: what the manifest records about model and profile.
     """
 
     token_prepending: tuple[int, int] | None
@@ -29,22 +29,22 @@ class Reading:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the identity, under which its vectors lie."""
+        """SHA-256 (hex) of the identity, under which its vectors are stored."""
         return self.variants[0].fingerprint
 
     @property
     def name(self) -> str:
-        """What it is called beside others."""
+        """Its name among several readings."""
         return f"TP {layers_text(self.token_prepending)}"
 
 
 def encoders(encoder, readings: Iterable[Reading]) -> dict[str, Encoder]:
-    """An encoder for each reading, by its fingerprint, all with the loaded weights of the first one's.
+    """Return an encoder for each reading, by its fingerprint; all share the weights that the first one has loaded.
 
     Raises:
-        BadInput: the model cannot be read in one of these ways.
+        BadInput: the model does not support one of the readings.
     """
     first, *others = readings
-    encoder.ideal_seconds([])  # the ceiling is measured once, before a clock runs; the others have the same
+    encoder.ideal_seconds([])  # the ceiling is measured once, before anything is timed; the others share it
     found = {other.fingerprint: encoder.with_token_prepending(other.token_prepending) for other in others}
     return {first.fingerprint: encoder} | found

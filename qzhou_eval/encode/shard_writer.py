@@ -1,4 +1,4 @@
-"""Encoder -> shards of the store. Runs wherever the model is: in this process, or in a worker of a cluster."""
+"""Encode prompts and write shards of the store. Runs where the model is: in this process or a worker of a cluster."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ SHARD_SECONDS = 60
 
 
 class EncodeError(TaskFailed):
-    """Vectors that cannot be used, or none at all."""
+    """The vectors cannot be used, or there are none."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class EncodedStep:
     Attributes:
         rows: which of the prompts.
         forwarded: tokens that went through the model for them, padding included.
-        ideal_seconds: what their arithmetic takes in one large matrix product on the same device; None if not known.
+        ideal_seconds: what their arithmetic would take as one large matrix product on the same device; None if unknown.
     """
 
     rows: list[int]
@@ -38,7 +38,7 @@ def write_shards(
 ) -> Iterator[EncodedStep]:
     """Encode prompts batch by batch and write a shard every few thousand prompts or every minute.
 
-    Whatever ends it, an interrupt too, the vectors in hand are written.
+    However it ends, even by an interrupt, the vectors that are ready are written.
 
     Raises:
         EncodeError: a vector is missing, zero, NaN or infinite, or a single prompt does not fit the device.

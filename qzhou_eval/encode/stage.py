@@ -1,4 +1,4 @@
-"""Encode: prompts that are not in the store -> model -> store. Needs no mteb and knows no task's data."""
+"""The encode stage: prompts that are not in the store -> model -> store. Needs neither mteb nor any task's data."""
 
 import logging
 import time
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EncodeCounts:
-    """How much of a task's prompts there was to do, and how long it took.
+    """How many of a task's prompts had to be encoded, and how long it took.
 
-    ``padding_tokens`` were forwarded beside the ``encoded_tokens``; ``share_of_ceiling`` is the arithmetic done per
-    second as a share of what the devices reach in one large matrix product, None where nothing was encoded.
+    ``padding_tokens`` were forwarded in addition to the ``encoded_tokens``; ``share_of_ceiling`` is the arithmetic done
+    per second as a share of what the devices reach in one large matrix product, None if nothing was encoded.
     """
 
     prompts: int
@@ -43,7 +43,7 @@ class Prompts:
 
 
 class Writer(Protocol):
-    """Who encodes and writes shards: :class:`InProcess`, or the workers of a cluster."""
+    """Encodes prompts and writes shards: :class:`InProcess`, or the workers of a cluster."""
 
     devices: int
 
@@ -52,7 +52,7 @@ class Writer(Protocol):
 
 
 class InProcess:
-    """The encoders of this process, by the fingerprint of their vectors; all have the same loaded weights."""
+    """Writes with encoders in this process, by the fingerprint of their vectors; all share the same loaded weights."""
 
     devices = 1
 
@@ -64,7 +64,7 @@ class InProcess:
 
 
 def tokenize(prompts: list[str], tokenizer: Prepare) -> Prompts:
-    """Keys and token ids of distinct rendered prompts; may run in another thread than :func:`encode`."""
+    """Return keys and token ids of distinct rendered prompts; may run in a different thread from :func:`encode`."""
     return Prompts([prompt_key(prompt) for prompt in prompts], tokenizer(prompts))
 
 
@@ -77,13 +77,13 @@ def encode(
     task: str = "",
     progress: Progress | None = None,
 ) -> EncodeCounts:
-    """Bring the vectors of ``prompts`` into the store; only the missing ones meet the model.
+    """Put the vectors of ``prompts`` into the store; only the missing ones are encoded.
 
     Args:
-        task: under which name ``progress`` is told of every step.
+        task: the name under which every step is reported to ``progress``.
 
     Raises:
-        EncodeError: vectors that cannot be used; those of the other prompts are kept.
+        EncodeError: vectors cannot be used; those of the other prompts are stored.
         BadInput: the store cannot be written.
     """
     missing = store.missing(prompts.keys)
@@ -118,7 +118,7 @@ def _encode(
     writer: Writer,
     tell: Callable[[list[int], float | None], None],
 ) -> tuple[int, float]:
-    """Encode and store prompts; the tokens forwarded, padding included, and the seconds at the ceiling."""
+    """Encode and store prompts; return the tokens forwarded, padding included, and the seconds at the ceiling."""
     forwarded, ideal = 0, 0.0
     left = set(range(len(keys)))
     with closing(writer.write(keys, tokenized, store)) as steps:

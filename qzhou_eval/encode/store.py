@@ -1,17 +1,17 @@
-"""The store: vectors by content. Knows no task, no model and no prompt, only keys and a fingerprint.
+"""The store: vectors by fingerprint and key. Does not depend on tasks, models or prompts.
 
-    STORE/<fingerprint>/settings.json             what the fingerprint stands for
+    STORE/<fingerprint>/settings.json             what the fingerprint was made from
     STORE/<fingerprint>/made-with-<digest>.json   a machine and its libraries that wrote here
     STORE/<fingerprint>/<digest>.safetensors      keys (n, 16) uint8, vectors (n, width) as the model gave them
-    STORE/<fingerprint>/r<N>-<digest>.safetensors the same, of the N-th time that vectors were made again
-    STORE/<fingerprint>/r<N>.open                 that time has not come to its end
+    STORE/<fingerprint>/r<N>-<digest>.safetensors the same, from the N-th round of making vectors again
+    STORE/<fingerprint>/r<N>.open                 round N is unfinished
 
 A key is the first half of the SHA-256 of a rendered prompt. A shard is written under a temporary
-name and renamed to the digest of its content: it exists only when it is whole, and a damaged one
-is noticed. Its metadata name what it was made with. Many processes may write at once, without locks,
-on any shared file system.
+name and renamed to the digest of its content: it exists only once it is complete, and damage is
+detected. Its metadata names the file that says what it was made with. Many processes may write at
+once, without locks, on any shared file system.
 
-Vectors that are made again stand beside the earlier ones, under a higher round, and are read in their place.
+Vectors that are made again are stored next to the earlier ones, under a higher round, and are read instead of them.
 """
 
 import hashlib
@@ -37,13 +37,13 @@ log = logging.getLogger(__name__)
 
 
 def prompt_key(prompt: str) -> bytes:
-    """The 16-byte key of a rendered prompt."""
+    """Return the 16-byte key of a rendered prompt."""
     return hashlib.sha256(prompt.encode()).digest()[:16]
 
 
 @dataclass(frozen=True)
 class _Shard:
-    """A shard's file, the round in which it was written, and the name of what it was made with."""
+    """A shard's file, the round in which it was written, and the name of the file that says what it was made with."""
 
     path: Path
     round: int
@@ -51,10 +51,10 @@ class _Shard:
 
 
 class Store:
-    """All vectors of one fingerprint. Shards that other processes add are seen by :meth:`refresh`.
+    """All vectors of one fingerprint. :meth:`refresh` finds shards that other processes have added.
 
     Args:
-        round: of what is written; what earlier rounds wrote counts as missing, but can be read.
+        round: the round of shards to be written; vectors from earlier rounds count as missing, but can be read.
     """
 
     def __init__(self, folder: Path, fingerprint: str, *, round: int = 0) -> None:
@@ -66,12 +66,12 @@ class Store:
         self._index = KeyIndex()
 
     def again(self) -> "Store":
-        """This store as one that makes vectors again: the round that was begun and not ended, else a new one.
+        """Return this store set up to make vectors again: in the round that is unfinished, else in a new one.
 
         Raises:
             BadInput: the folder cannot be written.
         """
-        other = copy(self)  # they share what they know
+        other = copy(self)  # they share their index
         begun = [int(path.stem[1:]) for path in self.folder.glob("r*.open")]
         other.round = max(begun) if begun else max((shard.round for shard in self._shards), default=0) + 1
         try:
@@ -82,7 +82,7 @@ class Store:
         return other
 
     def end_round(self) -> None:
-        """Every vector of this round is there: the next time that vectors are made again is another round."""
+        """Mark this round as complete: the next time that vectors are made again, a new round begins."""
         self._open_mark.unlink(missing_ok=True)
 
     @property
@@ -90,7 +90,7 @@ class Store:
         return self.folder / f"r{self.round}.open"
 
     def create(self, identity: dict) -> None:
-        """Make the folder and record what its fingerprint stands for.
+        """Make the folder and record what its fingerprint was made from.
 
         Raises:
             BadInput: the folder cannot be written.
@@ -102,16 +102,16 @@ class Store:
             raise self._unwritable(error) from None
 
     def made_with(self, keys: list[bytes]) -> list[dict]:
-        """What the vectors of ``keys`` were made with, each machine and set of libraries once; {} if unreadable."""
+        """Return what the vectors of ``keys`` were made with, without repeats; {} for a record that cannot be read."""
         shards = np.unique(self._index.latest(keys)[:, 0])
         names = {name for shard in shards[shards >= 0] if (name := self._shards[shard].made_with)}
         return [_read_record(self.folder / name) for name in sorted(names)]
 
     def refresh(self, *, verify: bool = True) -> None:
-        """Index the shards that are new since the last look.
+        """Index the shards that are new since the last call.
 
-        With ``verify`` each is compared with its checksum, and a damaged one is set aside; without, a shard that
-        cannot be read is passed over, and its keys are missing.
+        With ``verify`` each is compared with its checksum, and a damaged one is set aside; without it, a shard that
+        cannot be read is skipped, and its keys count as missing.
         """
         for path in sorted(self.folder.glob("*.safetensors")):
             if path.name in self._seen:
@@ -135,13 +135,13 @@ class Store:
             self._seen.add(path.name)
 
     def keys(self) -> list[bytes]:
-        """Every key that is indexed."""
+        """Return every indexed key."""
         return self._index.keys()
 
     def missing(self, keys: list[bytes]) -> list[int]:
-        """The positions of those of ``keys`` that have no vector of this round or a later one."""
+        """Return the positions of those of ``keys`` that have no vector from this round or a later one."""
         shards = self._index.latest(keys)[:, 0]
-        late = np.array([shard.round >= self.round for shard in self._shards] + [False])  # the last is -1: no shard
+        late = np.array([shard.round >= self.round for shard in self._shards] + [False])  # the last is for -1: no shard
         return np.flatnonzero(~late[shards]).tolist()
 
     def add(self, keys: list[bytes], vectors: torch.Tensor, made_with: dict | None = None) -> None:
@@ -149,8 +149,8 @@ class Store:
 
         Args:
             keys: n distinct 16-byte keys.
-            vectors: (n, width), any floating dtype, kept as it is.
-            made_with: what they owe to machine, libraries and kernels, which the fingerprint does not say.
+            vectors: (n, width), any floating dtype, stored as it is.
+            made_with: machine, libraries and kernels, which the fingerprint does not cover.
 
         Raises:
             BadInput: it cannot be written.
@@ -173,7 +173,7 @@ class Store:
         self._know(path, table, name)
 
     def get(self, keys: list[bytes]) -> torch.Tensor:
-        """The vectors of ``keys``, in their order: float32 (n, width).
+        """Return the vectors of ``keys``, in their order: float32 (n, width).
 
         Raises:
             KeyError: a key is not in the store (its position among ``keys`` is the argument).
@@ -185,7 +185,7 @@ class Store:
         return self._read(places)
 
     def earlier(self, keys: list[bytes]) -> tuple[list[bytes], torch.Tensor]:
-        """Those of ``keys`` that were made again, and the vectors that they had before: float32 (n, width)."""
+        """Return those of ``keys`` that were made again, and the vectors they had before: float32 (n, width)."""
         places = self._index.earlier(keys)
         twice = places[:, 0] >= 0
         return [keys[position] for position in np.flatnonzero(twice)], self._read(places[twice])
@@ -197,8 +197,8 @@ class Store:
             if result is None:
                 result = torch.empty(len(places), vectors.shape[1])
             if vectors.shape[1] != result.shape[1]:
-                widths = f"{vectors.shape[1]} components, those of another shard beside it {result.shape[1]}"
-                raise BadInput(f"{self._shards[shard].path}: its vectors have {widths}; remove the one that is wrong")
+                widths = f"{vectors.shape[1]} components, those of another shard next to it {result.shape[1]}"
+                raise BadInput(f"{self._shards[shard].path}: its vectors have {widths}; remove the wrong one")
             positions = np.flatnonzero(places[:, 0] == shard)
             result[positions] = vectors[places[positions, 1]].float()
         return result if result is not None else torch.empty(0, 0)

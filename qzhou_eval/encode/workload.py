@@ -1,4 +1,4 @@
-"""How much there is to encode, known early: a sample of each planned task is tokenised long before its turn comes."""
+"""Estimate early how much there is to encode: a sample of each planned task is tokenised long before its turn."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,19 @@ from qzhou_eval.encode.key_index import KeyIndex
 from qzhou_eval.encode.progress import Progress
 from qzhou_eval.encode.store import Store, prompt_key
 
-SAMPLE = 256  # prompts of each task
+SAMPLE = 256  # prompts per task
 
 
 def estimate_workload(
     plans: Iterable[tuple[Future, Mapping[str, Store]]], tokenizer: Prepare, progress: Progress
 ) -> None:
-    """Tell ``progress`` of each plan as it comes, from a thread of its own, which nobody waits for.
+    """Report each plan's workload to ``progress`` once it is made, in a thread of its own that nobody waits for.
 
     A prompt counts for the first task that has it, and not at all if it is in the store.
 
     Args:
-        plans: each :class:`~qzhou_eval.run.plan.WaitingPlan`, in the order in which they will be encoded, and by the
-            name that ``progress`` has for it the store that it goes to.
+        plans: each :class:`~qzhou_eval.run.plan.WaitingPlan`, in the order in which they will be encoded, with the
+            stores that it goes to, by the name that each has in ``progress``.
     """
     seen: dict[str, KeyIndex] = {}
 
@@ -29,7 +29,7 @@ def estimate_workload(
         for planned, stores in plans:
             try:
                 prompts = planned.result().read()
-            except Exception:  # cancelled ones, too; the run itself says so when it is this task's turn
+            except Exception:  # including cancelled ones; the run itself reports it at this task's turn
                 for name in stores:
                     progress.expect(name)
                 continue
@@ -43,7 +43,7 @@ def estimate_workload(
 
 
 def estimate(prompts: list[str], tokenizer: Prepare, size: int = SAMPLE) -> tuple[list[int], float]:
-    """Token counts of a sample of about ``size`` prompts, evenly over their lengths, and how many each stands for."""
+    """Return token counts of about ``size`` prompts, sampled evenly over lengths, and how many each represents."""
     if not prompts:
         return [], 1.0
     by_length = sorted(prompts, key=len)

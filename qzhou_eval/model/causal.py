@@ -1,4 +1,4 @@
-"""Is a loaded model a causal decoder? A forward pass tells, whatever its configuration says."""
+"""Check with a forward pass that a loaded model is a causal decoder, whatever its configuration says."""
 
 import torch
 from torch import nn
@@ -8,15 +8,15 @@ from qzhou_eval.model.folder.architecture import SUPPORTED
 from qzhou_eval.model.streams import current
 
 _TOKENS = 12
-_CHANGED = 4  # the tokens from here on are other ones in the second row
-_TOLERANCE = 1e-4  # of the largest component; equal states are equal bit by bit, but for routed experts
+_CHANGED = 4  # from this token on, the second row has different tokens
+_TOLERANCE = 1e-4  # relative to the largest component; equal states are bit-identical except with routed experts
 
 
 def check_causal(model: nn.Module, folder: object) -> None:
-    """Refuse a model in which a token's state depends on the tokens behind it.
+    """Refuse a model in which a token's state depends on later tokens.
 
     Raises:
-        BadInput: it does, or the model does not take token ids and give hidden states.
+        BadInput: it does, or the model does not turn token ids into hidden states.
     """
     device = next(model.parameters()).device
     row = torch.arange(5, 5 + 3 * _TOKENS, 3)
@@ -35,8 +35,6 @@ def check_causal(model: nn.Module, folder: object) -> None:
         raise
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise BadInput(f"{folder}: {name} does not make states of token ids ({reason}); {SUPPORTED}") from None
+        raise BadInput(f"{folder}: {name} does not turn token ids into hidden states ({reason}); {SUPPORTED}") from None
     if (one - two).abs().max() > _TOLERANCE * one.abs().max():
-        raise BadInput(
-            f"{folder}: {name} sees both directions: a token's state depends on those behind it; {SUPPORTED}"
-        )
+        raise BadInput(f"{folder}: {name} is not causal: a token's state depends on later tokens; {SUPPORTED}")

@@ -1,6 +1,6 @@
-"""Matrix products in half precision on a CPU that has none: done in float32 and rounded, as hardware does them.
+"""Half-precision matrix products on a CPU that has none: computed in float32 and rounded, as hardware does.
 
-PyTorch's own fall-back there takes some fifty times as long as float32.
+PyTorch's own fallback there takes about fifty times as long as float32.
 """
 
 import logging
@@ -17,15 +17,18 @@ _SUPPORTED = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_m
 
 
 def settle_products(modules: Iterable[nn.Module], device: str, dtype: torch.dtype) -> torch.dtype:
-    """In which precision linear layers of ``dtype`` multiply: their own, or float32 where the device has no other.
+    """Return the precision in which linear layers of ``dtype`` multiply: their own, or float32 if the device lacks it.
 
-    Then they are changed to do so, and round the results to the dtype of what comes in.
+    In the latter case the layers are changed to do so, and to round the results to the dtype of their input.
     """
     if dtype not in _SUPPORTED or device.partition(":")[0] != "cpu" or not torch.backends.mkldnn.is_available():
         return dtype
     if getattr(torch.ops.mkldnn, _SUPPORTED[dtype])():
         return dtype
-    log.info("this CPU has no products in %s: they are done in float32 and rounded", str(dtype).removeprefix("torch."))
+    log.info(
+        "this CPU has no matrix products in %s: they are computed in float32 and rounded",
+        str(dtype).removeprefix("torch."),
+    )
     for layer in (layer for module in modules for layer in module.modules()):
         if type(layer) is nn.Linear:
             layer.forward = partial(_float32_linear, layer)

@@ -1,4 +1,4 @@
-"""The Embedder: texts or rendered prompts in, vectors out. Imports no mteb and knows no task's data."""
+"""The Embedder: texts or rendered prompts in, vectors out. Imports no mteb and needs no task's data."""
 
 import logging
 from array import array
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 class Embedder:
     """A decoder with last-token pooling, an optional projection, and optional token prepending.
 
-    Vectors are those of the QZhou-Embedding-Zh protocol: projected in the model's dtype, then
-    float32, then cut to a dimension, then L2-normalised.
+    Vectors follow the QZhou-Embedding-Zh protocol: projected in the model's dtype, converted to
+    float32, cut to a dimension, then L2-normalised.
     """
 
     def __init__(self, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> None:
@@ -92,20 +92,20 @@ class Embedder:
         """Load a model folder or hub id.
 
         Args:
-            profile: a profile's name or YAML file; None is qzhou-zh, with a warning where the model is another one.
+            profile: a profile's name or YAML file; None is qzhou-zh, with a warning if the model is another one.
             token_prepending: ``"auto"`` (as the profile says), ``"on"``, ``"off"``, or an inclusive
                 0-based layer range such as ``(1, 7)``.
             dtype: ``"auto"`` is bfloat16 on a GPU and float32 on a CPU.
             max_length: in tokens, template included; None is the profile's limit (1024 for qzhou-zh).
             truncate: ``"whole"`` cuts the rendered prompt, as published; ``"text"`` cuts the text.
-            trust_remote_code: run the code that the checkpoint brings, if it brings any. It then decides on token
-                prepending; ours stays off, and asking for it is an error.
+            trust_remote_code: run the checkpoint's own code, if it has any. That code then decides on token
+                prepending; this harness's stays off, and asking for it is an error.
             attention: ``"packed"`` puts many prompts in one row without padding, ``"padded"`` pads them;
                 ``"auto"`` takes the first of packed, padded and batches of one length in which no vector depends on
-                its neighbours, and says so once where that is not packed.
+                its neighbours, and logs it once if that is not packed.
             batch_tokens: tokens per forward pass; None is 16384 on a GPU and 1024 on a CPU.
             compile: compile the decoder's layers with torch.compile.
-            fp8: FP8 matrix products in the decoder's layers; other vectors, not for published scores.
+            fp8: FP8 matrix products in the decoder's layers; vectors differ, not for published scores.
 
         Raises:
             BadInput: no such model, tensors missing or unexpected, no placeholder token, or a
@@ -139,7 +139,7 @@ class Embedder:
 
     @property
     def made_with(self) -> dict:
-        """What vectors owe to this machine rather than to the settings: precision's companions, for the manifest."""
+        """How vectors are made apart from the settings: device, kernels, batches and libraries, for the manifest."""
         return {
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
@@ -150,16 +150,16 @@ class Embedder:
 
     @cached_property
     def _machine(self) -> dict:
-        """The part that stays the same: it is written beside every shard, and takes files to read."""
+        """The part that stays the same; cached, since it is written with every shard and made by reading files."""
         return {"hardware": hardware(self.settings.device), "versions": versions(ENCODING_LIBRARIES)}
 
     def ideal_seconds(self, lengths: list[int]) -> float | None:
-        """What the arithmetic over prompts of these token counts takes in one large matrix product on this device."""
+        """Seconds that these token counts' arithmetic would take as one large matrix product on this device."""
         return None if self.cost is None else self.cost(lengths) / self._matmul_rate
 
     @cached_property
     def cost(self) -> Cost | None:
-        """The arithmetic of a prompt; None where the checkpoint's own code does it."""
+        """The arithmetic of a prompt; None if it cannot be counted, as with the checkpoint's own code."""
         if self._forward.layers is None:
             return None
         config = self.model.config.get_text_config(decoder=True)
@@ -170,7 +170,7 @@ class Embedder:
         return matmul_rate(self.settings.device, self._multiplies)
 
     def with_token_prepending(self, span: tuple[int, int] | None) -> "Embedder":
-        """The same loaded weights with token prepending on another range of layers, or None for off.
+        """Return an Embedder with the same loaded weights and token prepending on another range of layers (None: off).
 
         Raises:
             BadInput: no placeholder token, no such layers, or a model whose own code decides.
@@ -194,20 +194,20 @@ class Embedder:
         normalize: bool | None = None,
         normalize_embeddings: bool | None = None,
     ) -> np.ndarray:
-        """Embed plain texts: the profile's template and, where given, the instruction are put around each.
+        """Embed plain texts: the profile's template and, if given, the instruction are put around each.
 
         Args:
             texts: a list, tuple, generator or array of strings, or one string.
-            instruction: plain text, the same for all; braces and special tokens in it are plain input.
+            instruction: plain text, the same for all; braces and special tokens in it are treated as plain text.
             normalize: whether vectors get L2 norm 1; they do unless this is False.
             normalize_embeddings: sentence-transformers' name for ``normalize``, an alias.
 
         Returns:
-            float32 array (n, dim), or (dim,) of one string; dim is the full width if None.
+            float32 array (n, dim), or (dim,) for one string; dim is the full width if None.
 
         Raises:
-            BadInput: something that is no text, by its position; an instruction and a profile without a line for it;
-                ``dim`` is not between 1 and the model's width; or the two names for ``normalize`` contradict.
+            BadInput: an item is not a text (the message has its position); the profile has no line for an instruction;
+                ``dim`` is not between 1 and the model's width; or the two names for ``normalize`` disagree.
         """
         normalize = normalizes(normalize, normalize_embeddings)
         if isinstance(texts, str):
@@ -223,10 +223,10 @@ class Embedder:
         """Embed rendered prompts as they are; nothing is added.
 
         Returns:
-            float32 array (n, width), or (width,) of one string, neither cut nor normalised.
+            float32 array (n, width), or (width,) for one string, neither cut nor normalised.
 
         Raises:
-            BadInput: something that is no text, by its position, or a prompt that this model cannot take.
+            BadInput: an item is not a text (the message has its position), or a prompt that this model cannot take.
         """
         if isinstance(prompts, str):
             return self.encode_prompts([prompts])[0]
@@ -239,10 +239,10 @@ class Embedder:
     def stream(self, tokenized: list[Tokenized]) -> Iterator[Encoded]:
         """Yield vectors per batch, longest prompts first, in the model's dtype.
 
-        A prompt without a single token has no last one: its vector is zero.
+        A prompt without any tokens has no last token: its vector is zero.
 
         Raises:
-            BadInput: token prepending, and a prompt does not hold the placeholder in its place.
+            BadInput: with token prepending, a prompt lacks the placeholder at its position.
         """
         sequences = [prompt.ids for prompt in tokenized]
         self._check_placeholder(sequences)
@@ -258,7 +258,7 @@ class Embedder:
         )
 
     def _template_head(self) -> array:
-        """The tokens that all prompts begin with, up to the placeholder; none where nothing looks for one."""
+        """The tokens that all prompts begin with, up to the placeholder; empty if nothing looks for a placeholder."""
         if self._placeholder is None and not self.settings.trust_remote_code:
             return array("I")
         (template,) = self.tokenize([prompt_rules.render(self.profile, "")])
@@ -270,12 +270,12 @@ class Embedder:
         position, token = self._placeholder
         if any(len(ids) <= position or ids[position] != token for ids in sequences if ids):
             raise BadInput(
-                f"token prepending: a prompt does not hold {self.profile.placeholder} as token {position}; "
-                f"is it rendered by {self.profile.called}?"
+                f"token prepending: a prompt does not have {self.profile.placeholder} as token {position}; "
+                f"was it rendered by {self.profile.called}?"
             )
 
     def _use_fp8(self) -> float:
-        """Switch to FP8 and return the mean cosine of a few texts' vectors to those before, in bfloat16."""
+        """Switch to FP8 and return the mean cosine of a few texts' vectors to their earlier bfloat16 vectors."""
         exact = torch.from_numpy(self.encode(fp8.PROBE, normalize=False))
         try:
             fp8.use_fp8(self._forward.layers or torch.nn.ModuleList())

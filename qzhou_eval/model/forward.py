@@ -1,4 +1,4 @@
-"""One batch through decoder and projection: packed, padded or of one length, whichever leaves prompts independent."""
+"""Run batches through decoder and projection: packed, padded or of one length, whichever keeps prompts independent."""
 
 import inspect
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Encoded:
-    """Vectors (b, width) of some prompts, on CPU in the model's dtype; ``forwarded`` counts tokens with padding."""
+    """Vectors (b, width) of some prompts, on CPU in the model's dtype; ``forwarded`` counts padding too."""
 
     rows: list[int]
     vectors: torch.Tensor
@@ -37,25 +37,25 @@ class Encoded:
 class Forward:
     """A loaded decoder with its projection, and the way in which batches go through it.
 
-    The way is the fastest of :data:`~qzhou_eval.model.batching.batches.WAYS` in which, by trial with these weights, no
-    vector depends on its neighbours; token prepending is part of the trial.
+    The way is the fastest of :data:`~qzhou_eval.model.batching.batches.WAYS` in which, in a trial with these weights,
+    no vector depends on its neighbours; token prepending is part of the trial.
 
     Args:
-        max_length: tokens of the longest prompt that will come.
-        attention: ``packed``, ``padded``, or ``auto``: whatever way the decoder can.
-        own_code: the decoder is the checkpoint's own code, which runs as it is.
+        max_length: tokens of the longest prompt to expect.
+        attention: ``packed``, ``padded``, or ``auto``: the fastest way that works with the decoder.
+        own_code: whether the decoder is the checkpoint's own code, which runs as it is.
         span: first and last layer (0-based, both included) with token prepending, or None.
-        head: the tokens that all prompts begin with, up to the placeholder; None where there is none.
+        head: the tokens that all prompts begin with, up to the placeholder; None if there is none.
 
     Attributes:
         way: how its prompts share batches.
-        attention: the same with the kernel, for the manifest.
+        attention: the way and its kernel, for the manifest.
         width: components of a vector.
-        layers: the decoder's layers, or None where they are not to be found or not to be touched.
+        layers: the decoder's layers, or None if they cannot be found or must not be changed.
 
     Raises:
-        BadInput: the decoder does not run, not with token prepending, or not in the way that is asked for; or in no way
-            are its prompts independent.
+        BadInput: the decoder does not run at all, with token prepending, or in the way that is asked for; or no way
+            keeps its prompts independent.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Forward:
         self.layers = None if own_code else _layers(model)
         if span is not None and self.layers is None:
             off = option("token_prepending", "off")
-            raise BadInput(f"{self._name}: token prepending finds no list of its layers; give {off}")
+            raise BadInput(f"{self._name}: token prepending cannot find its list of layers; give {off}")
         self._fits: int | None = None
         self._takes = inspect.signature(model.forward).parameters
         self._choose(attention, span, head or array("I"))
@@ -89,11 +89,11 @@ class Forward:
     def __call__(
         self, batch: Batch, *, span: tuple[int, int] | None = None, placeholder: int | None = None
     ) -> torch.Tensor:
-        """Vectors (n, width) of a batch, in the model's dtype, on its device; nothing here waits for a GPU.
+        """Compute the vectors (n, width) of a batch, in the model's dtype, on its device, without waiting for a GPU.
 
         Args:
             span: first and last layer (0-based, both included) with token prepending, or None.
-            placeholder: its position in each prompt.
+            placeholder: the placeholder's position in each prompt.
         """
         with current(self.device), torch.inference_mode(), ExitStack() as changed:
             batch = batch.to(self.device)
@@ -117,10 +117,10 @@ class Forward:
     ) -> Iterator[Encoded]:
         """Yield the vectors of all token sequences that are not empty, batch by batch.
 
-        The next batch is made in another thread, and is on its way before one waits for the vectors of the last.
+        The next batch is made in another thread and started before the vectors of the previous one are waited for.
 
         Raises:
-            torch.OutOfMemoryError: the device is too full for a single prompt.
+            torch.OutOfMemoryError: a single prompt does not fit on the device.
         """
         rows = plan([len(ids) for ids in sequences], batch_tokens, self.way)
         waiting = None
@@ -133,7 +133,7 @@ class Forward:
             yield _arrived(*waiting)
 
     def _start(self, batch: Batch, sequences: list[array], **how) -> Iterator[tuple[Batch, Callable]]:
-        """Put a batch on its way; if the device is too full for it, its halves, and so with those that come after."""
+        """Start a batch; if it does not fit on the device, start its halves, and split later batches likewise."""
         started = None
         if batch.tokens <= self.limit(batch.tokens) or len(batch.rows) == 1:
             try:
@@ -144,50 +144,52 @@ class Forward:
         if started is not None:
             yield started
             return
-        if batch.tokens <= self.limit(batch.tokens):  # out of the handler: its traceback would hold the tensors
+        if batch.tokens <= self.limit(batch.tokens):  # outside the handler, whose traceback would keep the tensors
             self._lower_limit(batch.tokens)
         lengths = [len(sequences[row]) for row in batch.rows]
         for part in plan(lengths, self.limit(batch.tokens), self.way):
             yield from self._start(self.batch([batch.rows[i] for i in part], sequences), sequences, **how)
 
     def limit(self, batch_tokens: int) -> int:
-        """What fits the device, as far as is known: ``batch_tokens``, or fewer where so many did not."""
+        """The tokens that fit on the device, as far as known: ``batch_tokens``, or fewer if that many did not fit."""
         return batch_tokens if self._fits is None else min(batch_tokens, self._fits)
 
     def _lower_limit(self, tokens: int) -> None:
         self._fits = tokens // 2
-        log.warning("the device is out of memory at %d tokens in a batch; going on with at most %d", tokens, self._fits)
+        log.warning(
+            "the device is out of memory at %d tokens in a batch; continuing with at most %d", tokens, self._fits
+        )
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
     def batch(self, rows: list[int], sequences: list[array]) -> Batch:
-        """Some of the token sequences as this decoder takes them."""
+        """Make a batch of some of the token sequences, in the form that this decoder takes."""
         return (pack if self.way == PACKED else pad)(rows, sequences)
 
     def compile(self) -> None:
         """Compile the decoder's layers, for any number of tokens.
 
         Raises:
-            BadInput: they are not to be found.
+            BadInput: they cannot be found.
         """
         if self.layers is None:
             flag = option("compile", True)
-            raise BadInput(f"{flag}: {self._name} has no list of layers that could be compiled; drop it")
+            raise BadInput(f"{flag}: {self._name} has no list of layers to compile; drop it")
         for layer in self.layers:
             layer.compile(dynamic=True)
 
     def check(self, span: tuple[int, int] | None, head: array) -> None:
-        """Repeat the trial in the way that was chosen, with token prepending on other layers.
+        """Repeat the trial in the chosen way, with token prepending on other layers.
 
         Raises:
-            BadInput: prompts are not independent then.
+            BadInput: prompts are then not independent.
         """
         trial = self._trial(span, head)
         if found := trial(self.way):
-            raise BadInput(f"{self._name}: token prepending on layers {span} cannot be had here: {found}")
+            raise BadInput(f"{self._name}: token prepending on layers {span} is not possible here: {found}")
 
     def _choose(self, attention: str, span: tuple[int, int] | None, head: array) -> None:
-        """Take the first way in which prompts are independent."""
+        """Choose the first way in which prompts are independent."""
         trial = self._trial(span, head)
         faults: dict[str, str] = {}
         for way in WAYS if attention == "auto" else (attention,):
@@ -195,15 +197,17 @@ class Forward:
             if fault is None and (fault := trial(way)) is None:
                 self.way = way
                 if faults:
-                    log.warning("batches are %s: %s", way, "; ".join(f"not {w}: {f}" for w, f in faults.items()))
+                    log.warning("batches are %s (%s)", way, "; ".join(f"not {w}: {f}" for w, f in faults.items()))
                 return
             faults[way] = fault
         if attention != "auto":
             raise BadInput(f"{option('attention', attention)}: {faults[attention]}; use {option('attention', 'auto')}")
-        raise BadInput(f"{self._name}: its prompts cannot be kept apart: {'; '.join(map(': '.join, faults.items()))}")
+        raise BadInput(
+            f"{self._name}: its prompts cannot be kept independent: {'; '.join(map(': '.join, faults.items()))}"
+        )
 
     def _trial(self, span: tuple[int, int] | None, head: array) -> Callable[[str], str | None]:
-        """Run a few prompts alone; the result tells of a way why prompts would not be independent, or None."""
+        """Run a few prompts alone; the returned function says why a way would not keep prompts independent, or None."""
         config = self.model.config.get_text_config(decoder=True)
         prompts = trial_prompts(head, config.vocab_size, self.max_length)
         how = {"span": span, "placeholder": len(head) - 1}
@@ -230,13 +234,13 @@ class Forward:
         return trial
 
     def _all(self, prompts: list[array], **how) -> torch.Tensor:
-        """Vectors (n, width) of a few prompts, longest first, on the device; batches are made as in a run."""
+        """Compute vectors (n, width) of a few prompts, longest first, on the device; batches are made as in a run."""
         lengths = [len(ids) for ids in prompts]
-        budget = 8 * len(lengths) * max(lengths)  # so large that padding splits nothing
+        budget = 8 * len(lengths) * max(lengths)  # large enough that padding splits nothing
         return torch.cat([self(self.batch(rows, prompts), **how) for rows in plan(lengths, budget, self.way)])
 
     def _inputs(self, batch: Batch) -> dict:
-        """What the decoder is called with; decoders that count positions themselves are not told of them."""
+        """The decoder's keyword arguments; decoders that count positions themselves are not given any."""
         inputs = {"input_ids": batch.ids, "position_ids": batch.positions, "use_cache": False}
         if self.way == PACKED:
             how = packed_inputs(batch.starts, batch.longest)

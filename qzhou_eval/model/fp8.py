@@ -1,4 +1,4 @@
-"""FP8 (e4m3) matrix products with row-wise scales in a decoder's layers: faster, other vectors, never by default."""
+"""FP8 (e4m3) matrix products with row-wise scales in a decoder's layers: faster, vectors differ, off by default."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 _E4M3 = torch.float8_e4m3fn
 _LARGEST = torch.finfo(_E4M3).max
 
-PROBE = [  # on these the cosine to bfloat16 is taken
+PROBE = [  # texts on which the cosine to bfloat16 is measured
     "今天天气很好。",
     "请问退货的运费由谁承担？",
     "如何用清水和面粉做一碗手擀面？先把水慢慢倒进面粉里，揉成光滑的面团，醒半个小时，再擀开切条，下锅煮三分钟。",
@@ -19,10 +19,10 @@ PROBE = [  # on these the cosine to bfloat16 is taken
 
 
 class Fp8Linear(nn.Module):
-    """A linear layer whose weight is FP8 with a scale for each output, and whose input is scaled row by row.
+    """A linear layer with an FP8 weight, one scale per output, and an input that is scaled row by row.
 
     Args:
-        linear: the layer that it stands for, in half precision; both sizes multiples of 16.
+        linear: the layer to replace, in half precision; both sizes must be multiples of 16.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -43,10 +43,10 @@ class Fp8Linear(nn.Module):
 
 
 def _scaled(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows (n, size) as FP8, and the factor of each, float32 (n, 1): their product is the rows again.
+    """Convert rows (n, size) to FP8, with a factor for each, float32 (n, 1): their product restores the rows.
 
-    The factor is the least power of two that makes the row fit. Dividing by it is exact in bfloat16, so that no copy in
-    float32 is needed; FP8 is a floating-point format, so a larger factor costs accuracy only in its subnormal numbers.
+    The factor is the smallest power of two that makes the row fit. Dividing by it is exact in bfloat16, so no float32
+    copy is needed; FP8 is a floating-point format, so a larger factor costs accuracy only in its subnormal numbers.
     """
     low, high = rows.aminmax(dim=1, keepdim=True)
     largest = torch.maximum(high, -low).float().clamp(min=1e-12)
@@ -58,7 +58,7 @@ def use_fp8(layers: nn.ModuleList) -> None:
     """Replace every linear layer in the decoder's layers; embeddings, norms and the projection stay as they are.
 
     Raises:
-        ValueError: there are none, the device has no FP8 matrix product, or a layer's sizes do not fit it.
+        ValueError: there are no linear layers, the device has no FP8 matrix product, or a layer's sizes do not fit it.
     """
     for layer in layers:
         for parent in list(layer.modules()):
@@ -67,7 +67,7 @@ def use_fp8(layers: nn.ModuleList) -> None:
                     setattr(parent, name, Fp8Linear(child))
     probe = next((module for module in layers.modules() if isinstance(module, Fp8Linear)), None)
     if probe is None:
-        raise ValueError("the decoder's layers hold no linear layers")
+        raise ValueError("the decoder's layers contain no linear layers")
     try:
         probe(torch.ones(16, probe.weight.shape[1], dtype=torch.bfloat16, device=probe.weight.device))
     except (RuntimeError, ValueError, NotImplementedError) as error:

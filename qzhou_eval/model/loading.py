@@ -21,8 +21,8 @@ _HEADS = ("lm_head.", "score.")
 def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool) -> nn.Module:
     """Load the decoder without its language-model head.
 
-    The stock class is looked up by model type, not through ``AutoModel``: remote code that was loaded
-    before may have registered its class for the stock configuration, for the whole process.
+    The stock class is looked up by model type, not through ``AutoModel``: remote code loaded earlier may have
+    registered its class for the stock configuration, for the whole process.
 
     Raises:
         BadInput: unknown architecture, or tensors missing, unexpected or of another shape.
@@ -32,7 +32,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     _readable(checkpoint)
     config = _config(checkpoint)
     _rotary_base_is_read(checkpoint, config, transformers.__version__)
-    precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the card's own
+    precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the model card's version
     options = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
     options["device_map"] = {"": device}  # tensor by tensor, so that no worker holds all weights in host memory
     options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
@@ -49,14 +49,14 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
                 checkpoint.decoder, config=stock_config.from_pretrained(checkpoint.decoder), **options
             )
     _account_for_tensors(checkpoint, info)
-    return model.to(device).eval()  # nothing but what no file holds can be elsewhere
+    return model.to(device).eval()  # only tensors that are in no file can be elsewhere
 
 
 def decoder_shape(checkpoint: Checkpoint) -> nn.Module:
-    """The decoder as transformers' own class makes it, on the meta device: every size, and no weight.
+    """Build the decoder with transformers' own class on the meta device: all sizes, but no weights.
 
     Raises:
-        BadInput: unknown architecture, or a configuration that it does not take.
+        BadInput: unknown architecture, or a configuration that it does not accept.
     """
     stock_config, stock_model = _stock_classes(checkpoint, _config(checkpoint))
     with _named(checkpoint), torch.device("meta"):
@@ -68,7 +68,7 @@ def _config(checkpoint: Checkpoint) -> dict:
 
 
 def _stock_classes(checkpoint: Checkpoint, config: dict) -> tuple[type, type]:
-    """Transformers' own classes of configuration and decoder."""
+    """Return transformers' own classes for configuration and decoder."""
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
@@ -86,7 +86,7 @@ def _stock_classes(checkpoint: Checkpoint, config: dict) -> tuple[type, type]:
 
 @contextmanager
 def _named(checkpoint: Checkpoint):
-    """Turn whatever a loader raises over a broken configuration or file into one line that names the checkpoint."""
+    """Turn whatever a loader raises for a broken configuration or file into one line that names the checkpoint."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError):
@@ -99,7 +99,7 @@ def _named(checkpoint: Checkpoint):
 
 
 def _rotary_base_is_read(checkpoint: Checkpoint, config: dict, version: str) -> None:
-    """Refuse what transformers 4 would load silently wrong: the rotary base where transformers 5 writes it."""
+    """Refuse a rotary base in the place where transformers 5 writes it: transformers 4 would silently load it wrong."""
     written = (config.get("rope_parameters") or {}).get("rope_theta")
     if version.startswith("4.") and written not in (None, config.get("rope_theta", 10000), 10000.0):
         raise BadInput(
@@ -109,7 +109,7 @@ def _rotary_base_is_read(checkpoint: Checkpoint, config: dict, version: str) -> 
 
 
 def _readable(checkpoint: Checkpoint) -> None:
-    """Refuse a damaged weight file by name, before a loader stumbles over it."""
+    """Refuse a damaged weight file by name, before a loader fails on it."""
     for path in sorted(checkpoint.decoder.glob("*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
@@ -152,10 +152,10 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
 
 
 def projection_shape(checkpoint: Checkpoint) -> nn.Linear | None:
-    """The projection on the meta device, without its weights, or None if there is none.
+    """Build the projection on the meta device, without its weights, or return None if there is none.
 
     Raises:
-        BadInput: an activation other than identity, or no sizes.
+        BadInput: an activation other than identity, or missing sizes.
     """
     if checkpoint.projection is None:
         return None

@@ -1,4 +1,4 @@
-"""What vectors owe to kernels, batches and devices rather than to the settings, and which flags ask for another."""
+"""How vectors were made, apart from the settings: kernels, batches and device; and which flags ask for another way."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,16 +6,16 @@ from qzhou_eval.model.settings import EncoderOptions
 
 
 def batch_plan(batch_tokens: int) -> str:
-    """How batches are made, as it is recorded."""
+    """Describe how batches are made, as it is recorded."""
     return f"longest first, up to {batch_tokens} tokens"
 
 
 def flags_that_differ(asked: EncoderOptions, made_with: Iterable[Mapping]) -> list[str]:
-    """The flags that ask for another way than recorded vectors were made in, each with what was recorded.
+    """List the flags that ask for something other than how recorded vectors were made, each with what was recorded.
 
     Args:
-        made_with: records as :attr:`~qzhou_eval.model.embedder.Embedder.made_with` gives them; what a record does not
-            say differs from nothing.
+        made_with: records as returned by :attr:`~qzhou_eval.model.embedder.Embedder.made_with`; a field missing from
+            a record never counts as different.
     """
     found: dict[str, None] = {}
     for made in made_with:

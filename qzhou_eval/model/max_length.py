@@ -1,4 +1,4 @@
-"""A run's limit in tokens against what the model can take and what its folder says. Warns once, or refuses."""
+"""Check a run's limit in tokens against what the model can take and what its folder states: warn once, or refuse."""
 
 import logging
 
@@ -9,15 +9,15 @@ from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
 
-_NONE = 10**6  # tokenizers say 10**30 where they have no limit
-_OWN = "sentence_bert_config.json, max_seq_length"  # no bound of the model's, but where sentence-transformers cuts
+_NONE = 10**6  # from here on a limit means none: tokenizers without one state 10**30
+_OWN = "sentence_bert_config.json, max_seq_length"  # not a bound of the model: sentence-transformers cuts there
 
 
 def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
     """Limits in tokens that the folder's files state, by file and field.
 
     Raises:
-        BadInput: a limit that is no number.
+        BadInput: a limit is not a number.
     """
     found = {}
     for file, field in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
@@ -34,7 +34,7 @@ def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def overridden(checkpoint: Checkpoint, max_length: int) -> dict[str, int]:
-    """The stated limits that a run with ``max_length`` does not keep, and what sentence-transformers would send."""
+    """The stated limits that ``max_length`` exceeds, and that of sentence-transformers if it differs at all."""
     stated = stated_limits(checkpoint)
     return {
         where: limit for where, limit in stated.items() if limit < max_length or (limit > max_length and where == _OWN)
@@ -42,10 +42,10 @@ def overridden(checkpoint: Checkpoint, max_length: int) -> dict[str, int]:
 
 
 def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
-    """Compare before anything is encoded.
+    """Check the limit before anything is encoded.
 
     Args:
-        source: whose limit it is, in words.
+        source: where the limit comes from, for messages.
 
     Raises:
         BadInput: the model has learned fewer positions.

@@ -1,4 +1,4 @@
-"""Which profile a model gets: the one that was asked for, else the default one."""
+"""Choose a model's profile: the one asked for, or the default."""
 
 import logging
 
@@ -11,9 +11,9 @@ log = logging.getLogger(__name__)
 
 
 def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
-    """The profile that was asked for, else the default one.
+    """Return the profile asked for, or the default.
 
-    The default one is another model's protocol: a model that is not proven to be that gets it with a warning.
+    The default is the protocol of one particular model: any model not proven to be that one gets it with a warning.
 
     Raises:
         BadInput: no such profile.
@@ -23,9 +23,9 @@ def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
         other = "not proven to be" if checkpoint.is_local else "not"
         own = own_prompts(checkpoint)
         log.warning(
-            "%s is %s %s, whose prompt it gets by default: %s keeps that, %s sends the text alone, %s yours%s",
+            "%s is %s %s, but gets that model's prompt by default; %s keeps it, %s sends the text alone, %s your own%s",
             *(checkpoint.name, other, profile.model.name),
             *(option("profile", name) for name in (DEFAULT_PROFILE, "plain", "FILE.yaml")),
-            f"; the prompts that it brings ({', '.join(own)}) are not used" if own else "",
+            f"; the checkpoint's own prompts ({', '.join(own)}) are not used" if own else "",
         )
     return profile

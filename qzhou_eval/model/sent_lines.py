@@ -1,4 +1,4 @@
-"""The lines that say what goes to a model before it goes: profile and why, template, layers, limit, precision."""
+"""Lines that say, before encoding, what is sent to a model: profile and why, template, layers, limit, precision."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def own_prompts(checkpoint: Checkpoint) -> list[str]:
     """The names of the prompts that sentence-transformers would put in front of texts; the default one is marked.
 
     Raises:
-        BadInput: the file that has them is damaged.
+        BadInput: the file that contains them is damaged.
     """
     content = read_if_there(checkpoint.folder / OWN_PROMPTS)
     prompts, default = content.get("prompts"), content.get("default_prompt_name")
@@ -34,12 +34,12 @@ def sent_lines(
     layers: list[tuple[int, int] | None],
     use_instruction: bool,
 ) -> Iterator[str]:
-    """Two to four lines.
+    """Yield the lines to log.
 
     Args:
-        asked: what ``settings`` were made from.
-        given: the profile was asked for.
-        layers: those with token prepending, of each reading.
+        asked: the options from which ``settings`` were resolved.
+        given: whether the profile was asked for.
+        layers: the layers with token prepending, per reading.
 
     Raises:
         BadInput: the checkpoint's own prompts cannot be read.
@@ -49,7 +49,7 @@ def sent_lines(
     template = json.dumps(f"{profile.prefix}{line}{{text}}{profile.suffix}", ensure_ascii=False)
     yield f"sent to {checkpoint.name}: {template}, profile {profile.name} ({why})"
     limit = "profile" if asked.max_length is None else option("max_length")
-    cut = ", of which the text alone is cut" if settings.truncate == "text" else ""
+    cut = ", only the text is cut" if settings.truncate == "text" else ""
     prepending = _prepending(settings, asked, layers)
     yield f"{prepending}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
     if own := own_prompts(checkpoint):

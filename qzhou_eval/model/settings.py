@@ -1,4 +1,4 @@
-"""What changes a vector besides the prompt: asked for, then resolved once, for the Embedder and the fingerprint."""
+"""Everything besides the prompt that decides a vector: options, resolved once for the Embedder and the fingerprint."""
 
 import logging
 import re
@@ -21,12 +21,12 @@ DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
 ATTENTION = ("auto", "packed", "padded")
 
-ENCODING_VERSION = 1  # raised by every fix that changes vectors: those made before it are not used again
+ENCODING_VERSION = 1  # raised by every fix that changes vectors: earlier ones are then not reused
 
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What can be asked of an Embedder; see its ``from_pretrained`` for the meanings."""
+    """Options of an Embedder as given; see its ``from_pretrained`` for their meanings."""
 
     token_prepending: str | tuple[int, int] = "auto"
     dtype: str = "auto"
@@ -42,7 +42,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Settings of an :class:`~qzhou_eval.model.embedder.Embedder`, nothing left to ``auto``."""
+    """Settings of an :class:`~qzhou_eval.model.embedder.Embedder`, with every ``auto`` resolved."""
 
     token_prepending: tuple[int, int] | None
     max_length: int
@@ -57,11 +57,11 @@ class EncoderSettings:
 
     @property
     def precision(self) -> str:
-        """The dtype, or ``fp8``: what results are filed under."""
+        """The dtype, or ``fp8``; results are filed under it."""
         return "fp8" if self.fp8 else self.dtype
 
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict:
-        """All that, with the prompt, decides a vector under one version of the libraries (the manifest notes it)."""
+        """Everything besides the prompt that decides a vector, except library versions (the manifest records those)."""
         return {
             "encoding_version": ENCODING_VERSION,
             "checkpoint": checkpoint.digest,
@@ -89,7 +89,7 @@ def resolve_settings(
     """Replace every ``auto`` and default by what it means for this checkpoint and machine.
 
     Args:
-        here: the model will run on this machine, so the device must be one of its own.
+        here: whether the model will run on this machine, which must then have the device.
 
     Raises:
         BadInput: a value is unknown, or does not fit the model or the machine.
@@ -103,7 +103,7 @@ def resolve_settings(
         raise BadInput(f"{option('dtype', dtype)}: choose auto, {', '.join(DTYPES)}")
     if options.fp8 and dtype != "bfloat16":
         raise BadInput(
-            f"{option('fp8', True)}: made from bfloat16 weights, not {dtype}; give {option('dtype', 'bfloat16')}"
+            f"{option('fp8', True)}: needs bfloat16 weights, not {dtype}; give {option('dtype', 'bfloat16')}"
         )
     if options.attention not in ATTENTION:
         raise BadInput(f"{option('attention', options.attention)}: choose {', '.join(ATTENTION)}")
@@ -141,7 +141,7 @@ def resolve_settings(
 
 
 def resolve_device(device: str) -> str:
-    """``cpu``, ``cuda`` or ``cuda:N``, none of it ``auto``. Imports torch only where there may be a GPU.
+    """Resolve a device to ``cpu``, ``cuda`` or ``cuda:N``. Imports torch only if there may be a GPU.
 
     Raises:
         BadInput: no such device on this machine.
@@ -167,7 +167,7 @@ def resolve_device(device: str) -> str:
 def layer_range(
     wanted: str | tuple[int, int] | None, profile: Profile, checkpoint: Checkpoint
 ) -> tuple[int, int] | None:
-    """The layers with token prepending (0-based, both included), or None for off.
+    """Return the layers with token prepending (0-based, both ends included), or None for off.
 
     Raises:
         BadInput: not a range, or not within the decoder.
@@ -188,12 +188,12 @@ def layer_range(
 
 
 def layers_text(layers: tuple[int, int] | None) -> str:
-    """What a range of layers is called, as it is given; None is off."""
+    """Format a range of layers as it is given on the command line; None is ``off``."""
     return f"{layers[0]}-{layers[1]}" if layers else "off"
 
 
 def _count(name: str, asked: int | None, default: int) -> int:
-    """A number of tokens, at least 1."""
+    """Return a number of tokens, at least 1: the one asked for, or the default."""
     if asked is None:
         return default
     try:
@@ -206,13 +206,13 @@ def _count(name: str, asked: int | None, default: int) -> int:
 
 
 def _say_what_is_left_out(checkpoint: Checkpoint, layers: tuple[int, int] | None, *, can_run: bool) -> None:
-    """One line about code that the checkpoint brings and that is not run."""
+    """Warn in one line about code of the checkpoint that is not run."""
     if not checkpoint.left_out:
         return
-    ours = f"Token prepending is done here, on layers {layers[0]}-{layers[1]}. " if layers else ""
+    ours = f"Token prepending is applied by this harness, on layers {layers[0]}-{layers[1]}. " if layers else ""
     log.warning(
-        "%s brings code that is not run: %s. It may change attention, pooling, token prepending or token ids, and "
-        "these would not be its vectors. %s%s",
+        "%s has its own code, which is not run: %s. It may change attention, pooling, token prepending or token ids; "
+        "vectors made without it may be wrong. %s%s",
         checkpoint.name,
         ", ".join(checkpoint.left_out),
         ours,

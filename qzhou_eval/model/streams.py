@@ -1,4 +1,4 @@
-"""Work on one device among several: its kernels, its copies to the host, and how one waits for them."""
+"""Work on one of several devices: make it current, wait for it, copy vectors from it to the host."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -7,22 +7,22 @@ import torch
 
 
 def current(device: str) -> AbstractContextManager:
-    """Within the block a GPU is the current device of this thread: where kernels start and buffers are pinned."""
+    """Make a GPU this thread's current device within the block: kernels start and buffers are pinned there."""
     return torch.cuda.device(device) if device.startswith("cuda") else nullcontext()
 
 
 def finish(device: str) -> None:
-    """Wait for all that was started on a device; on a CPU everything is finished when it returns."""
+    """Wait for all work started on a device; on a CPU there is none, since every call finishes before it returns."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 
 
 def start_copy(vectors: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """Start copying to the CPU; the result waits for the copy and gives it.
+    """Start copying vectors to the CPU; return a function that waits for the copy and returns it.
 
-    The copy runs on the current stream of the vectors' own device, and the event that one waits for must be recorded
-    there: on another device's stream it would be over before the copy is. The vectors may be dropped meanwhile: torch
-    gives their memory to later work of the same stream only.
+    The copy runs on the current stream of the vectors' own device, and the event to wait for must be recorded there:
+    on another device's stream it would complete before the copy does. The vectors may be dropped meanwhile: torch
+    gives their memory only to later work on the same stream.
     """
     if not vectors.is_cuda:
         return lambda: vectors

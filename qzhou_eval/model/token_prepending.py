@@ -2,12 +2,12 @@
 
 Before each decoder layer of a range, the hidden state at the placeholder is replaced by the
 hidden state of the sequence's last token (Fu et al., "Token Prepending", ACL 2025). It adds no
-parameters, needs no training, and knows nothing of prompts, tokenizers or checkpoints.
+parameters, needs no training, and does not depend on prompts, tokenizers or checkpoints.
 
-Layers are 0-based and the range is inclusive: ``1..7`` touches the inputs of ``layers[1]`` to
-``layers[7]`` and never ``layers[0]``. That is how the card of QZhou-Embedding-Zh reads "from
-layer-1 to layer-7 (index)". The reference code of Fu et al. counts its exiting index
-exclusively, so the same two numbers there mean layers 1 to 6.
+Layers are 0-based and the range is inclusive: ``1..7`` changes the inputs of ``layers[1]`` to
+``layers[7]`` and never of ``layers[0]``. This is what the card of QZhou-Embedding-Zh means by "from
+layer-1 to layer-7 (index)". The reference code of Fu et al. treats its exiting index as
+exclusive, so the same two numbers there mean layers 1 to 6.
 """
 
 from collections.abc import Iterable, Iterator
@@ -58,8 +58,8 @@ def token_prepending(
 ) -> Iterator[None]:
     """Within the block, every forward pass of ``model`` uses token prepending; after it, the model is as before.
 
-    Works under ``torch.no_grad``, autograd and ``torch.compile`` (a model compiled before the block too). Not for
-    two threads that share one model.
+    Works under ``torch.no_grad``, autograd and ``torch.compile`` (even if the model was compiled before the block).
+    Not safe for two threads that share one model.
 
     Args:
         model: any Hugging Face decoder, with or without its LM head.
@@ -70,9 +70,9 @@ def token_prepending(
         last_layer: last decoder layer whose input is changed, inclusive.
 
     Raises:
-        ValueError: the layer range does not fit the model, the positions are not two integer tensors of one
-            shape (batch,) without negatives, a batch has another number of rows, or the block is inside another
-            one of the same model.
+        ValueError: the layer range does not fit the model, the positions are not two non-negative integer tensors of
+            the same shape (batch,), a batch has a different number of rows, or the block is nested in another one
+            of the same model.
     """
     layers = decoder_layers(model)
     check_range(first_layer, last_layer, len(layers))
@@ -85,9 +85,9 @@ def token_prepending(
 
 @dataclass(frozen=True)
 class TokenPositions:
-    """Where tokens are prepended in hidden states of ``rows`` rows: integer tensors (n,) of rows and of columns.
+    """Positions of placeholders and last tokens in hidden states of ``rows`` rows: tensors (n,) of rows and columns.
 
-    A packed batch has one row, which holds n sequences; a padded one has a row for each.
+    All tensors are integer. A packed batch has one row, which holds n sequences; a padded one has a row per sequence.
     """
 
     rows: int
@@ -97,16 +97,16 @@ class TokenPositions:
 
 @contextmanager
 def prepending(layers: Iterable[nn.Module], places: TokenPositions) -> Iterator[None]:
-    """The same for given layers and places, which are not checked: reading them would wait for a GPU.
+    """Like :func:`token_prepending`, on given layers and places; unchecked, since reading them would wait for a GPU.
 
     Raises:
-        ValueError: a batch has another number of rows, or the block is inside another one of the same layers.
+        ValueError: a batch has a different number of rows, or the block is nested in another one of the same layers.
     """
     changed = []
     try:
         for layer in layers:
             if isinstance(layer, _Prepending):
-                raise ValueError("token prepending is already at work in this model")
+                raise ValueError("token prepending is already active in this model")
             layer._token_prepending = places
             changed.append((layer, type(layer)))
             layer.__class__ = _prepending(type(layer))
@@ -118,17 +118,19 @@ def prepending(layers: Iterable[nn.Module], places: TokenPositions) -> Iterator[
 
 
 class _Prepending:
-    """In front of a decoder layer's class: replaces the placeholder's row, then calls the layer.
+    """Mixin placed before a decoder layer's class: replaces the placeholder's row, then calls the layer.
 
-    A class rather than a hook: compiled code guards the type of a module, and would silently run past a hook
-    that was set after it was compiled.
+    A class rather than a hook: compiled code guards on a module's type, but would silently ignore a hook
+    that was set after compilation.
     """
 
     def __call__(self, *args, **kwargs):
         places = self._token_prepending
         hidden = args[0] if args else kwargs["hidden_states"]
         if hidden.shape[0] != places.rows:
-            raise ValueError(f"token prepending: positions for {places.rows} sequences, a batch of {hidden.shape[0]}")
+            raise ValueError(
+                f"token prepending: positions of {places.rows} sequences, but {hidden.shape[0]} in the batch"
+            )
         hidden = hidden.index_put(places.placeholder, hidden[places.last])
         if args:
             return super().__call__(hidden, *args[1:], **kwargs)

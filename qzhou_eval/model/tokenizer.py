@@ -1,4 +1,4 @@
-"""Rendered prompt -> token ids: the tokenizer's own special tokens, the limit, the placeholder's place."""
+"""Rendered prompt -> token ids: adds the tokenizer's special tokens, applies the limit, locates the placeholder."""
 
 from array import array
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokeni
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.system.options import option
 
-CHUNK = 1024  # prompts tokenised at once: what the tokenizer keeps of each is large
+CHUNK = 1024  # prompts tokenised at once; the tokenizer's own results take much memory
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Tokenized:
 class PromptTokenizer:
     """Tokenises rendered prompts as the profile asks. Adds no padding.
 
-    ``whole`` cuts the rendered prompt at ``max_length`` tokens, as published: a long text loses the
-    template's end. ``text`` cuts the end of the text instead and keeps the template whole.
+    ``whole`` cuts the rendered prompt at ``max_length`` tokens, as published: with a long text, the end of
+    the template is lost. ``text`` cuts the end of the text instead and keeps the template whole.
     """
 
     def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_length: int, truncate: str) -> None:
@@ -41,7 +41,7 @@ class PromptTokenizer:
             end = self._single_token(profile.end_token, role="end token")
             self._tail = self._tail if self._tail[-1:] == [end] else [*self._tail, end]
         if lost := [number for number in self._head + self._tail if number >= self._rows]:
-            raise BadInput(f"{checkpoint.decoder}: {self.decode(lost)} is sent with each text, but has no embedding")
+            raise BadInput(f"{checkpoint.decoder}: {self.decode(lost)} is added to each text, but has no embedding")
         self._room = max_length - len(self._head) - len(self._tail)
         if self._room < 1:
             raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
@@ -50,7 +50,7 @@ class PromptTokenizer:
         """Tokenise; ids are at most ``max_length`` long.
 
         Raises:
-            BadInput: a prompt holds a token that the model has no embedding of.
+            BadInput: a prompt contains a token for which the model has no embedding.
         """
         result = []
         for start in range(0, len(prompts), CHUNK):
@@ -60,19 +60,19 @@ class PromptTokenizer:
                 kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
                 if self._rowless and max(kept, default=0) >= self._rows:
                     lost = self.tokenizer.id_to_token(max(kept))
-                    raise BadInput(f"a prompt holds {lost}, of which the model has no embedding: {prompt[:60]!r}")
+                    raise BadInput(f"a prompt contains {lost}, for which the model has no embedding: {prompt[:60]!r}")
                 result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut))
         return result
 
     def decode(self, ids: list[int]) -> str:
-        """The text of token ids, special tokens included."""
+        """Decode token ids to text, special tokens included."""
         return self.tokenizer.decode(ids, skip_special_tokens=False)
 
     def placeholder(self) -> tuple[int, int]:
-        """The placeholder's (position, token id): the same in every prompt of the profile's template.
+        """Return the placeholder's (position, token id), the same in every prompt that the profile renders.
 
         Raises:
-            BadInput: the profile has no placeholder, or the tokenizer has no such single token.
+            BadInput: the profile has no placeholder, or it is not a single token of the tokenizer.
         """
         if self._profile.placeholder is None:
             raise BadInput(f"{self._profile.called} names no placeholder token: token prepending needs one")
@@ -80,9 +80,7 @@ class PromptTokenizer:
         before = self._profile.prefix.split(self._profile.placeholder)[0]
         position = len(self._head) + len(self._ids([before])[0])
         if position >= len(self._head) + self._room:
-            raise BadInput(
-                f"{option('max_length')}: shorter than the template's beginning, up to the placeholder token"
-            )
+            raise BadInput(f"{option('max_length')}: too short for the template up to the placeholder token")
         return position, token
 
     def _ids(self, texts: list[str]) -> list[list[int]]:

@@ -228,7 +228,7 @@ def test_without_the_flag_a_checkpoints_code_never_runs_nor_is_anybody_asked(rem
     assert not marker.exists()
     assert "[y/N]" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    (said,) = [line for line in done.stderr.splitlines() if "brings code that is not run" in line]
+    (said,) = [line for line in done.stderr.splitlines() if "has its own code, which is not run" in line]
     assert "modeling_prepending.PrependingQwen3 (config.json), own.Own (tokenizer_config.json)" in said
     assert done.returncode == 0, done.stderr
 

@@ -66,7 +66,7 @@ def test_a_full_device_halves_its_batches_and_gives_the_same_vectors(tiny, room_
     assert len(refused) == {"packed": 2, "padded": 1}[attention]  # halved until it fits, then no other size is tried
     said = [line for line in caplog.messages if "out of memory" in line]
     assert said == [
-        f"the device is out of memory at {tokens} tokens in a batch; going on with at most {tokens // 2}"
+        f"the device is out of memory at {tokens} tokens in a batch; continuing with at most {tokens // 2}"
         for tokens in refused
     ]
     assert model.made_with["batch_plan"] == f"longest first, up to {refused[-1] // 2} tokens"

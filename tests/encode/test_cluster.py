@@ -221,7 +221,7 @@ def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(t
 
     deadly = {prompt_key(prompt) for prompt in prompts if "火车" in prompt}
     assert deadly
-    with pytest.raises(EncodeError, match="set aside, since two workers died of them") as error:
+    with pytest.raises(EncodeError, match="set aside because they killed two workers") as error:
         encode_with(lambda open_encoder: partial(Deadly, open_encoder, token, breaks=breaks))
     assert not ray.is_initialized()
     named = {bytes.fromhex(key) for key in str(error.value).split(": ")[-1].split()}
@@ -240,7 +240,7 @@ def test_a_worker_that_cannot_load_the_model_is_left_out(two_workers, tmp_path, 
     store = encode_with(lambda open_encoder: partial(second_alone, open_encoder, tmp_path))
     assert set(store.keys()) == {prompt_key(prompt) for prompt in prompts}
     assert (
-        "cannot load the model (CUDA error: uncorrectable ECC error encountered); going on with 1 workers"
+        "cannot load the model (CUDA error: uncorrectable ECC error encountered); continuing with 1 workers"
         in caplog.text
     )
 

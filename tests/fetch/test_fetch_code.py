@@ -71,7 +71,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
     assert [name for name in contents(folder) if name.endswith(".py")] == []
     command = f"qzhou-eval fetch --model org/tiny --revision {COMMIT} --code --to ROOT"
     line = one_line(*verify())
-    assert line == f"error: {folder}/config.json: names {CLASS}, but {CODE} is not there; bring it with {command}\n"
+    assert line == f"error: {folder}/config.json: names {CLASS}, but {CODE} is missing; download it with {command}\n"
 
     hub.forget()
     code, _, err = fetch("--code")
@@ -92,7 +92,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
 
     (folder / "constants.py").unlink()
     assert named(folder) == ("local/tiny", "local-")
-    assert f"but constants.py, which {CODE} imports, is not there; add the file, or bring" in one_line(*verify())
+    assert f"but constants.py, which {CODE} imports, is missing; add the file, or download" in one_line(*verify())
 
 
 def test_code_that_came_stays_and_is_checked(fetch, hub, model, tmp_path):
@@ -185,8 +185,8 @@ def test_missing_code_of_a_local_folder_is_one_line(model, official, tmp_path, c
     run = run_command(model, official, tmp_path / "out", "--tasks", "STSB", "--trust_remote_code")
     code = cli.main(run if command == "run" else verify)
     line = one_line(code, *capsys.readouterr())
-    how = "add the file, or bring the model with qzhou-eval fetch --model ORG/NAME --code --to ROOT"
-    words = f"names {CLASS}, but constants.py, which {CODE} imports, is not there; {how}"
+    how = "add the file, or download the model with qzhou-eval fetch --model ORG/NAME --code --to ROOT"
+    words = f"names {CLASS}, but constants.py, which {CODE} imports, is missing; {how}"
     assert line == f"error: {model}/config.json: {words}\n"
     assert not (tmp_path / "out").exists()
 
@@ -194,11 +194,11 @@ def test_missing_code_of_a_local_folder_is_one_line(model, official, tmp_path, c
 @pytest.mark.parametrize(
     ("file", "names", "message"),
     [
-        ("tokenizer_config.json", [None, "own.Own"], "names own.Own, but own.py is not there; add the file, or"),
-        ("tokenizer_config.json", ["org/other--own.Own", None], "own.Own is code of another repository, which"),
-        ("tokenizer_config.json", ["../own.Own", None], "../own.Own is not FILE.CLASS of the same folder"),
-        ("modules.json", "own.Transformer", "names own.Transformer, but own.py is not there; add the file, or"),
-        ("modules.json", "org/other--own.Transformer", "is code of another repository, which nothing pins"),
+        ("tokenizer_config.json", [None, "own.Own"], "names own.Own, but own.py is missing; add the file, or"),
+        ("tokenizer_config.json", ["org/other--own.Own", None], "own.Own is code from another repository, which"),
+        ("tokenizer_config.json", ["../own.Own", None], "../own.Own is not a FILE.CLASS in the same folder"),
+        ("modules.json", "own.Transformer", "names own.Transformer, but own.py is missing; add the file, or"),
+        ("modules.json", "org/other--own.Transformer", "is code from another repository, which nothing pins"),
     ],
 )
 def test_other_code_that_sentence_transformers_would_run_is_there_or_one_line(model, capsys, file, names, message):

@@ -38,7 +38,7 @@ def test_every_masked_language_model_of_transformers_is_refused_by_name(folder):
     for kind in sorted(MASKED - SEQUENCE_TO_SEQUENCE):
         said = refusal(folder, model_type=kind, architectures=["SomeModel"])
         assert f"config.json: {kind} (SomeModel) is an encoder" in said
-        assert "only causal decoders are evaluated" in said
+        assert "only causal decoders are supported" in said
 
 
 def test_every_encoder_decoder_of_transformers_is_refused_by_name(folder):
@@ -62,12 +62,12 @@ def test_a_decoder_with_attention_in_both_directions_is_refused(folder, fields, 
     if nested:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         fields = {"text_config": config | fields}
-    assert "qwen3 (Qwen3Model) sees both directions (" in refusal(folder, **fields)
+    assert "qwen3 (Qwen3Model) is not causal (" in refusal(folder, **fields)
 
 
 def test_its_own_code_may_do_what_the_stock_class_cannot(folder):
     said = refusal(folder, is_causal=False, auto_map={"AutoModel": "modeling_own.Model"})
-    assert "its own code, modeling_own.Model, may do it: trust_remote_code=True" in said
+    assert "its own code, modeling_own.Model, may work: read it, then give trust_remote_code=True" in said
     (folder / "modeling_own.py").write_text("class Model: ...\n")
     assert find_checkpoint(str(folder), trust_remote_code=True).own_code == "modeling_own.Model"
 
@@ -99,14 +99,14 @@ def small(name: str, **more) -> torch.nn.Module:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", ["Bert", "XLMRoberta", "Albert", "Electra", "DebertaV2", "ModernBert", "MPNet"])
 def test_an_encoder_is_seen_by_what_it_computes(name, dtype):
-    with pytest.raises(BadInput, match=f"here: {name}Model sees both directions"):
+    with pytest.raises(BadInput, match=f"here: {name}Model is not causal"):
         check_causal(small(name, pad_token_id=0).to(dtype), "here")
 
 
 @pytest.mark.parametrize("name", ["T5", "ViT"])
 def test_what_gives_no_states_of_token_ids_is_refused(name):
     more = {"d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2, "num_heads": 4} if name == "T5" else {}
-    with pytest.raises(BadInput, match=f"here: {name}Model does not make states of token ids"):
+    with pytest.raises(BadInput, match=f"here: {name}Model does not turn token ids into hidden states"):
         check_causal(small(name, **more), "here")
 
 
@@ -147,5 +147,5 @@ def test_a_bare_encoder_never_gives_a_vector(bert, monkeypatch, profile):
         Embedder.from_pretrained(str(bert), profile=profile, max_length=64, token_prepending="off")
     monkeypatch.setattr(architecture, "_ENCODERS", "")
     span = "off" if profile == "plain" else (0, 1)
-    with pytest.raises(BadInput, match="BertModel sees both directions"):
+    with pytest.raises(BadInput, match="BertModel is not causal"):
         Embedder.from_pretrained(str(bert), profile=profile, max_length=64, token_prepending=span)

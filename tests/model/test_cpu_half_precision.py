@@ -43,7 +43,7 @@ def test_a_gpu_and_full_precision_are_left_alone(without_half):
 def test_a_model_gives_the_vectors_of_torchs_own_products(tiny, without_half, caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         widened = Embedder.from_pretrained(str(tiny), profile="qzhou-zh-mini", device="cpu", dtype="bfloat16")
-    assert "no products in bfloat16: they are done in float32 and rounded" in caplog.text
+    assert "no matrix products in bfloat16: they are computed in float32 and rounded" in caplog.text
     monkeypatch.setattr(cpu_half_precision, "_SUPPORTED", {})
     own = Embedder.from_pretrained(str(tiny), profile="qzhou-zh-mini", device="cpu", dtype="bfloat16")
     assert (widened.made_with["products"], own.made_with["products"]) == ("float32", "bfloat16")

@@ -199,7 +199,7 @@ def test_code_counts_in_the_fingerprint_only_where_it_runs(tiny, remote):
 def test_code_of_another_repository_is_refused(remote):
     folder = remote(7)
     edit_json(folder / "config.json", auto_map={"AutoModel": "org/other--modeling.X"})
-    with pytest.raises(BadInput, match="code of another repository"):
+    with pytest.raises(BadInput, match="code from another repository"):
         embedder(folder, trust_remote_code=True)
 
 
@@ -248,7 +248,7 @@ def test_every_tensor_is_accounted_for(tmp_path, tiny, break_it, message):
         (lambda d: edit_json(d / "2_Dense/config.json", bias=False), "cannot load the projection"),
         (lambda d: edit_json(d / "config.json", model_type="nobody"), "nobody.*trust_remote_code=True"),
         (lambda d: (d / "model.safetensors").rename(d / "model.bin"), r"no \*.safetensors"),
-        (lambda d: (d / "config.json").unlink(), "no model folder"),
+        (lambda d: (d / "config.json").unlink(), "not a model folder"),
         (lambda d: (d / "config.json").write_text("{"), "cannot read"),
         (lambda d: (d / "tokenizer.json").unlink(), "tokenizer"),
     ],
@@ -288,5 +288,5 @@ def test_a_dimension_wider_than_the_model_is_refused(tiny):
 
 
 def test_a_prompt_without_the_placeholder_is_refused(tiny):
-    with pytest.raises(BadInput, match=r"does not hold <\|im_start\|> as token 4"):
+    with pytest.raises(BadInput, match=r"does not have <\|im_start\|> as token 4"):
         embedder(tiny).encode_prompts(["今天天气很好"])

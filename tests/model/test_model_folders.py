@@ -34,15 +34,15 @@ FILES = [
 ]
 
 SPOILT = {
-    "a pointer of Git LFS": lambda path: path.write_text(POINTER),
+    "a Git LFS pointer": lambda path: path.write_text(POINTER),
     "empty": lambda path: path.write_bytes(b""),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
-    "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    "a broken link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
     "UTF-16": lambda path: path.write_bytes('{"a": 1}'.encode("utf-16")),
     "byte-order mark": lambda path: path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes()),
     "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
 }
-WORDS = {"a pointer of Git LFS": "git lfs pull", "half": "", "a folder": "is a folder, not a file"}
+WORDS = {"a Git LFS pointer": "git lfs pull", "half": "", "a folder": "is a folder, not a file"}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -83,8 +83,8 @@ def test_modules_without_their_list_are_never_left_out_in_silence(folder):
     [
         (b"{'a': 1}", "not JSON"),
         ('{"a": "词'.encode("gbk"), "not UTF-8"),
-        (b'{"a": 1, "a": 2}', "'a' stands there twice"),
-        (b"[1]", "holds no dict"),
+        (b'{"a": 1, "a": 2}', "'a' occurs twice"),
+        (b"[1]", "does not contain a dict"),
         (b"[" * 100_000, "not JSON"),
     ],
     ids=["quotes", "GBK", "twice", "list", "deep"],
@@ -142,7 +142,7 @@ CONTRADICTIONS = {
     "positions as text": (_config(max_position_embeddings="512"), "max_position_embeddings is '512'"),
     "no model type": (_without("config.json", "model_type"), "model_type is None"),
     "model type a list": (_config(model_type=["qwen3"]), "model_type is ['qwen3']"),
-    "auto_map a list": (_config(auto_map=["a.B"]), "auto_map is no mapping"),
+    "auto_map a list": (_config(auto_map=["a.B"]), "auto_map is not a mapping"),
     "no out_features": (_without("2_Dense/config.json", "out_features"), "2_Dense/config.json: no out_features"),
     "out_features as text": (
         lambda d: edit_json(d / "2_Dense/config.json", out_features="96"),
@@ -154,7 +154,7 @@ CONTRADICTIONS = {
     ),
     "projection of another shape": (
         lambda d: _tensors(d / "2_Dense/model.safetensors", lambda t: t.update({"linear.weight": torch.zeros(96, 65)})),
-        "2_Dense: the stored linear.weight has shape (96, 65), config.json says (96, 64)",
+        "2_Dense: the stored linear.weight has shape (96, 65), not (96, 64) (config.json)",
     ),
     "pooling of another size": (
         lambda d: edit_json(d / "1_Pooling/config.json", word_embedding_dimension=65),
@@ -196,17 +196,17 @@ CONTRADICTIONS = {
     ),
     "half a download": (
         lambda d: ((d / "model.safetensors").rename(d / "x"), (d / "0a1b.incomplete").touch()),
-        "0a1b.incomplete was not downloaded to its end",
+        "the download of 0a1b.incomplete did not finish",
     ),
-    "an end token that is none": (_tokenizer(add_eos_token=True, eos_token="</x>"), "is no token of the tokenizer"),
+    "an end token that is none": (_tokenizer(add_eos_token=True, eos_token="</x>"), "is not a token of the tokenizer"),
     "an end token as number": (_tokenizer(add_eos_token=1.5), "add_eos_token is 1.5; expected true or false"),
     "a space in front": (
         _tokenizer(add_prefix_space=True),
-        "says add_prefix_space: true, tokenizer.json does the contr",
+        "says add_prefix_space: true, but tokenizer.json does the oppo",
     ),
     "an added token of another id": (
         _tokenizer(added_tokens_decoder={"7": {"content": "<|im_start|>"}}),
-        "gives the token '<|im_start|>' the id 7, tokenizer.json gives it",
+        "gives the token '<|im_start|>' the id 7, but tokenizer.json gives it",
     ),
     "an added token of one file": (
         lambda d: (d / "added_tokens.json").write_text('{"<x>": 2430}'),
@@ -214,7 +214,7 @@ CONTRADICTIONS = {
     ),
     "added tokens as a list": (
         _tokenizer(added_tokens_decoder=["a"]),
-        "added_tokens_decoder is no list of tokens by id",
+        "added_tokens_decoder is not a mapping from ids to tokens",
     ),
     "a limit as text": (_tokenizer(model_max_length="1024"), "model_max_length is '1024'"),
     "an adapter": (

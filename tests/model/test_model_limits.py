@@ -47,7 +47,7 @@ def test_code_that_is_not_run_is_one_line_with_every_class(folder, caplog):
     (said,) = warnings_of(caplog)
     assert "not run: custom_st.Transformer (modules.json), modeling_own.Model (config.json), own.Slow (tok" in said
     assert "attention, pooling, token prepending" in said
-    assert "Token prepending is done here, on layers 1-7. To run" in said
+    assert "Token prepending is applied by this harness, on layers 1-7. To run" in said
     assert "trust_remote_code=True" in said
 
 

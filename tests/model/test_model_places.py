@@ -50,7 +50,7 @@ def test_a_folder_that_could_be_a_name_on_the_hub_is_said(folder, monkeypatch, c
     folder.rename(folder.parent / "org/name")
     monkeypatch.chdir(folder.parent)
     assert find_checkpoint("org/name").name == "local/name"
-    assert warnings_of(caplog) == ["org/name: the folder of that name here, not the hub's model"]
+    assert warnings_of(caplog) == ["org/name: using the local folder of that name, not the model on the hub"]
     with pytest.raises(BadInput, match="revision='main': org/name is a folder"):
         find_checkpoint("org/name", revision="main")
 

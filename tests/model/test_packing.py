@@ -78,7 +78,7 @@ def test_packed_and_padded_equal_one_prompt_at_a_time(family, span):
 
 @pytest.mark.parametrize(
     ("family", "reason"),
-    [("Gemma2", "caps attention softly"), ("Gemma3Text", "window of 8 tokens")],
+    [("Gemma2", "a soft cap in attention"), ("Gemma3Text", "window of 8 tokens")],
 )
 def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reason, caplog):
     prompts = sequences([n for n in LENGTHS if n > PLACEHOLDER])

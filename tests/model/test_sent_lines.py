@@ -14,7 +14,7 @@ from qzhou_eval.miniature.__main__ import runs
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.run.config import RunConfig, prepare_run
 
-WARNING = "is not proven to be Kingsoft-LLM/QZhou-Embedding-Zh, whose prompt it gets by default: "
+WARNING = "is not proven to be Kingsoft-LLM/QZhou-Embedding-Zh, but gets that model's prompt by default; "
 
 
 def without_profile(argv: list[str]) -> list[str]:
@@ -61,7 +61,7 @@ def test_a_run_begins_with_profile_template_layers_limit_and_dtype(tiny, officia
     more = ["--profile", "plain", "--max_length", "64", "--truncate", "text", "--tp_layers", "2-3"]
     lines = first_lines(caplog, [*argv, *more[:-2]])
     assert lines[0] == 'sent to local/tiny: "{text}", profile plain (--profile)'
-    assert lines[1].startswith("token prepending off (profile); at most 64 tokens (--max_length), of which the text")
+    assert lines[1].startswith("token prepending off (profile); at most 64 tokens (--max_length), only the text is cut")
     lines = first_lines(caplog, [*argv, *more[-2:], "--use_instruction", "false"])
     assert "Instruct" not in lines[0]
     assert lines[1].startswith("token prepending on layers 2-3 (--token_prepending); ")
@@ -71,8 +71,8 @@ def test_another_model_gets_the_default_prompt_with_one_warning_and_none_by_flag
     argv = run_command(tiny, official, tmp_path / "out")
     lines = first_lines(caplog, without_profile(argv))
     assert [line for line in lines if "by default" in line] == [
-        f"local/tiny {WARNING}--profile qzhou-zh keeps that, --profile plain sends the text alone, "
-        "--profile FILE.yaml yours"
+        f"local/tiny {WARNING}--profile qzhou-zh keeps it, --profile plain sends the text alone, "
+        "--profile FILE.yaml your own"
     ]
     assert any(line.endswith("profile qzhou-zh (default)") for line in lines)
     assert not any("by default" in line for line in first_lines(caplog, argv))
@@ -86,8 +86,8 @@ def test_python_says_so_too_in_its_own_words_once(copy, tmp_path, caplog):
         caplog.clear()
         load(str(copy), device="cpu")
         (said,) = [message for message in caplog.messages if "by default" in message]
-        assert said.startswith(f"local/own {WARNING}profile='qzhou-zh' keeps that, profile='plain' sends the text")
-        assert " yours; the prompts that it brings (query, the default, sts) are not used" in said
+        assert said.startswith(f"local/own {WARNING}profile='qzhou-zh' keeps it, profile='plain' sends the text")
+        assert " your own; the checkpoint's own prompts (query, the default, sts) are not used" in said
         caplog.clear()
         load(str(copy), device="cpu", profile="qzhou-zh")
         assert not any("by default" in message for message in caplog.messages)

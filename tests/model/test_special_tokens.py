@@ -62,10 +62,10 @@ def test_a_token_that_either_file_asks_for_is_sent_once(folder, tokenizer, templ
 @pytest.mark.parametrize(
     ("template", "config", "words"),
     [
-        (f"{BEGIN} $A", {"add_bos_token": False}, "says add_bos_token: false, but tokenizer.json puts <|im_start|>"),
-        (f"$A {END}", {"add_eos_token": False}, "says add_eos_token: false, but tokenizer.json puts <|im_end|> behind"),
-        (f"$A {BEGIN}", {"add_eos_token": True}, "but tokenizer.json puts another token behind each text"),
-        (f"{END} $A", {"add_bos_token": True}, "but tokenizer.json puts another token in front of each text"),
+        (f"{BEGIN} $A", {"add_bos_token": False}, "says add_bos_token: false, but tokenizer.json adds <|im_start|>"),
+        (f"$A {END}", {"add_eos_token": False}, "says add_eos_token: false, but tokenizer.json adds <|im_end|> after"),
+        (f"$A {BEGIN}", {"add_eos_token": True}, "but tokenizer.json adds another token after each text"),
+        (f"{END} $A", {"add_bos_token": True}, "but tokenizer.json adds another token before each text"),
     ],
 )
 def test_two_files_that_contradict_each_other_are_refused(folder, template, config, words):
@@ -80,7 +80,7 @@ def test_the_token_that_transformers_5_leaves_out_is_said_once(folder, caplog):
     ids_of(folder)
     ids_of(folder)
     (said,) = [record.getMessage() for record in caplog.records if "add_eos_token" in record.getMessage()]
-    assert f"{END} is sent behind each text" in said
+    assert f"{END} is added after each text" in said
 
 
 def test_a_token_named_as_a_mapping_or_in_the_older_file_is_known(folder, tokenizer):
@@ -148,11 +148,11 @@ def test_a_token_without_an_embedding_is_refused_before_anything_is_encoded(fold
         edit_json(folder / "tokenizer.json", added_tokens=added)
         if not special:
             with pytest.raises(
-                BadInput, match=f"the token '中国' with id {rows}, but the model has embeddings of {rows}"
+                BadInput, match=f"the token '中国' with id {rows}, but the model has embeddings for only {rows}"
             ):
                 ids_of(folder)
     assert len(ids_of(folder)) == len(TEXTS)  # a special token that no text contains; Gemma 3 has one
-    with pytest.raises(BadInput, match=r"a prompt holds 中国, of which the model has no embedding: '去中国'"):
+    with pytest.raises(BadInput, match=r"a prompt contains 中国, for which the model has no embedding: '去中国'"):
         ids_of(folder, ["a", "去中国"])
 
 

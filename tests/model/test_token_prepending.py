@@ -100,7 +100,7 @@ def test_blocks_do_not_nest_and_the_outer_one_survives_the_attempt():
     _, batch, positions = padded_batch(model.config.vocab_size)
     expected = run(model, batch, positions)
     with torch.no_grad(), token_prepending(model, **positions):
-        with pytest.raises(ValueError, match="already at work"), token_prepending(model, **positions, last_layer=3):
+        with pytest.raises(ValueError, match="already active"), token_prepending(model, **positions, last_layer=3):
             pass
         assert torch.equal(model(**batch, use_cache=False).last_hidden_state[:, -1], expected)
 
@@ -199,6 +199,6 @@ def test_positions_must_be_integers_of_one_shape():
 def test_a_batch_of_another_size_is_refused_not_changed_in_part():
     model = make_decoder("Qwen2")
     _, batch, positions = padded_batch(model.config.vocab_size)
-    with pytest.raises(ValueError, match="positions for 2 sequences, a batch of 4"):
+    with pytest.raises(ValueError, match="positions of 2 sequences, but 4 in the batch"):
         run(model, batch, {name: at[:2] for name, at in positions.items()})
     assert not any(hasattr(layer, "_token_prepending") for layer in decoder_layers(model))

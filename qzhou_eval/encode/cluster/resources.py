@@ -7,7 +7,7 @@ import signal
 import socket
 from dataclasses import dataclass
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage reports
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -22,37 +22,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """``workers`` of them; ``options`` is what Ray is asked for each."""
+    """The number of workers, and in ``options`` what each one requests from Ray."""
 
     workers: int
     options: dict
 
 
 def connect(address: str | None, workers: int | None) -> None:
-    """Join the cluster at ``address`` or, without one, start Ray on this machine; once for each process.
+    """Join the cluster at ``address`` or, without one, start Ray on this machine; once per process.
 
     Raises:
-        BadInput: no cluster there.
+        BadInput: there is no cluster at ``address``.
     """
     if ray.is_initialized():
         return
     _check_address(address)
     where = {"address": address}
     if address is None:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the home folder
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # otherwise Ray leaves one in the home folder
         where = {"address": "local", "num_cpus": max(usable_cores(), workers or 1), "include_dashboard": False}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**where, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"--ray {address}: {reason}; if it wants a token, set RAY_AUTH_MODE=token") from None
+        raise BadInput(f"--ray {address}: {reason}; if it requires a token, set RAY_AUTH_MODE=token") from None
     finally:
-        signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process unheard
+        signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process silently
 
 
 def _check_address(address: str | None) -> None:
-    """Ask a head node at once: Ray itself tries for many minutes."""
+    """Check at once that the head node answers: Ray itself retries for many minutes."""
     if address in (None, "auto"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -66,18 +66,18 @@ def _check_address(address: str | None) -> None:
 
 
 def device_of_cluster() -> str:
-    """``cuda`` if the cluster has GPUs, else ``cpu``, which is said: nodes with GPUs may only be late."""
+    """Return ``cuda`` if the cluster has GPUs, else ``cpu`` with a warning: nodes with GPUs may join later."""
     if ray.cluster_resources().get("GPU"):
         return "cuda"
-    log.warning("the cluster has no GPU (yet): encoding on its CPUs; --device cuda would refuse that")
+    log.warning("the cluster has no GPU (yet): encoding on its CPUs; give --device cuda to refuse that")
     return "cpu"
 
 
 def worker_resources(device: str, workers: int | None) -> WorkerResources:
-    """A worker for each GPU, or ``workers`` of them; without GPUs one for each machine, and the cores shared out.
+    """Return a worker per GPU, or ``workers`` of them; without GPUs one per machine, with the cores shared out.
 
     Raises:
-        BadInput: more workers than there are places.
+        BadInput: no GPU although one is asked for, or more workers than GPUs or cores.
     """
     total = ray.cluster_resources()
     if device == "cuda":

@@ -1,4 +1,4 @@
-"""The work of one task: batches longest first, taken in units that shrink towards the end. Knows no ray, no model."""
+"""The work of one task: batches, longest first, taken in units that shrink towards the end. Needs no Ray or model."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ DEATHS = 2
 
 @dataclass
 class QueuedBatch:
-    """Prompts that go through the model together; ``deaths`` counts the workers that died while they had it."""
+    """Prompts that go through the model together; ``deaths`` counts the workers that died while they held it."""
 
     rows: list[int]
     deaths: int = 0
 
 
 class Queue:
-    """Batches that nobody works on, and those that were set aside because they killed two workers.
+    """Batches that no worker has, and those that were set aside because they killed two workers.
 
-    A unit becomes one shard. Cutting it at batches' ends leaves the batches as they are in a single process.
+    A unit becomes one shard. It holds whole batches, so batches are the same as in a single process.
     """
 
     def __init__(self, batches: list[list[int]], workers: int) -> None:
@@ -31,9 +31,9 @@ class Queue:
         return bool(self._batches)
 
     def take(self) -> list[QueuedBatch]:
-        """The next unit. A batch that was there when a worker died goes alone: so one sees whether it was the cause."""
+        """Take the next unit. A batch that a worker had when it died goes alone, to show whether it was the cause."""
         unit = [self._batches.popleft()]
-        size = min(UNIT_BATCHES, len(self._batches) // (3 * self._workers))  # small at the end: nobody waits long
+        size = min(UNIT_BATCHES, len(self._batches) // (3 * self._workers))  # small at the end, so nobody waits long
         prompts = len(unit[0].rows)
         while not unit[0].deaths and len(unit) < size and self._batches and not self._batches[0].deaths:
             prompts += len(self._batches[0].rows)
@@ -43,7 +43,7 @@ class Queue:
         return unit
 
     def give_back(self, unit: list[QueuedBatch], *, died_of_it: bool = False) -> None:
-        """Put a unit back in front whose worker has died; what has killed two workers is set aside."""
+        """Put back, at the front, a unit whose worker has died; a batch that has killed two workers is set aside."""
         for batch in reversed(unit):
             batch.deaths += died_of_it
             if batch.deaths >= DEATHS:
@@ -52,5 +52,5 @@ class Queue:
                 self._batches.appendleft(batch)
 
     def drop(self) -> None:
-        """Forget all that nobody works on."""
+        """Discard all batches that no worker has."""
         self._batches.clear()

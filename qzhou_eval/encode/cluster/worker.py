@@ -1,4 +1,4 @@
-"""A worker of a cluster: holds the model for the whole run; prompts come in, shards go to the store. Imports no ray."""
+"""A cluster worker: holds the model for the whole run, takes prompts and writes shards to the store. Imports no Ray."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from qzhou_eval.system.options import options_called_flags
 
 
 class CannotLoad(RuntimeError):
-    """The model cannot be loaded on this machine; on others it may."""
+    """The model cannot be loaded on this machine; other machines may be able to load it."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Worker:
     """One process with one model.
 
     Args:
-        open_encoder: gives an :class:`~qzhou_eval.model.embedder.Embedder` for the first reading.
-        readings: of the run, which says what they are; the files that this machine sees must say the same.
-        store_dir: an absolute path, on a folder that all machines share.
+        open_encoder: returns an :class:`~qzhou_eval.model.embedder.Embedder` for the first reading.
+        readings: the run's; the files on this machine must match them.
+        store_dir: the absolute path of a folder that all machines share.
     """
 
     def __init__(self, open_encoder: Callable, readings: Sequence[Reading], store_dir: Path) -> None:
@@ -48,7 +48,7 @@ class Worker:
         """Load the model.
 
         Raises:
-            BadInput: its files are not those that the run started from.
+            BadInput: its files differ from those that the run started with.
             CannotLoad: no memory, a broken device, or no such folder on this machine.
         """
         host = platform.node()
@@ -56,7 +56,7 @@ class Worker:
             with options_called_flags():
                 encoder = self._open_encoder()
                 self._encoders = encoders(encoder, self._readings)
-            found = encoder.settings.identity(replace(encoder.checkpoint), encoder.profile)  # digests of this machine
+            found = encoder.settings.identity(replace(encoder.checkpoint), encoder.profile)  # digests of the files here
         except (BadInput, OSError, RuntimeError) as error:
             raise CannotLoad(f"worker on {host}: cannot load the model ({str(error).splitlines()[0]})") from None
         if differ := [name for name, value in self._readings[0].identity.items() if found[name] != value]:
@@ -67,12 +67,12 @@ class Worker:
         return WorkerReady(host, os.getpid(), encoder.way, encoder.settings.batch_tokens)
 
     def encode(self, keys: list[bytes], tokenized: list, fingerprint: str, round: int) -> list[EncodedStep]:
-        """Encode prompts as one of the readings does and write their shard, in a round of its store; what was done.
+        """Encode prompts with one of the readings, write their shard in a round of its store, and return what was done.
 
         Raises:
             BadInput: this machine does not see the run's store.
             EncodeError: vectors that cannot be used.
-        Whatever else goes wrong (a broken device, say) ends this process, so that another takes its place.
+        Any other error (for example a broken device) ends this process, so that another one replaces it.
         """
         store = self._stores[fingerprint]
         if not (store.folder / "settings.json").is_file():

@@ -1,4 +1,4 @@
-"""The run's side of a cluster: starts a worker for each GPU, hands out work, replaces workers that die."""
+"""The run's side of a cluster: starts one worker per GPU, hands out work, replaces workers that die."""
 
 import logging
 import time
@@ -20,16 +20,16 @@ from qzhou_eval.model.batching.batches import plan
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2  # units that a worker has: one it works on, one that waits for it
-DEATHS_FOR_EACH = 10  # in a row, without a unit finished, for each worker; then something is wrong with all
+AHEAD = 2  # units per worker: one that it works on, one that waits
+DEATHS_FOR_EACH = 10  # deaths in a row per worker, with no unit finished, after which all are assumed broken
 LOST_STARTS = 3  # workers in a row that died while they loaded the model
-QUIET_SECONDS = 60  # before one says what is waited for
-SHARED_FOLDER_SECONDS = 60  # until a network folder shows what another machine wrote
+QUIET_SECONDS = 60  # before a line says what is being waited for
+SHARED_FOLDER_SECONDS = 60  # for a network folder to show what another machine wrote
 
 
 @dataclass(eq=False)
 class _Member:
-    """A worker as the run knows it: ``opened`` once its model is loaded; ``units`` in the order they were given."""
+    """A worker from the run's side: ``opened`` is set once its model is loaded; ``units`` keep the order given out."""
 
     actor: object
     opened: WorkerReady | None = None
@@ -52,16 +52,16 @@ class _Job:
         return not self.store.missing([self.keys[row] for row in self.rows(unit)])
 
     def step(self, unit: list[QueuedBatch]) -> EncodedStep:
-        """What is known of a unit whose worker could not tell any more."""
+        """Return what is known of a unit whose worker died before it could report."""
         rows = self.rows(unit)
         return EncodedStep(rows, sum(len(self.tokenized[row].ids) for row in rows), None)
 
 
 class WorkerPool:
-    """Workers that encode and write shards, as :class:`~qzhou_eval.encode.stage.Writer` wants it.
+    """Workers that encode and write shards; a :class:`~qzhou_eval.encode.stage.Writer`.
 
     Raises:
-        BadInput: a worker cannot load the model, or sees other files.
+        BadInput: no worker can load the model, or a worker sees different files.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class WorkerPool:
             self._follow(None)
 
     def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[EncodedStep]:
-        """Have prompts encoded into ``store``, and see that it shows them.
+        """Have prompts encoded into ``store``, and make sure that it shows them.
 
         Raises:
-            EncodeError: vectors that cannot be used, or prompts that killed two workers; the others are stored.
-            BadInput: a worker does not see the store, or sees another one.
+            EncodeError: vectors cannot be used, or prompts killed two workers; the others are stored.
+            BadInput: a worker does not see the store, or sees a different one.
         """
         lengths = [len(prompt.ids) for prompt in tokenized]
-        empty = [row for row, length in enumerate(lengths) if not length]  # no batch has them
+        empty = [row for row, length in enumerate(lengths) if not length]  # they are in no batch
         batches = list(plan(lengths, self._first.batch_tokens, self._first.way))
         queue = Queue(batches + ([empty] if empty else []), self.devices)
         job = _Job(queue, keys, tokenized, store)
@@ -108,14 +108,14 @@ class WorkerPool:
             raise failed
         if rows := [row for batch in queue.set_aside for row in batch.rows]:
             named = " ".join(keys[row].hex() for row in rows)
-            raise EncodeError(f"{len(rows)} prompts were set aside, since two workers died of them: {named}")
+            raise EncodeError(f"{len(rows)} prompts were set aside because they killed two workers: {named}")
 
     def close(self) -> None:
         """End the workers."""
         for member in self._members:
             ray.kill(member.actor)
         self._members.clear()
-        self._waiting.clear()  # a reference that is dropped after Ray has gone ends the process
+        self._waiting.clear()  # dropping a reference after Ray's shutdown ends the process
         ray.shutdown()
 
     def _start(self) -> None:
@@ -124,7 +124,7 @@ class WorkerPool:
         self._waiting[member.actor.open.remote()] = member, None
 
     def _give_out(self, job: _Job) -> None:
-        """Give each worker what it lacks, first to those that have the least."""
+        """Give each worker the units it lacks, starting with the workers that have the fewest."""
         for depth in range(AHEAD):
             for member in self._members:
                 if job.queue and member.opened and len(member.units) == depth:
@@ -136,16 +136,16 @@ class WorkerPool:
                     self._waiting[member.actor.encode.remote(*work, *where)] = member, unit
 
     def _follow(self, job: _Job | None) -> list[EncodedStep]:
-        """Wait for whatever comes next from any worker, and act on it; the steps done, rows as of the whole task."""
+        """Wait for the next answer from any worker and act on it; return the steps done, rows as in the whole task."""
         ready = []
         while not ready:
             ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=QUIET_SECONDS)
             if not ready and not any(member.opened for member in self._members):
-                log.info("waiting for %d workers to find a place and load the model", len(self._members))
+                log.info("waiting for %d workers to be placed and load the model", len(self._members))
         member, unit = self._waiting.pop(ready[0])
         try:
             answer = ray.get(ready[0])
-        except RayTaskError as error:  # the worker lives, and says what is wrong
+        except RayTaskError as error:  # the worker is alive and says what is wrong
             if unit is not None:
                 member.units.remove(unit)
             if not isinstance(error.cause, CannotLoad):
@@ -166,13 +166,13 @@ class WorkerPool:
         return [EncodedStep([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in answer]
 
     def _replace(self, dead: _Member, job: _Job | None, error: RayError) -> list[EncodedStep]:
-        """Start another worker for a dead one and put its work back; the steps of what it had still written."""
+        """Replace a dead worker and put its work back; return the steps of what it had already written."""
         reason = str(error).splitlines()[0]
         self._dismiss(dead)
         if dead.opened is None:
             self._lost_starts += 1
             if self._lost_starts >= LOST_STARTS:
-                self._leave_out(dead, f"{LOST_STARTS} workers in a row died while they loaded the model ({reason})")
+                self._leave_out(dead, f"{LOST_STARTS} workers in a row died while loading the model ({reason})")
                 return []
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row > DEATHS_FOR_EACH * self.devices:
@@ -188,24 +188,24 @@ class WorkerPool:
         job.store.refresh(verify=False)
         written = [unit for unit in dead.units if job.is_stored(unit)]
         lost = [unit for unit in dead.units if unit not in written]
-        died_of_it = not isinstance(error, ActorUnavailableError)  # else the network has
-        for place, unit in reversed(list(enumerate(lost))):  # it died of the first, the other had not begun
+        died_of_it = not isinstance(error, ActorUnavailableError)  # otherwise the network failed
+        for place, unit in reversed(list(enumerate(lost))):  # the first killed it, the other had not begun
             job.queue.give_back(unit, died_of_it=died_of_it and place == 0)
         return [job.step(unit) for unit in written]
 
     def _leave_out(self, member: _Member, reason: str) -> None:
-        """Go on with one worker fewer.
+        """Continue with one worker fewer.
 
         Raises:
-            BadInput: there is no other.
+            BadInput: it was the last one.
         """
         self._dismiss(member)
         if not self._members:
             raise BadInput(reason)
-        log.warning("%s; going on with %d workers", reason, len(self._members))
+        log.warning("%s; continuing with %d workers", reason, len(self._members))
 
     def _dismiss(self, member: _Member) -> None:
-        """Forget a worker, and end what may be left of it: it would hold its GPU."""
+        """Remove a worker and end what may be left of it, which would hold its GPU."""
         ray.kill(member.actor)
         if member in self._members:
             self._members.remove(member)
@@ -213,7 +213,7 @@ class WorkerPool:
 
 
 def _wait_for(keys: list[bytes], store: Store) -> None:
-    """Index what the workers wrote; a network folder may show it late."""
+    """Wait until all that the workers wrote is indexed; a network folder may show it late."""
     end = time.monotonic() + SHARED_FOLDER_SECONDS
     store.refresh(verify=False)
     while store.missing(keys):

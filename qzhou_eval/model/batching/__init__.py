@@ -1,1 +1,1 @@
-"""How prompts share batches: what a decoder allows, and the ways in which they go through it."""
+"""How prompts share batches: which ways a decoder allows, how batches are formed, and attention over packed prompts."""

@@ -1,8 +1,8 @@
 """Attention over packed prompts: many in one row, each attending only to itself, no mask in memory.
 
-Registered with transformers under :data:`NAME`; the bounds of the prompts come as ``cu_seq_lens_q``, transformers'
-own keyword for packed rows. Two kernels: torch's variable-length flash attention on a GPU in half precision, and
-elsewhere torch's dense attention over runs of prompts of one length, which a batch sorted by length has few of.
+Registered with transformers under :data:`NAME`; the bounds of the prompts are passed as ``cu_seq_lens_q``,
+transformers' own keyword for packed rows. Two kernels: torch's variable-length flash attention on a GPU in half
+precision, and elsewhere torch's dense attention over runs of prompts of equal length; a batch sorted by length has few.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from torch.nn.functional import scaled_dot_product_attention
 
 NAME = "qzhou_packed"
 
-HARMLESS = {  # what decoders pass to every kind of attention, and which changes nothing here; eval mode drops nothing
+HARMLESS = {  # arguments that decoders pass to any attention and that change nothing here (in eval mode, no dropout)
     *("dropout", "is_causal", "output_attentions", "position_ids", "cache_position", "use_cache"),
     *("cu_seq_lens_k", "max_length_k"),
 }
 
 
 def kernel(device: torch.device, dtype: torch.dtype) -> str:
-    """Which kernel serves: ``"varlen"`` (CUDA from compute capability 8.0, half precision) or ``"runs"``."""
+    """Return the kernel to use: ``"varlen"`` (CUDA from compute capability 8.0, half precision) or ``"runs"``."""
     half = dtype in (torch.bfloat16, torch.float16)
     if device.type == "cuda" and half and torch.cuda.get_device_capability(device) >= (8, 0):
         return "varlen"
@@ -31,7 +31,7 @@ def kernel(device: torch.device, dtype: torch.dtype) -> str:
 
 @contextmanager
 def packed_attention(model: nn.Module) -> Iterator[None]:
-    """Within the block a decoder of transformers uses packed attention, and needs ``cu_seq_lens_q`` in every call."""
+    """Make a transformers decoder use packed attention within the block; every call then needs ``cu_seq_lens_q``."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     ALL_ATTENTION_FUNCTIONS.register(NAME, _attention)
@@ -44,9 +44,9 @@ def packed_attention(model: nn.Module) -> Iterator[None]:
 
 
 def packed_inputs(starts: torch.Tensor, longest: int) -> dict:
-    """The keyword arguments that a decoder passes on to packed attention.
+    """Return the keyword arguments that a decoder passes on to packed attention.
 
-    The mask of one number is not used: four dimensions keep every transformers from building one of its own.
+    The one-number mask is not used: its four dimensions keep every version of transformers from building its own.
     """
     return {
         "attention_mask": torch.zeros(1, 1, 1, 1, device=starts.device),
@@ -74,16 +74,18 @@ def _attention(
     """Causal attention in the form that transformers calls; query (1, heads, tokens, size) -> (1, tokens, heads, size).
 
     Raises:
-        ValueError: without the prompts' bounds, or with a kind of attention that is not done here.
+        ValueError: the prompts' bounds are missing, or the kind of attention is not supported here.
     """
     if cu_seq_lens_q is None or query.shape[0] != 1:
         raise ValueError("packed attention needs one row and the bounds of the prompts in it (cu_seq_lens_q)")
     if softcap is not None or (sliding_window is not None and max_length_q > sliding_window):
-        raise ValueError("packed attention knows neither a soft cap nor a window shorter than the prompts")
+        raise ValueError("packed attention supports neither a soft cap nor a window shorter than the prompts")
     own_mask = attention_mask is not None and attention_mask.numel() != 1
     others = sorted(name for name, value in kwargs.items() if value is not None and name not in HARMLESS)
     if own_mask or others or kwargs.get("is_causal") is False or not getattr(module, "is_causal", True):
-        raise ValueError(f"packed attention is plainly causal, without {', '.join(others) or 'a mask of its own'}")
+        raise ValueError(
+            f"packed attention is plain causal attention and does not support {', '.join(others) or 'other masks'}"
+        )
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     states = torch.ops.qzhou_eval.packed_attention(query, key, value, cu_seq_lens_q, longest=max_length_q, scale=scale)
@@ -134,7 +136,7 @@ def _by_runs(query, key, value, starts: list[int], *, scale: float) -> torch.Ten
 
 
 def _runs(starts: list[int]) -> list[tuple[int, int, int]]:
-    """Neighbours of one length as (first token, token behind the last, how many prompts)."""
+    """Group neighbours of equal length as (first token, token after the last, number of prompts)."""
     runs: list[tuple[int, int, int]] = []
     for begin, end in pairwise(starts):
         if runs and (runs[-1][1] - runs[-1][0]) == (end - begin) * runs[-1][2]:

@@ -1,4 +1,4 @@
-"""Token ids -> batches for a decoder, longest prompts first: packed, padded left, or of one length. Knows no model."""
+"""Token ids -> batches for a decoder, longest prompts first: packed, left-padded or of one length. Needs no model."""
 
 from array import array
 from collections import deque
@@ -11,16 +11,16 @@ import torch
 
 PACKED, PADDED, ONE_LENGTH = WAYS = ("packed", "padded", "one length")  # the fastest first
 
-PADDING = 0.015  # of a padded batch's own tokens
+PADDING = 0.015  # the most padding, as a share of a padded batch's own tokens
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some prompts as tensors, all int64 but ``starts``.
+    """Some prompts as tensors, all int64 except ``starts``.
 
-    Packed: one row of all tokens, positions restarting, ``starts`` (n + 1,) int32 the sequences' bounds in it, and no
-    ``mask``. Padded: a row for each prompt, ``mask`` (n, longest) 0 where padded, and no ``starts``; of one length:
-    the same without a 0.
+    Packed: one row of all tokens, positions restarting at each prompt, ``starts`` (n + 1,) int32 with the prompts'
+    bounds in it, and no ``mask``. Padded: one row per prompt, ``mask`` (n, longest) with 0 where padded, and no
+    ``starts``. Of one length: as padded, but without any 0 in ``mask``.
 
     Attributes:
         rows: which prompts these are.
@@ -46,7 +46,7 @@ class Batch:
         return self.ids.numel()
 
     def to(self, device: str) -> "Batch":
-        """The same on a device; to a GPU from pinned memory, without waiting for it."""
+        """Copy the batch to a device; to a GPU from pinned memory, without waiting for the copy."""
         if not device.startswith("cuda"):
             return self
         moved = {
@@ -58,10 +58,10 @@ class Batch:
 
 
 def plan(lengths: list[int], batch_tokens: int, way: str) -> Iterator[list[int]]:
-    """Which prompts go together, longest first: at most ``batch_tokens`` tokens, padding included, or one prompt.
+    """Plan batches, longest prompts first: each has at most ``batch_tokens`` tokens with padding, or a single prompt.
 
-    A padded batch that is not small ends where its padding would pass :data:`PADDING` of its own tokens. Prompts
-    without a token are left out: they have no last one.
+    A padded batch, unless it is small, ends where its padding would exceed :data:`PADDING` of its own tokens. Prompts
+    without tokens are left out, since they have no last token.
 
     Args:
         way: one of :data:`WAYS`.
@@ -83,7 +83,7 @@ def plan(lengths: list[int], batch_tokens: int, way: str) -> Iterator[list[int]]
 
 
 def pack(rows: list[int], sequences: list[array]) -> Batch:
-    """The prompts one behind the other in one row, without padding."""
+    """Put the prompts one after another in a single row, without padding."""
     lengths = np.array([len(sequences[row]) for row in rows])
     starts = np.concatenate([[0], lengths.cumsum()])
     first, zeros = starts[:-1], np.zeros_like(lengths)
@@ -100,7 +100,7 @@ def pack(rows: list[int], sequences: list[array]) -> Batch:
 
 
 def pad(rows: list[int], sequences: list[array]) -> Batch:
-    """The prompts one below the other, padded on the left with token 0."""
+    """Put each prompt in a row of its own, padded on the left with token 0."""
     lengths = np.array([len(sequences[row]) for row in rows])
     width = int(lengths.max())
     mask = np.arange(width) >= (width - lengths)[:, None]
@@ -119,12 +119,12 @@ def pad(rows: list[int], sequences: list[array]) -> Batch:
 
 
 def _long(values: np.ndarray) -> torch.Tensor:
-    """As int64; made by numpy, since torch would start threads of its own beside those that compute."""
+    """Convert to int64; by numpy, since torch would start its own threads in addition to those that compute."""
     return torch.from_numpy(values.astype(np.int64))
 
 
 def prefetch(items: Iterable, *, count: int = 2) -> Iterator:
-    """The same items, made ``count`` ahead in another thread; an interrupt does not wait for that thread."""
+    """Yield the same items, made ``count`` ahead in another thread; an interrupt does not wait for that thread."""
     iterator, end = iter(items), object()
     thread = ThreadPoolExecutor(1)
     try:

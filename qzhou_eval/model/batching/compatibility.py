@@ -1,4 +1,4 @@
-"""Which decoders may pack or pad prompts, by their configuration: sliding windows, soft caps, rotary limits, state.
+"""Whether a decoder's configuration allows packing or padding: sliding windows, soft caps, rotary limits, state.
 
 What a trial with short prompts can show is left to independence.py.
 """
@@ -11,16 +11,16 @@ from qzhou_eval.system.options import option
 
 
 def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> str | None:
-    """Why prompts of up to ``max_length`` tokens may not share batches in one of the ways, or None.
+    """Return why prompts of up to ``max_length`` tokens may not share batches in the given way, or None.
 
     Args:
-        own_code: the decoder is the checkpoint's own code.
+        own_code: whether the decoder is the checkpoint's own code.
     """
     text = model.config.get_text_config(decoder=True)
     limit = _rotary_limit(text, "dynamic")
     if limit is not None and limit < max_length:
         fits = option("max_length", limit)
-        return f"rotary positions depend on the longest prompt so far beyond {limit} tokens; give {fits}"
+        return f"beyond {limit} tokens, rotary positions depend on the longest prompt so far; give {fits}"
     if way == ONE_LENGTH:
         return None
     if fault := _sees_lengths(text, max_length):
@@ -28,17 +28,17 @@ def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> 
     if way == PACKED:
         return _not_packed(text, max_length, own_code=own_code)
     if next(model.parameters()).dtype != torch.float32 and _has_state(model):
-        return "in half precision rounding would hide what padding adds to the decoder's state"
+        return "in half precision, rounding would hide what padding adds to the decoder's state"
     return None
 
 
 def _sees_lengths(config, max_length: int) -> str | None:
     limit = _rotary_limit(config, "longrope")
     if limit is not None and limit < max_length:
-        return f"rotary positions depend on the batch's longest prompt beyond {limit} tokens"
+        return f"beyond {limit} tokens, rotary positions depend on the batch's longest prompt"
     chunk = getattr(config, "attention_chunk_size", None)
     if chunk is not None and chunk < max_length:
-        return f"the decoder's attention is cut every {chunk} tokens, counted in the batch"
+        return f"the decoder's attention is cut into chunks of {chunk} tokens, counted in the batch"
     return None
 
 
@@ -46,24 +46,24 @@ def _not_packed(config, max_length: int, *, own_code: bool) -> str | None:
     if own_code:
         return "the checkpoint's own code pads"
     if getattr(config, "attn_logit_softcapping", None) is not None:
-        return "the decoder caps attention softly"
+        return "the decoder uses a soft cap in attention"
     kinds = getattr(config, "layer_types", None)
     slides = kinds is None or any("sliding" in kind for kind in kinds)
     window = getattr(config, "sliding_window", None)
     if slides and window is not None and window < max_length:
-        return f"the decoder's window of {window} tokens is shorter than {option('max_length')}"
+        return f"the decoder's sliding window of {window} tokens is shorter than {option('max_length')}"
     return None
 
 
 def _has_state(model: nn.Module) -> bool:
-    """Whether tokens reach each other otherwise than by attention, which masks padding exactly."""
+    """Whether tokens also affect each other outside attention, which masks padding exactly."""
     return getattr(model, "_is_stateful", False) or any(isinstance(part, nn.Conv1d) for part in model.modules())
 
 
 def _rotary_limit(config, kind: str) -> int | None:
-    """Tokens up to which rotary positions of such a kind are fixed, or None where there is none of it."""
+    """Return how many tokens have fixed rotary positions of this kind, or None if the kind is not used."""
     written = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    each = [written, *(value for value in written.values() if isinstance(value, dict))]  # by kind of layer, or plain
+    each = [written, *(value for value in written.values() if isinstance(value, dict))]  # by kind of layer, or flat
     limits = [
         one.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
         for one in each

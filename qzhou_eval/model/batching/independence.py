@@ -1,9 +1,9 @@
-"""Whether prompts of one batch leave each other alone: tried on a few short ones with the loaded weights.
+"""Test that prompts in a batch are independent of each other: a trial of a few short ones with the loaded weights.
 
-A leak shows in two ways, and both are asked. One prompt's tokens are changed, everything else stays as it is: the
-vectors of the others must stay the same bit by bit, in any precision. And each vector must be that of its prompt alone,
-as far as the precision goes: that finds what does not depend on the others' tokens but on their length, padding or
-place.
+A leak shows in two ways, and both are tested. If one prompt's tokens are changed and everything else stays the same,
+the other prompts' vectors must stay bit-identical, in any precision. And each vector must equal that of its prompt
+alone, up to the precision: this finds effects that depend not on the others' tokens but on their length, padding or
+position.
 """
 
 from array import array
@@ -11,18 +11,18 @@ from collections.abc import Callable
 
 import torch
 
-LENGTHS = (17, 9, 9, 2)  # tokens behind those that all prompts begin with, longest first, as prompts are planned
-CHANGED = 2  # the changed one: longer, equal and shorter ones stand beside it, on both sides
+LENGTHS = (17, 9, 9, 2)  # tokens after those that all prompts begin with; longest first, as in planned batches
+CHANGED = 2  # the changed prompt: it has longer, equal and shorter neighbours, on both sides
 
-# The largest |found - alone| / |alone| of a vector. In float32 right ways agree to about 1e-6; in half precision two
-# right ways through many layers agree to a few hundredths, see docs/decoders.md.
+# The largest |found - alone| / |alone| allowed for a vector. In float32, correct ways agree to about 1e-6; in half
+# precision, two correct ways through many layers agree to a few hundredths, see docs/decoders.md.
 ALONE = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}
-# The same where experts are routed and a prompt is changed: products of an expert's rows change their shape with it.
+# The same for a changed prompt where experts are routed: the shapes of an expert's products change with the prompt.
 ROUTED = {torch.float32: 1e-6, torch.float16: 0.02, torch.bfloat16: 0.1}
 
 
 def trial_prompts(head: array, vocabulary: int, max_length: int) -> tuple[list[array], list[array]]:
-    """A few sequences of arbitrary tokens behind ``head``, at most ``max_length`` long; the same with one changed."""
+    """Return a few sequences of arbitrary tokens after ``head``, up to ``max_length`` long; also with one changed."""
     lengths = [min(n, max(1, max_length - len(head))) for n in LENGTHS]
     prompts = [head + array("I", [(7 + 31 * (n + k)) % vocabulary for k in range(n)]) for n in lengths]
     other = head + array("I", [(token + 5) % vocabulary for token in prompts[CHANGED][len(head) :]])
@@ -37,17 +37,17 @@ def leak(
     dtype: torch.dtype,
     routed: bool,
 ) -> str | None:
-    """What one sees of prompts that do not leave each other alone, or None.
+    """Say how prompts affect each other's vectors, or return None if they do not.
 
     Args:
-        encode: prompts to vectors (n, width), by the way that is tried.
-        prompts: those of :func:`trial_prompts`.
-        alone: vectors (n, width) of the first of them, each in a batch of its own.
-        dtype: in which the decoder computes; vectors may come in another.
-        routed: the decoder routes tokens to experts.
+        encode: turns prompts into vectors (n, width) in the way under trial.
+        prompts: from :func:`trial_prompts`.
+        alone: vectors (n, width) of the unchanged prompts, each encoded in a batch of its own.
+        dtype: the dtype in which the decoder computes; vectors may have another.
+        routed: whether the decoder routes tokens to experts.
     """
     if not alone.isfinite().all():
-        return None  # nothing can be compared; such vectors are refused where they are stored
+        return None  # nothing can be compared; such vectors are refused when they are stored
     found, beside = (encode(some) for some in prompts)
     others = [row for row in range(len(found)) if row != CHANGED]
     change = _apart(beside[others], found[others])
@@ -55,7 +55,7 @@ def leak(
         return f"a prompt changes the vectors of others by {change:.1e}"
     change = _apart(found, alone)
     if not change <= ALONE[dtype]:
-        return f"a prompt among others has another vector than alone, by {change:.1e}"
+        return f"a prompt's vector among others differs from its vector alone by {change:.1e}"
     return None
 
 
@@ -66,6 +66,6 @@ def routes_experts(config) -> bool:
 
 
 def _apart(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """The largest relative distance of two vectors in the same row; exactly 0 where all are the same."""
+    """The largest relative distance between two vectors in the same row; exactly 0 if all are the same."""
     found, expected = found.double(), expected.double()
     return float(((found - expected).norm(dim=1) / expected.norm(dim=1).clamp(min=1e-30)).max())

@@ -1,6 +1,6 @@
-"""What a config.json says of its model: sizes, however they are spelled, and whether it is a causal decoder at all.
+"""Read a model's config.json: sizes, whatever their names, and whether it is a causal decoder at all.
 
-Nothing is loaded here. What no configuration tells, a forward pass does: see :mod:`qzhou_eval.model.causal`.
+Nothing is loaded here. A forward pass checks what no configuration says: see :mod:`qzhou_eval.model.causal`.
 """
 
 import re
@@ -11,9 +11,9 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.files import whole_number
 from qzhou_eval.system.options import option
 
-SUPPORTED = "only causal decoders are evaluated (Qwen3, Llama, Mistral, Gemma and their like)"
+SUPPORTED = "only causal decoders are supported (such as Qwen3, Llama, Mistral and Gemma)"
 
-# Model types of transformers 4.51 and 5.23 with a masked language model, and further encoders of text.
+# Model types of transformers 4.51 and 5.23 with a masked language model, and other text encoders.
 _ENCODERS = """
     albert bert big_bird camembert canine convbert data2vec-text deberta deberta-v2 distilbert dpr electra ernie
     ernie_m esm esmc eurobert flaubert fnet funnel gte ibert jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt
@@ -38,8 +38,8 @@ class Architecture:
         layers: number of decoder layers.
         hidden: size of a hidden state.
         vocabulary: rows of the embedding matrix.
-        positions: tokens that it was made for, None if it does not say.
-        learned_positions: each position has a row of a table, so there are no more than ``positions``.
+        positions: number of tokens that it was made for, None if unknown.
+        learned_positions: whether each position has a row in a table, so that there are no more than ``positions``.
     """
 
     kind: str
@@ -51,14 +51,14 @@ class Architecture:
 
 
 def read_architecture(path: Path, config: dict, shapes: dict[str, tuple[int, ...]]) -> Architecture:
-    """Sizes from a config.json, wherever they stand in it and whatever they are called.
+    """Read the sizes from a config.json, wherever they are in it and whatever they are called.
 
     Args:
-        path: the file, for the words.
-        shapes: the stored tensors'.
+        path: the file, for messages.
+        shapes: shapes of the stored tensors.
 
     Raises:
-        BadInput: a size is missing, no number, or contradicts a tensor.
+        BadInput: a size is missing, not a number, or contradicts a tensor.
     """
     kind = config.get("model_type")
     if not isinstance(kind, str):
@@ -83,10 +83,10 @@ def read_architecture(path: Path, config: dict, shapes: dict[str, tuple[int, ...
 
 
 def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> None:
-    """Refuse by name what its configuration shows to be no causal decoder.
+    """Refuse a model that, by its configuration, is not a causal decoder.
 
     Args:
-        own_code: the class that the checkpoint brings, which is not run.
+        own_code: the checkpoint's own class, which is not run.
 
     Raises:
         BadInput: an encoder, an encoder-decoder, or a decoder with attention in both directions.
@@ -96,13 +96,15 @@ def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> N
     name = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else kind
     text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
     run_it = option("trust_remote_code", True)
-    hint = f"; its own code, {own_code}, may do it: {run_it}, after reading it" if own_code else ""
+    hint = f"; its own code, {own_code}, may work: read it, then give {run_it}" if own_code else ""
     if config.get("is_encoder_decoder") is True or kind in _ENCODER_DECODERS.split():
         raise BadInput(f"{path}: {kind} ({name}) is an encoder-decoder; {SUPPORTED}")
     if kind in _ENCODERS.split() and config.get("is_decoder") is not True:
-        raise BadInput(f"{path}: {kind} ({name}) is an encoder, whose last token stands for nothing; {SUPPORTED}{hint}")
+        raise BadInput(
+            f"{path}: {kind} ({name}) is an encoder, whose last token does not represent the text; {SUPPORTED}{hint}"
+        )
     for fields in (config, text):
         for field, causal in (("is_causal", True), ("use_bidirectional_attention", False)):
             if fields.get(field) not in (None, causal, "vision"):
                 said = f"{field}: {str(fields[field]).lower()}"
-                raise BadInput(f"{path}: {kind} ({name}) sees both directions ({said}); {SUPPORTED}{hint}")
+                raise BadInput(f"{path}: {kind} ({name}) is not causal ({said}); {SUPPORTED}{hint}")

@@ -1,6 +1,6 @@
-"""Find a checkpoint and say what it is: name, revision, width, depth, digest. Loads no weights, needs no torch.
+"""Find a checkpoint and describe it: name, revision, width, depth, digest. Loads no weights, needs no torch.
 
-Two layouts of the hub are known: a sentence-transformers folder (Transformer, last-token Pooling,
+Two layouts from the hub are supported: a sentence-transformers folder (Transformer, last-token Pooling,
 optionally Dense and Normalize) and a bare decoder.
 """
 
@@ -26,15 +26,15 @@ class Checkpoint:
     """A model folder on disk.
 
     Attributes:
-        folder: the whole checkpoint.
-        name: ``org/name`` on the hub, ``local/<folder>`` for a folder that is not proven to be the hub's.
+        folder: the checkpoint's folder.
+        name: ``org/name`` on the hub, ``local/<folder>`` for a folder that is not proven to be from the hub.
         revision: the hub's commit, or ``local-<digest>`` for such a folder.
         decoder: the folder with the decoder's weights and tokenizer.
         projection: the Dense module's folder, or None.
         architecture: the decoder's sizes.
         width: size of the full vector.
-        own_code: the class that the checkpoint brings for its decoder (``auto_map``), or None.
-        left_out: all classes that it brings and that are not run, each with the file that names it.
+        own_code: the checkpoint's own class for its decoder (``auto_map``), or None.
+        left_out: all its own classes that are not run, each with the file that names it.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of weights, projection, configuration and tokenizer; code has its own."""
+        """SHA-256 (hex) of weights, projection, configuration and tokenizer; code has its own digest."""
         folders = {self.decoder, self.projection or self.decoder}
         kinds = {".safetensors", ".json", ".txt", ".model", ".jinja"}
         ours = {"modules.json", "config_sentence_transformers.json", "generation_config.json"}
@@ -63,17 +63,17 @@ class Checkpoint:
 
     @cached_property
     def code_digest(self) -> str:
-        """SHA-256 (hex) of the code that the checkpoint brings; it counts only where that code runs."""
+        """SHA-256 (hex) of the checkpoint's own code; it matters only if that code runs."""
         return sha256_of_files(sorted(self.decoder.glob("*.py")), self.folder)
 
     @cached_property
     def weights_digest(self) -> str:
-        """SHA-256 (hex) of the weight files, the projection's too."""
+        """SHA-256 (hex) of the weight files, including the projection's."""
         return sha256_of_files(self._weights, self.folder)
 
     @property
     def weights_bytes(self) -> int:
-        """How large the weight files are."""
+        """Total size of the weight files, in bytes."""
         return sum(path.stat().st_size for path in self._weights)
 
     @property
@@ -90,7 +90,7 @@ class Checkpoint:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is not proven to be a model of the hub: then its name is a folder's."""
+        """Whether it is not proven to be a model from the hub; it is then named after its folder."""
         return self.commit is None
 
     @property
@@ -103,11 +103,11 @@ def find_checkpoint(
 ) -> Checkpoint:
     """Find a checkpoint in a folder or on the hub (downloaded once, safetensors only).
 
-    A folder has the hub's name and commit if it is byte for byte what ``fetch`` brought, or a snapshot of the hub
+    A folder gets the hub's name and commit if it is byte for byte what ``fetch`` downloaded, or a snapshot in the hub
     client's cache whose files are the cache's own.
 
     Raises:
-        BadInput: nothing there, not a model, a file that is damaged or contradicts another, or a model that this
+        BadInput: nothing found, not a model, a file that is damaged or contradicts another, or a model that this
             harness cannot run.
     """
     place = locate(str(model_name_or_path), revision=revision, trust_remote_code=trust_remote_code)
@@ -117,7 +117,7 @@ def find_checkpoint(
     decoder = modules.decoder
     _refuse_adapter(decoder)
     path = decoder / "config.json"
-    config = read_json(path, what=f"{place.folder} is no model folder")
+    config = read_json(path, what=f"{place.folder} is not a model folder")
     how = how_to_bring(place.name, place.commit)
     own_code = decoder_class(path, config, trust_remote_code=trust_remote_code, how=how)
     runs_own_code = trust_remote_code and own_code is not None
@@ -139,7 +139,7 @@ def find_checkpoint(
 
 
 def state_hidden_size(checkpoint: Checkpoint, dims: tuple[int, ...]) -> None:
-    """Say which of several dimensions are above the decoder's hidden size, of which vectors are made."""
+    """Log which of several dimensions exceed the decoder's hidden size, the size that vectors are made from."""
     hidden = checkpoint.architecture.hidden
     above = [dim for dim in dims if dim > hidden]
     if above and len(dims) > 1:
@@ -160,7 +160,7 @@ def _refuse_adapter(folder: Path) -> None:
 
 
 def _check_names(decoder: Path) -> None:
-    """Refuse what leads a loader out of the folder, or to other weights: it would have no part in the digest."""
+    """Refuse names that lead a loader out of the folder or to other weights: the digest would not cover those."""
     for file, field in (("tokenizer_config.json", "fast_tokenizer_files"), ("config.json", "transformers_weights")):
         value = read_if_there(decoder / file).get(field) or []
         for name in value if isinstance(value, list) else [value]:

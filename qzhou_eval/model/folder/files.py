@@ -1,4 +1,4 @@
-"""Read the files of a model folder: JSON, numbers in it, shapes of tensors. One set of words for all that is wrong.
+"""Read the files of a model folder: JSON, numbers in it, shapes of tensors. Errors are worded alike.
 
 Loads no weights and needs no torch. Every error names the file and says what to do.
 """
@@ -22,7 +22,7 @@ _READ_IF_THERE = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
 _BEGINNINGS = {
-    b"version https://git-lfs": "is a pointer of Git LFS, not the file itself; get it with: git lfs pull",
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself; get it with: git lfs pull",
     b"\xef\xbb\xbf": "begins with a byte-order mark; save it as UTF-8 without one",
     b"\xff\xfe": "is UTF-16; save it as UTF-8",
     b"\xfe\xff": "is UTF-16; save it as UTF-8",
@@ -30,10 +30,11 @@ _BEGINNINGS = {
 
 
 def read_json(path: Path, *, what: str = "broken checkpoint", kind: type = dict) -> dict | list:
-    """A JSON file's content.
+    """Read a JSON file.
 
     Raises:
-        BadInput: missing, no file, not the file itself, not UTF-8, not JSON, a name twice, or another kind of content.
+        BadInput: missing, not a file, not the file itself, not UTF-8, not JSON, a repeated name, or a content other
+            than ``kind``.
     """
     if not present(path):
         raise BadInput(f"{what}: {path.name} is missing in {path.parent}")
@@ -46,20 +47,20 @@ def read_json(path: Path, *, what: str = "broken checkpoint", kind: type = dict)
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{what}: cannot read {path}: it is not JSON ({error})") from None
     if not isinstance(content, kind):
-        raise BadInput(f"{what}: {path} holds no {kind.__name__}")
+        raise BadInput(f"{what}: {path} does not contain a {kind.__name__}")
     return content
 
 
 def read_if_there(path: Path) -> dict:
-    """The same of a file that may be absent: nothing."""
+    """Read a JSON file that may be missing, in which case the result is empty."""
     return read_json(path) if present(path) else {}
 
 
 def check_case(folder: Path) -> None:
-    """Refuse a file whose name in another case would be read: as it is, it would be left out in silence.
+    """Refuse a file that would be silently ignored because its name is in the wrong case.
 
     Raises:
-        BadInput: it names the file.
+        BadInput: there is such a file; the message names it.
     """
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         name = path.name.lower()
@@ -68,14 +69,14 @@ def check_case(folder: Path) -> None:
 
 
 def present(path: Path) -> bool:
-    """Whether there is something of that name, be it a link to nothing."""
+    """Whether anything has that name, even a broken link."""
     return path.exists() or path.is_symlink()
 
 
 def obstacle(path: Path) -> str | None:
-    """Why a path is not the file that its name promises, as far as its kind and first bytes tell."""
+    """Return why a path is not the file that its name promises, judging by its kind and first bytes, or None."""
     if not path.exists():
-        return "is missing" if not path.is_symlink() else "is a link to nothing; download it again"
+        return "is missing" if not path.is_symlink() else "is a broken link; download it again"
     if not path.is_file():
         return "is a folder, not a file"
     try:
@@ -89,10 +90,10 @@ def obstacle(path: Path) -> str | None:
 
 
 def whole_number(path: Path, fields: dict, *names: str, required: bool = True) -> int | None:
-    """The value of the first name that is there, a whole number of at least 1; None where it may be absent.
+    """Return the value of the first of ``names`` found, a whole number of at least 1; None if missing and not required.
 
     Raises:
-        BadInput: none is there although it is required, or the value is something else.
+        BadInput: all are missing although one is required, or the value is something else.
     """
     name = next((name for name in names if fields.get(name) is not None), None)
     if name is None:
@@ -106,10 +107,10 @@ def whole_number(path: Path, fields: dict, *names: str, required: bool = True) -
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of a folder's tensors by name, from the headers of the files that are loaded.
+    """Read the shapes of a folder's tensors, by name, from the headers of the files that are loaded.
 
     Raises:
-        BadInput: no safetensors file that is loaded, one that is damaged or missing, or an index that contradicts them.
+        BadInput: no safetensors file to load, one that is damaged or missing, or an index that contradicts them.
     """
     check_case(folder)
     if present(folder / INDEX):
@@ -117,14 +118,14 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     if present(folder / SINGLE):
         return _shapes(folder / SINGLE)
     if others := sorted(path.name for path in folder.glob("*.safetensors")):
-        raise BadInput(f"{folder}: {others[0]}, but neither {SINGLE} nor {INDEX}, which say what is loaded")
+        raise BadInput(f"{folder}: has {others[0]}, but neither {SINGLE} nor {INDEX}, which say what to load")
     begun = sorted(path.name for path in folder.rglob("*.incomplete"))
-    hint = f"; {begun[0]} was not downloaded to its end" if begun else ""
+    hint = f"; the download of {begun[0]} did not finish" if begun else ""
     raise BadInput(f"{folder}: no *.safetensors file; other weight formats are not loaded{hint}")
 
 
 def _indexed(folder: Path, weight_map: object) -> dict[str, tuple[int, ...]]:
-    """The shapes of all shards, which hold what the index says."""
+    """Return the shapes in all shards, after checking them against the index."""
     if not isinstance(weight_map, dict) or not weight_map:
         raise BadInput(f"{folder / INDEX}: weight_map names no tensor; download it again")
     for name in weight_map.values():
@@ -132,7 +133,7 @@ def _indexed(folder: Path, weight_map: object) -> dict[str, tuple[int, ...]]:
             raise BadInput(f"{folder / INDEX}: weight_map: {name} is not a file of the same folder")
     shards = sorted(set(weight_map.values()))
     if (folder / SINGLE).exists() and SINGLE not in shards:
-        raise BadInput(f"{folder}: both {SINGLE} and {INDEX}: two sets of weights; remove the one that is not meant")
+        raise BadInput(f"{folder}: has both {SINGLE} and {INDEX}, two sets of weights; remove the wrong one")
     found = {}
     for shard in shards:
         if not (folder / shard).exists():
@@ -161,5 +162,5 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return fields

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies: a folder, a snapshot of the hub's cache, or the hub; its name and commit where proven."""
+"""Locate a checkpoint (a folder, a snapshot in the hub's cache, or the hub), with its name and, if proven, commit."""
 
 import hashlib
 import logging
@@ -20,12 +20,12 @@ WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 _NAME = "model_name_or_path"
 _SNAPSHOT = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)/snapshots/(?P<commit>[0-9a-f]{40})$")
-_SMALL = 10 * 2**20  # bytes; git's hash is made of files up to this size, larger ones go by their SHA-256
+_SMALL = 10 * 2**20  # bytes; files up to this size may be checked by git's hash, larger ones only by their SHA-256
 
 
 @dataclass(frozen=True)
 class Location:
-    """A folder, the name of what is in it, and the hub's commit if it is proven to be that."""
+    """A folder, the name of the model in it, and the hub's commit if the folder is proven to be that."""
 
     folder: Path
     name: str
@@ -33,10 +33,10 @@ class Location:
 
 
 def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: bool) -> Location:
-    """Find a folder, or download it from the hub (once, safetensors only). An existing folder comes before the hub.
+    """Find a folder, or download it from the hub (once, safetensors only). An existing folder takes precedence.
 
     Raises:
-        BadInput: nothing there, a file, or a revision of a folder.
+        BadInput: nothing found, a file, or a revision given for a folder.
     """
     asked = model_name_or_path
     if not asked.strip():
@@ -44,15 +44,17 @@ def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: 
     try:
         folder = Path(asked).expanduser()
         is_folder, is_file = folder.is_dir(), folder.is_file()
-    except (OSError, RuntimeError) as error:  # no such user, a name too long, a folder that nobody may enter
+    except (OSError, RuntimeError) as error:  # unknown user, name too long, or no permission
         raise BadInput(f"{option(_NAME, asked)}: {getattr(error, 'strerror', None) or error}") from None
     could_be_hubs = asked.count("/") == 1 and not asked.startswith((".", "/", "~")) and not asked.endswith("/")
     if is_folder:
         if revision is not None:
-            raise BadInput(f"{option('revision', revision)}: {folder} is a folder; revisions are the hub's")
+            raise BadInput(
+                f"{option('revision', revision)}: {folder} is a folder; only models on the hub have revisions"
+            )
         name, commit = hub_model(folder, [*WANTED, CODE]) or _cached(folder) or (_local_name(folder), None)
         if could_be_hubs and name != asked:
-            log.warning("%s: the folder of that name here, not the hub's model", asked)
+            log.warning("%s: using the local folder of that name, not the model on the hub", asked)
         return Location(folder, name, commit)
     if is_file:
         raise BadInput(f"{option(_NAME, asked)}: a file; give the model's folder, {folder.parent}")
@@ -63,15 +65,15 @@ def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: 
 
 
 def _local_name(folder: Path) -> str:
-    """``local/<folder>`` in letters, digits, spaces, ``.``, ``_`` and ``-``: it names folders and stands in tables."""
+    """``local/<folder>`` in letters, digits, spaces, ``.``, ``_`` and ``-``, fit for folder names and tables."""
     name = re.sub(r"[^\w. -]", "_", folder.resolve().name)
-    return f"local/{name[:60] or 'model'}"  # at most 240 bytes, so that every file system takes it
+    return f"local/{name[:60] or 'model'}"  # at most 240 bytes, so that every file system accepts it
 
 
 def _cached(folder: Path) -> tuple[str, str] | None:
     """Name and commit of a snapshot in the hub client's cache, if its files are the cache's blobs and are unchanged.
 
-    A blob's name is the hash of its content: SHA-256 of large files, git's of small ones.
+    A blob's name is the hash of its content: SHA-256 for large files, git's hash for small ones.
     """
     folder = Path(os.path.abspath(folder))
     found = _SNAPSHOT.search(folder.as_posix())
@@ -91,7 +93,7 @@ def _cached(folder: Path) -> tuple[str, str] | None:
 
 
 def _git_hash(path: Path) -> str | None:
-    """The name that git gives to a small file's content."""
+    """Git's hash of a small file's content; None for a larger file."""
     size = path.stat().st_size
     return hashlib.sha1(b"blob %d\0" % size + path.read_bytes()).hexdigest() if size <= _SMALL else None
 
@@ -109,14 +111,14 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
-        raise BadInput(f"{option(_NAME, name)}: no such folder, and no name that the hub allows") from None
+        raise BadInput(f"{option(_NAME, name)}: no such folder, and not a valid name on the hub") from None
     except RepositoryNotFoundError:
         raise BadInput(f"{option(_NAME, name)}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if is_offline():
             code = " --code" if trust_remote_code else ""
             raise BadInput(
-                f"{option(_NAME, name)}: --offline needs the model on disk; where the hub can be reached, "
+                f"{option(_NAME, name)}: --offline needs the model on disk; on a machine that can reach the hub, run "
                 f"qzhou-eval fetch --model {name}{code} --to ROOT, then give ROOT/models/{name}"
             ) from None
         reason = str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""A sentence-transformers folder: which modules ``modules.json`` names, and what its Pooling and Dense say."""
+"""Read a sentence-transformers folder: the modules that ``modules.json`` names, and its Pooling and Dense."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ _AFTER_THE_DECODER = (["Pooling"], ["Pooling", "Dense"], ["Pooling", "Normalize"
 
 @dataclass(frozen=True)
 class Modules:
-    """The folders of the decoder, of its pooling and projection (None where there is none), and the classes named."""
+    """The folders of decoder, pooling and projection (None if there is none), and the names of all module classes."""
 
     decoder: Path
     pooling: Path | None = None
@@ -22,11 +22,11 @@ class Modules:
 
 
 def read_modules(folder: Path) -> Modules:
-    """Read ``modules.json``; without one the folder is a bare decoder.
+    """Read ``modules.json``; a folder without it is a bare decoder.
 
     Raises:
-        BadInput: damaged, missing beside modules, a path that leads out of the folder, or modules that this harness
-            cannot run.
+        BadInput: damaged, missing although there are modules, a path that leads out of the folder, or modules that
+            this harness cannot run.
     """
     path = folder / "modules.json"
     if not present(path):
@@ -52,16 +52,16 @@ def read_modules(folder: Path) -> Modules:
 
 
 def _check_bare(folder: Path) -> None:
-    """Refuse a folder that was more than a decoder: without its list, modules would be left out in silence."""
+    """Refuse a folder that has modules but no list of them: they would be silently ignored."""
     for module in sorted(folder.glob("[0-9]*_*/config.json")):
         raise BadInput(f"{folder}: {module.parent.name} is a module, but modules.json, which lists them, is missing")
 
 
 def width_of_vectors(modules: Modules, hidden: int) -> int:
-    """The size of the vectors: that of the hidden states, or what the projection makes of them.
+    """Return the size of the vectors: that of the hidden states or, if there is one, of the projection's output.
 
     Raises:
-        BadInput: another pooling than last-token, or sizes that do not fit together.
+        BadInput: a pooling other than last-token, or sizes that do not fit together.
     """
     if modules.pooling is not None:
         _check_pooling(modules.pooling / "config.json", hidden)
@@ -76,7 +76,9 @@ def width_of_vectors(modules: Modules, hidden: int) -> int:
         raise BadInput(f"{path}: in_features is {into}, but the decoder's hidden states have {hidden} components")
     for name, shape in stored_shapes(modules.projection).items():
         if name.endswith("weight") and shape != (out, into):
-            raise BadInput(f"{modules.projection}: the stored {name} has shape {shape}, config.json says {(out, into)}")
+            raise BadInput(
+                f"{modules.projection}: the stored {name} has shape {shape}, not {(out, into)} (config.json)"
+            )
     return out
 
 

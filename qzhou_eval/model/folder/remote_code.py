@@ -1,4 +1,4 @@
-"""Code that a checkpoint brings: where it is named, whether it is there, which of it may run, what is said if not."""
+"""A checkpoint's own code: where it is named, whether its files exist, which of it may run, and messages if not."""
 
 import ast
 import re
@@ -14,17 +14,17 @@ _OURS = "sentence_transformers."
 
 
 def decoder_class(path: Path, config: dict, *, trust_remote_code: bool, how: str) -> str | None:
-    """The class that a config.json names for its decoder. Code is trusted only where the revision pins it.
+    """Return the class that a config.json names for its decoder. Code is trusted only if the revision pins it.
 
     Args:
-        how: said where code is missing, as :func:`how_to_bring` has it.
+        how: advice for missing code, from :func:`how_to_bring`.
 
     Raises:
-        BadInput: no mapping of classes or, where it would run, code of another repository or that is not there.
+        BadInput: not a mapping of classes or, if the code would run, it is from another repository or missing.
     """
     classes = config.get("auto_map") or {}
     if not isinstance(classes, dict):
-        raise BadInput(f"{path}: auto_map is no mapping of classes")
+        raise BadInput(f"{path}: auto_map is not a mapping of classes")
     if trust_remote_code and "AutoModel" in classes:
         _check(path, [str(classes[kind]) for kind in ("AutoModel", "AutoConfig") if kind in classes], how)
     own = classes.get("AutoModel")
@@ -32,13 +32,13 @@ def decoder_class(path: Path, config: dict, *, trust_remote_code: bool, how: str
 
 
 def check_beside_the_decoders(folder: Path, decoder: Path, *, how: str) -> None:
-    """The same for the other code that sentence-transformers runs: that of the tokenizer and of modules.
+    """Check the other code that sentence-transformers runs: that of the tokenizer and of modules.
 
     Raises:
-        BadInput: code of another repository or that is not there.
+        BadInput: code is from another repository or missing.
     """
     path = decoder / "tokenizer_config.json"
-    _check(path, _mapped(read_if_there(path))[-1:], how)  # of a pair the fast one
+    _check(path, _mapped(read_if_there(path))[-1:], how)  # of a pair, the fast one
     for name in _own_modules(folder):
         top = name.partition(".")[0]
         if (folder / f"{top}.py").exists() or not (top.isidentifier() and find_spec(top)):  # else a package's class
@@ -46,28 +46,28 @@ def check_beside_the_decoders(folder: Path, decoder: Path, *, how: str) -> None:
 
 
 def how_to_bring(name: str, commit: str | None) -> str:
-    """What to do where a model's code is missing; the commit is the hub's, if the folder is known to be that."""
+    """Advice for a model whose code is missing; ``commit`` is the hub's, None if the folder is not known to be that."""
     if commit is None:
-        return "add the file, or bring the model with qzhou-eval fetch --model ORG/NAME --code --to ROOT"
-    return f"bring it with qzhou-eval fetch --model {name} --revision {commit} --code --to ROOT"
+        return "add the file, or download the model with qzhou-eval fetch --model ORG/NAME --code --to ROOT"
+    return f"download it with qzhou-eval fetch --model {name} --revision {commit} --code --to ROOT"
 
 
 def _check(path: Path, names: list[str], how: str) -> None:
-    """Refuse classes, named in the file ``path``, that are no FILE.CLASS beside it or of which a file is missing."""
+    """Refuse classes named in the file ``path`` that are not a FILE.CLASS next to it, or that lack a file."""
     for name in names:
         if "--" in name:
-            raise BadInput(f"{path}: {name} is code of another repository, which nothing pins")
+            raise BadInput(f"{path}: {name} is code from another repository, which nothing pins")
         if not re.fullmatch(r"\w+\.\w+", name):
-            raise BadInput(f"{path}: {name} is not FILE.CLASS of the same folder")
+            raise BadInput(f"{path}: {name} is not a FILE.CLASS in the same folder")
     for name in names:
         for file, importer in _files_of(path.parent, name.partition(".")[0]):
             if not (path.parent / file).is_file():
                 wanted = f"{file}, which {importer} imports," if importer else file
-                raise BadInput(f"{path}: names {name}, but {wanted} is not there; {how}")
+                raise BadInput(f"{path}: names {name}, but {wanted} is missing; {how}")
 
 
 def _files_of(folder: Path, module: str) -> Iterator[tuple[str, str]]:
-    """The file of a module and those that it imports from the same folder, each with the one that imports it."""
+    """Yield a module's file and those it imports from the same folder, each with the file that imports it."""
     found, todo = set(), [(f"{module}.py", "")]
     while todo:
         file, importer = todo.pop()
@@ -82,13 +82,13 @@ def _relative_imports(path: Path) -> list[str]:
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return []  # whoever runs it says what is wrong
+        return []  # running it will report what is wrong
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
     return [node.module for node in imports if node.module and "." not in node.module]
 
 
 def named_code(folder: Path) -> list[str]:
-    """Every class of its own that a model folder names, whether this harness runs such a model or not.
+    """List every class of its own that a model folder names, whether or not this harness runs such a model.
 
     Raises:
         BadInput: a damaged file.
@@ -99,10 +99,10 @@ def named_code(folder: Path) -> list[str]:
 
 
 def classes_left_out(modules: Modules, config: dict, own_code: str | None, *, runs: bool) -> tuple[str, ...]:
-    """The classes that a checkpoint brings and that are not run, each with the file that names it.
+    """List the checkpoint's own classes that are not run, each with the file that names it.
 
     Args:
-        runs: the decoder's own class does run.
+        runs: whether the decoder's own class runs.
     """
     found = [("modules.json", kind) for kind in modules.classes if not kind.startswith(_OURS)]
     if not runs:
@@ -120,7 +120,7 @@ def _own_modules(folder: Path) -> list[str]:
 
 
 def _mapped(fields: dict) -> list[str]:
-    """The classes of an ``auto_map``, in its order; a tokenizer's stand in a pair of a slow and a fast one."""
+    """The classes of an ``auto_map``, in its order; a tokenizer's are a pair of a slow and a fast one."""
     value = fields.get("auto_map") or {}
     kinds = value.values() if isinstance(value, dict) else [value]
     flat = [one for kind in kinds for one in (kind if isinstance(kind, list) else [kind])]

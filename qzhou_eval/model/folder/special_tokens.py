@@ -1,8 +1,8 @@
-"""Which tokens stand in front of and behind every text, by the two files that say so, in every version of transformers.
+"""Find the special tokens before and after every text, independent of the version of transformers.
 
-tokenizer.json has a post-processor, tokenizer_config.json ``add_bos_token`` and ``add_eos_token``. Transformers 4 lets
-some classes follow the second, transformers 5 follows the first alone. Here the second adds what the first leaves out,
-and what the first adds against the second is refused.
+Two files specify them: tokenizer.json by its post-processor, tokenizer_config.json by ``add_bos_token`` and
+``add_eos_token``. In transformers 4 some classes follow the second; transformers 5 follows only the first. Here the
+second adds what the first leaves out, and a token that the first adds although the second forbids it is an error.
 """
 
 import logging
@@ -18,17 +18,17 @@ log = logging.getLogger(__name__)
 
 
 def special_tokens(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list[int]]:
-    """Token ids in front of and behind any text (Gemma: <bos>; Qwen3: none).
+    """Return the token ids before and after any text (Gemma: <bos>; Qwen3: none).
 
     Raises:
-        BadInput: the two files contradict each other, or a token that is asked for is not there.
+        BadInput: the two files contradict each other, or a token that they ask for is missing.
     """
     config = read_if_there(decoder / "tokenizer_config.json")
     named = read_if_there(decoder / "special_tokens_map.json") | config
     head, tail = _of_post_processor(tokenizer, decoder)
     for flag, name, side, where in (
-        ("add_bos_token", "bos_token", head, "in front of"),
-        ("add_eos_token", "eos_token", tail, "behind"),
+        ("add_bos_token", "bos_token", head, "before"),
+        ("add_eos_token", "eos_token", tail, "after"),
     ):
         asked = config.get(flag)
         if asked not in (None, True, False):
@@ -40,14 +40,14 @@ def special_tokens(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list
         number = tokenizer.token_to_id(token) if isinstance(token, str) else None
         both = f"{decoder}: tokenizer_config.json says {flag}: {str(asked).lower()}"
         if asked and number is None:
-            raise BadInput(f"{both}, but its {name}, {token!r}, is no token of the tokenizer")
+            raise BadInput(f"{both}, but its {name}, {token!r}, is not a token of the tokenizer")
         if asked and side and number not in side:
-            raise BadInput(f"{both} ({token}), but tokenizer.json puts another token {where} each text; correct one")
+            raise BadInput(f"{both} ({token}), but tokenizer.json adds another token {where} each text; correct one")
         if not asked and number in side:
-            raise BadInput(f"{both}, but tokenizer.json puts {token} {where} each text; correct one of the two")
+            raise BadInput(f"{both}, but tokenizer.json adds {token} {where} each text; correct one of the two")
         if asked and not side:
             side.append(number)
-            _say_once(f"{both}, tokenizer.json adds none: {token} is sent {where} each text, as the first says")
+            _say_once(f"{both}, but tokenizer.json adds none; {token} is added {where} each text, as asked")
     return head, tail
 
 
@@ -57,7 +57,7 @@ def _of_post_processor(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], 
         own = [place for place, added in enumerate(encoded.special_tokens_mask) if not added]
         if own:
             return encoded.ids[: own[0]], encoded.ids[own[-1] + 1 :]
-    raise BadInput(f"{decoder}: the tokenizer makes no token of any letter")
+    raise BadInput(f"{decoder}: the tokenizer produces no token for any letter")
 
 
 @cache

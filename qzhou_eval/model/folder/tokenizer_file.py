@@ -1,8 +1,8 @@
-"""A checkpoint's tokenizer: tokenizer.json itself where there is one, which every version of transformers must match.
+"""Load a checkpoint's tokenizer: from tokenizer.json if there is one, alike in every version of transformers.
 
-Versions of transformers build some tokenizers again from parts of tokenizer.json, and let tokenizer_config.json change
+Some versions of transformers rebuild some tokenizers from parts of tokenizer.json, and let tokenizer_config.json change
 others. Vectors of all versions share one store, so the file is read as it is, and a tokenizer_config.json that
-contradicts it is refused. Where the file is missing, transformers makes the tokenizer of what there is.
+contradicts it is refused. If the file is missing, transformers builds the tokenizer from the other files.
 """
 
 import json
@@ -20,20 +20,20 @@ _RULE = "special tokens of its post-processor, and those that add_bos_token and 
 
 
 def token_rule(decoder: Path) -> str:
-    """How token ids are made of text: it decides vectors as the text does."""
+    """Describe how text becomes token ids, for the fingerprint: this decides vectors too."""
     source = FILE if (decoder / FILE).exists() else f"transformers {version('transformers')}"
     return f"{source}; {_RULE}"
 
 
 def open_tokenizer(decoder: Path) -> Tokenizer:
-    """The tokenizer, without truncation and padding.
+    """Load the tokenizer, without truncation or padding.
 
     Raises:
         BadInput: it cannot be loaded, or its files contradict each other.
     """
     try:
         found = Tokenizer.from_file(str(decoder / FILE)) if (decoder / FILE).exists() else _converted(decoder)
-    except Exception as error:  # whatever a library makes of a broken file: KeyError, TypeError, its own kinds
+    except Exception as error:  # whatever a library raises for a broken file: KeyError, TypeError, its own types
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"{decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})") from error
     found.no_truncation()
@@ -47,17 +47,17 @@ def open_tokenizer(decoder: Path) -> Tokenizer:
 
 
 def check_vocabulary(tokenizer: Tokenizer, decoder: Path, rows: int) -> bool:
-    """Compare what the tokenizer can give with the embedding's rows; whether some special token has none.
+    """Compare the tokenizer's ids with the embedding's rows; return whether some special token has no row.
 
     Raises:
-        BadInput: a token that any text may hold has no row.
+        BadInput: a token that any text may contain has no row.
     """
     beyond = {number: token for token, number in tokenizer.get_vocab(with_added_tokens=True).items() if number >= rows}
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     for number in sorted(beyond.keys() - special):
         raise BadInput(
             f"{decoder}: the tokenizer has the token {beyond[number]!r} with id {number}, but the model has "
-            f"embeddings of {rows} tokens alone (config.json, vocab_size); one of the two is not the model's"
+            f"embeddings for only {rows} tokens (config.json, vocab_size); the two do not belong together"
         )
     return bool(beyond)
 
@@ -74,18 +74,18 @@ def _converted(decoder: Path) -> Tokenizer:
 
 
 def _check_flags(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
-    """Refuse settings of tokenizer_config.json that some versions obey, where tokenizer.json says otherwise."""
+    """Refuse settings in tokenizer_config.json that some versions obey although tokenizer.json says otherwise."""
     for flag, said in _states(tokenizer).items():
         wanted = config.get(flag)
         if isinstance(wanted, bool) and said not in (None, wanted):
             raise BadInput(
-                f"{decoder}: tokenizer_config.json says {flag}: {str(wanted).lower()}, {FILE} does the contrary; "
-                "versions of transformers disagree on which counts: correct one of the two"
+                f"{decoder}: tokenizer_config.json says {flag}: {str(wanted).lower()}, but {FILE} does the opposite; "
+                "versions of transformers disagree on which to follow; correct one of the two"
             )
 
 
 def _states(tokenizer: Tokenizer) -> dict[str, bool | None]:
-    """What tokenizer.json says of these flags; None where it says nothing."""
+    """Return what tokenizer.json says about these flags; None where it says nothing."""
     normalizers = list(_nodes(tokenizer.normalizer))
     splitters = list(_nodes(tokenizer.pre_tokenizer))
     bert = next((node for node in normalizers if node["type"] == "BertNormalizer"), {})
@@ -101,7 +101,7 @@ def _states(tokenizer: Tokenizer) -> dict[str, bool | None]:
 
 
 def _nodes(part: object) -> Iterator[dict]:
-    """The steps of a normalizer or pre-tokenizer, those of a sequence one by one."""
+    """Yield the steps of a normalizer or pre-tokenizer; a sequence is split into its steps."""
     if part is None:
         return
     state = json.loads(part.__getstate__())
@@ -109,19 +109,19 @@ def _nodes(part: object) -> Iterator[dict]:
 
 
 def _check_added(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
-    """Refuse added tokens that the tokenizer's other files know under another id than tokenizer.json."""
+    """Refuse added tokens whose id in the tokenizer's other files differs from that in tokenizer.json."""
     listed = config.get("added_tokens_decoder") or {}
     said = {"tokenizer_config.json": {}, "added_tokens.json": read_if_there(decoder / "added_tokens.json")}
     try:
         said["tokenizer_config.json"] = {token["content"]: int(number) for number, token in listed.items()}
     except (AttributeError, TypeError, KeyError, ValueError):
         raise BadInput(
-            f"{decoder / 'tokenizer_config.json'}: added_tokens_decoder is no list of tokens by id"
+            f"{decoder / 'tokenizer_config.json'}: added_tokens_decoder is not a mapping from ids to tokens"
         ) from None
     for file, tokens in said.items():
         for token, number in tokens.items():
             if (there := tokenizer.token_to_id(token)) != number:
                 raise BadInput(
-                    f"{decoder}: {file} gives the token {token!r} the id {number}, {FILE} "
-                    f"{'has no such token' if there is None else f'gives it {there}'}; they are not of one tokenizer"
+                    f"{decoder}: {file} gives the token {token!r} the id {number}, but {FILE} "
+                    f"{'has no such token' if there is None else f'gives it {there}'}; they are of different tokenizers"
                 )

@@ -1,1 +1,1 @@
-"""How much arithmetic prompts are, and how fast a device is: estimates and shares of the ceiling."""
+"""How much arithmetic prompts cost and how fast a device is, for time estimates and shares of the ceiling."""

@@ -1,4 +1,4 @@
-"""How much arithmetic a prompt costs, with or without loaded weights: counted here alone. Measures nothing."""
+"""How much arithmetic a prompt costs, with or without loaded weights; counted only here. Measures nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.loading import decoder_shape, projection_shape
 from qzhou_eval.model.token_prepending import decoder_layers
 
-ATTENTION_SLOWER = 4  # than a large product, for each operation: measured on a CPU, see docs/benchmarks.md, "ETA"
+ATTENTION_SLOWER = 4  # times, per operation, than a large product: measured on a CPU, see docs/benchmarks.md, "ETA"
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Cost:
 
     Attributes:
         per_token: two for each weight of the decoder's layers.
-        per_pair: for each layer and query head four times ``head_dim``, in scores and in values, for each pair of
-            tokens that see each other.
-        per_prompt: two for each weight of the projection, which only the last token meets.
+        per_pair: four times ``head_dim`` (scores and values) for each layer and query head, for each pair of
+            tokens of which one attends to the other.
+        per_prompt: two for each weight of the projection, which is applied only to the last token.
     """
 
     per_token: float
@@ -30,11 +30,11 @@ class Cost:
     per_prompt: float
 
     def __call__(self, lengths: Sequence[int]) -> float:
-        """Operations of prompts of these token counts; a prompt without a token costs none."""
+        """Operations for prompts with these token counts; a prompt without tokens costs none."""
         return self._weighted(lengths, 1)
 
     def effort(self, lengths: Sequence[int]) -> float:
-        """The same in proportion to time: operations of attention count for more, since they are slower."""
+        """Operations weighted in proportion to time: those of attention count for more, since they are slower."""
         return self._weighted(lengths, ATTENTION_SLOWER)
 
     def _weighted(self, lengths: Sequence[int], attention: float) -> float:
@@ -44,10 +44,10 @@ class Cost:
 
 
 def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None) -> Cost | None:
-    """The cost of a decoder's layers, on any device, the meta device too, and of its projection.
+    """Return the cost of a decoder's layers, on any device including meta, and of its projection.
 
-    None where it cannot be counted like this: no attention, a state or a convolution, experts that are routed, sizes
-    that differ from layer to layer.
+    None if it cannot be counted this way: no attention, a state or a convolution, routed experts, or sizes that differ
+    from layer to layer.
 
     Args:
         config: the decoder's text configuration.
@@ -65,7 +65,7 @@ def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None) -> Cost
 
 
 def checkpoint_cost(checkpoint: Checkpoint) -> Cost | None:
-    """The cost of a checkpoint under transformers' own class for it, or None as above; no weight is read.
+    """Return the cost of a checkpoint under transformers' own class, or None as in :func:`cost_of`; reads no weights.
 
     Raises:
         BadInput: its configuration cannot be used.
@@ -84,6 +84,6 @@ def _has_more_than_matrices(layers: nn.ModuleList) -> bool:
 
 
 def _weights(module: nn.Module) -> int:
-    """Weights in matrices, those that were turned into FP8 too."""
+    """Number of weights in matrices, including those converted to FP8."""
     fp8 = (b for b in module.buffers() if b.ndim == 2 and b.dtype == torch.float8_e4m3fn)
     return sum(p.numel() for p in module.parameters() if p.ndim == 2) + sum(b.numel() for b in fp8)

@@ -1,4 +1,4 @@
-"""How fast this device multiplies matrices at best: speed is told as a share of it."""
+"""How fast this device multiplies matrices at best; speed is reported as a share of it."""
 
 import time
 
@@ -10,9 +10,9 @@ SIZES = {"cuda": 8192, "cpu": 1536}
 
 
 def matmul_rate(device: str, dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a large square product, the best of those that fit 0.15 seconds.
+    """Floating-point operations per second of a large square product, the best of those that fit in 0.15 seconds.
 
-    It is the best of three at least: the first is slow, and others may use the machine.
+    At least three are timed: the first is slow, and others may be using the machine.
     """
     size = SIZES[device.partition(":")[0]]
     best, count = float("inf"), 0

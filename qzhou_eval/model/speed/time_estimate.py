@@ -1,4 +1,4 @@
-"""How fast prompts go through a model: measured where the hardware is here, else assumed from data sheets."""
+"""How fast prompts go through a model: measured if this machine has the hardware, else assumed from data sheets."""
 
 import random
 import time
@@ -16,15 +16,15 @@ PEAKS = {"h100": 989e12, "h200": 989e12, "a100": 312e12, "4090": 165e12}
 EFFICIENCY = 0.46  # of the peak: 65 % of a large matrix product, which itself reaches about 70 %
 
 PROBE_SECONDS = 10.0
-PART_SECONDS = 1.0  # a part of the probe that takes so long is large enough
+PART_SECONDS = 1.0  # a part of the probe that takes this long is large enough
 PART_BATCHES = 16
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one device is, and where the figure is from, as a sentence says it.
+    """A speed, and in words where the figure comes from.
 
-    ``rate`` is of :meth:`~qzhou_eval.model.speed.cost.Cost.effort`, per second.
+    ``rate`` is in units of :meth:`~qzhou_eval.model.speed.cost.Cost.effort` per second.
     """
 
     rate: float
@@ -32,14 +32,14 @@ class Speed:
 
 
 def assumed(gpu: str, devices: int = 1) -> Speed:
-    """What the data sheet of one of :data:`PEAKS` lets expect, of several that share the prompts evenly."""
+    """The speed to expect by a data sheet in :data:`PEAKS`, of one or several GPUs that share the prompts evenly."""
     source = f"{EFFICIENCY:.0%} of the data sheet's {PEAKS[gpu] / 1e12:.0f} TFLOP/s (bfloat16)"
     named = f"one {gpu.upper()}" if devices == 1 else f"{devices} {gpu.upper()}, each"
     return Speed(devices * EFFICIENCY * PEAKS[gpu], f"arithmetic, not a measurement: {named} at {source}")
 
 
 def is_here(name: str, device: str = "cuda") -> bool:
-    """Whether this machine has the hardware, for a GPU as ``device``."""
+    """Whether this machine has the named hardware; for a GPU, as ``device``."""
     if name == "cpu":
         return True
     return torch.cuda.is_available() and name in torch.cuda.get_device_name(device).lower()
@@ -48,10 +48,10 @@ def is_here(name: str, device: str = "cuda") -> bool:
 def measured(
     encoder, tokenized: list[Tokenized], cost: Cost, *, seconds: float = PROBE_SECONDS, devices: int = 1
 ) -> Speed:
-    """Send prompts through a loaded model for about ``seconds`` and drop the vectors.
+    """Measure the speed: send prompts through a loaded model for about ``seconds`` and discard the vectors.
 
-    The prompts are drawn at random, again and again if they are few, and go in parts that grow until one takes a
-    second or fills :data:`PART_BATCHES` batches. These parts warm up; only those after them are timed.
+    The prompts are drawn at random, repeatedly if there are few, and sent in parts that grow until one takes a
+    second or fills :data:`PART_BATCHES` batches. Those parts are warm-up; only later ones are timed.
 
     Args:
         encoder: an :class:`~qzhou_eval.model.embedder.Embedder`.
@@ -75,13 +75,13 @@ def measured(
     source = f"calibrated: {tokens / timed:,.0f} tokens/s on {_name(encoder)}, a probe of {timed:.0f} s"
     if devices == 1 or encoder.settings.device == "cpu":
         return Speed(effort / timed, source)
-    return Speed(devices * effort / timed, f"{source}; {devices} times that, by arithmetic")
+    return Speed(devices * effort / timed, f"{source}; multiplied by {devices}, not measured")
 
 
 def _seconds(encoder, part: list[Tokenized]) -> float:
     start = time.perf_counter()
     for _ in encoder.stream(part):
-        pass  # a vector is on the CPU when it comes: the device has done its work
+        pass  # a yielded vector is on the CPU, so the device has done its work
     return time.perf_counter() - start
 
 
