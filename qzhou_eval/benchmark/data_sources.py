@@ -85,4 +85,4 @@ def no_data(tasks: list[Task], data_dir: Path | None) -> NoData:
 
 def how_to_fetch(tasks: Iterable[Task]) -> str:
     """What to do if the hub cannot be reached."""
-    return f"where the hub can be reached, {fetch_command(tasks, 'ROOT')}, then give --data_dir ROOT"
+    return f"on a machine that can reach the hub, run {fetch_command(tasks, 'ROOT')}, then give --data_dir ROOT"

@@ -22,10 +22,13 @@ def hub():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["run", "--tasks", "STSB"], "error: STSB: --offline needs its data on disk; where the hub can be reached, "),
+        (
+            ["run", "--tasks", "STSB"],
+            "error: STSB: --offline needs its data on disk; on a machine that can reach the hub, run ",
+        ),
         (
             ["run", "--tasks", "STSB", "AFQMC"],
-            "error: AFQMC, STSB: --offline needs their data on disk; where the hub can be reached, "
+            "error: AFQMC, STSB: --offline needs their data on disk; on a machine that can reach the hub, run "
             "qzhou-eval fetch --tasks AFQMC STSB --to ROOT, then",
         ),
         (["plan", "--tasks", "AFQMC"], "qzhou-eval fetch --tasks AFQMC --to ROOT, then give --data_dir ROOT"),
