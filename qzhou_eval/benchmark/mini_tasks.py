@@ -16,7 +16,7 @@ def _metadata(name: str, category: str) -> TaskMetadata:
     task = all_tasks()[name]
     return TaskMetadata(
         name=name,
-        description=f"{task.type} in the packaged miniature, a generated language; scores compare only among themselves.",
+        description=f"{task.type} in the packaged miniature, whose language is generated: its scores stand alone.",
         reference=None,
         dataset={"path": task.path, "revision": task.revision},
         type=task.type,
