@@ -1,4 +1,4 @@
-"""``scripts/bundle.sh``: a folder from which both environments are installed with the network off, wheels by hash."""
+"""``scripts/bundle.sh``: both environments installed from one folder without a network; and the package's own wheel."""
 
 import os
 import re
@@ -11,6 +11,7 @@ import pytest
 from checkpoints import with_remote_code
 from hub import COMMIT, Hub
 
+from qzhou_eval import cli
 from qzhou_eval.benchmark.registry import all_tasks
 
 ROOT = Path(__file__).parents[2]
@@ -171,21 +172,29 @@ def test_it_is_a_checkout_with_its_commit_and_edits_and_can_be_made_again(checko
     assert not list(made.glob("wheels.new"))
 
 
-@pytest.mark.slow
-def test_everything_in_one_folder_installed_and_run_without_a_network(index, official, tiny, tokenizer, tmp_path):
-    """The real environment, data and a model with its own code: bundled here, moved, then installed and run there."""
-    here = clone(tmp_path / "here", OTHERS)
+@pytest.fixture(scope="module")
+def everything(index, official, tiny, tokenizer, tmp_path_factory):
+    """The real environment, data and a model with its own code, bundled and moved; the hub and how to reach it."""
+    folder = tmp_path_factory.mktemp("everything")
+    here = clone(folder / "here", OTHERS)
     lend_environment(here)
     hub, stsb = Hub(), all_tasks()["STSB"]
     hub.add_folder(stsb.path, official / stsb.path, stsb.revision)
     placeholder = tokenizer.convert_tokens_to_ids("<|im_start|>")
-    model = with_remote_code(tiny, tmp_path / "model", placeholder=placeholder, last_layer=7)
+    model = with_remote_code(tiny, folder / "model", placeholder=placeholder, last_layer=7)
     hub.add_folder("org/tiny", model, COMMIT, "models")
-    online = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": tmp_path / "hf"}
+    online = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": folder / "hf"}
     what = ["--model", "org/tiny", "--code", "--tasks", "STSB"]
-    done = call(here / "scripts/bundle.sh", tmp_path / "made", *what, cwd=tmp_path, **online)
+    done = call(here / "scripts/bundle.sh", folder / "made", *what, cwd=folder, **online)
     assert done.returncode == 0, done.stderr
-    there = shutil.move(tmp_path / "made", tmp_path / "moved" / "there")
+    yield shutil.move(folder / "made", folder / "moved" / "there"), hub, online
+    hub.close()
+
+
+@pytest.mark.slow
+def test_everything_in_one_folder_installed_and_run_without_a_network(everything):
+    there, hub, online = everything
+    revision = all_tasks()["STSB"].revision
     hub.forget()
 
     def type_there(*argv) -> str:
@@ -197,7 +206,7 @@ def test_everything_in_one_folder_installed_and_run_without_a_network(index, off
     data = ["--data_dir", "data", "--tasks", "STSB", "--dim", "16", "--output_dir", "out"]
     type_there("./run_benchmark_cmteb.sh", *where, *data)
     (result,) = there.glob(f"out/results/org__tiny/{COMMIT}/**/STSB.json")
-    assert f'"dataset_revision": "{stsb.revision}"' in result.read_text("utf-8")
+    assert f'"dataset_revision": "{revision}"' in result.read_text("utf-8")
     assert "fetch" in type_there(".venv/bin/qzhou-eval", "--help")
     assert type_there(".venv/bin/qzhou-eval", "fetch", "--to", "data", "--verify").startswith("all right: ")
     said = type_there(".venv/bin/qzhou-eval", "verify", *where, "--against", "remote", "--profile", "qzhou-zh-mini")
@@ -206,7 +215,40 @@ def test_everything_in_one_folder_installed_and_run_without_a_network(index, off
     pinned = re.search(r"^torch==(\S+) ", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE)[1]
     assert re.search(rf"^torch=={re.escape(pinned)}(\+\w+)?$", "\n".join(installed(there / ".venv")), re.MULTILINE)
     assert hub.requests == []
-    hub.close()
+
+
+@pytest.mark.slow
+def test_a_wheel_runs_the_miniature_outside_the_checkout(everything, tmp_path):
+    """A new environment with the wheel; what the wheel requires lies in the bundle's environment, as pinned."""
+    there, *_ = everything
+    assert set_up(there).returncode == 0
+    offline = ["--no-index", "--no-deps", "--disable-pip-version-check"]
+    build = [there / ".venv/bin/pip", "wheel", *offline, "--no-build-isolation", "-w", tmp_path / "wheel", there]
+    assert call(*build, cwd=tmp_path, offline=True).returncode == 0
+    (wheel,) = (tmp_path / "wheel").iterdir()
+    venv, output = tmp_path / "elsewhere", tmp_path / "out"
+    assert call(sys.executable, "-m", "venv", venv, cwd=tmp_path).returncode == 0
+    (packages,) = venv.glob("lib/python*/site-packages")
+    (packages / "required.pth").write_text(f"{there / '.venv' / packages.relative_to(venv)}\n")
+
+    def type_elsewhere(*argv) -> subprocess.CompletedProcess:
+        return call(venv / "bin" / argv[0], *argv[1:], cwd=tmp_path, offline=True)
+
+    assert type_elsewhere("pip", "install", *offline, wheel).returncode == 0
+    checked = type_elsewhere("pip", "check")  # all that it requires is there, each in its range
+    assert checked.returncode == 0, checked.stdout
+    done = type_elsewhere("python", "-m", "qzhou_eval.miniature", "--output_dir", output)
+    assert done.returncode == 0, done.stderr
+    assert (
+        not (tmp_path / "qzhou_eval").exists()
+        and str(packages) in type_elsewhere("python", "-c", "import qzhou_eval; print(qzhou_eval.__file__)").stdout
+    )
+    gate = ["check", output, "--baseline", packages / "qzhou_eval/miniature/baseline.json"]
+    assert type_elsewhere("qzhou-eval", *gate).returncode == 0
+    where = ["--model_name_or_path", packages / "qzhou_eval/miniature/mini-qwen3", "--output_dir", tmp_path / "card"]
+    done = type_elsewhere("qzhou-eval", "run", *where, "--mteb", "card")
+    assert (done.returncode, done.stderr.count("\n")) == (cli.EXIT_BAD_INPUT, 1)
+    assert "set QZHOU_EVAL_CARD_PYTHON to its python" in done.stderr
 
 
 def lend_environment(checkout: Path) -> None:

@@ -187,8 +187,35 @@ def test_without_the_environment_one_line_says_how_to_set_it_up(tmp_path, monkey
     monkeypatch.setattr(mteb_version, "_PYTHON", {"card": tmp_path / "no-python"})
     argv = ["run", "--model_name_or_path", str(CHECKPOINT), "--mteb", "card", "--output_dir", str(tmp_path / "out")]
     assert cli.main(argv) == cli.EXIT_BAD_INPUT
-    assert "./run_benchmark_cmteb.sh --mteb card" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "./run_benchmark_cmteb.sh --mteb card" in said and "set QZHOU_EVAL_CARD_PYTHON to its python" in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", ["no-python", "false"])
+def test_a_given_python_without_the_package_is_one_line(tmp_path, monkeypatch, capsys, given):
+    (tmp_path / "false").symlink_to("/bin/false")
+    monkeypatch.setenv("QZHOU_EVAL_CARD_PYTHON", str(tmp_path / given))
+    argv = ["run", "--model_name_or_path", str(CHECKPOINT), "--mteb", "card", "--output_dir", str(tmp_path / "out")]
+    assert cli.main(argv) == cli.EXIT_BAD_INPUT
+    words = (
+        f"QZHOU_EVAL_CARD_PYTHON={tmp_path / given}: not a Python with this package; install it there with --no-deps"
+    )
+    assert capsys.readouterr().err == f"error: {words}\n"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_elsewhere_the_given_python_runs_the_cards_mteb(tmp_path, monkeypatch):
+    """As from a wheel: no checkout is there to hold ``.venv-card``."""
+    script = "from qzhou_eval.system import mteb_version as m; from pathlib import Path; import sys; "
+    script += "m._PYTHON = {'card': Path('/nowhere')}; from qzhou_eval import cli; cli.main(sys.argv[1:])"
+    monkeypatch.setenv("QZHOU_EVAL_CARD_PYTHON", str(CARD_PYTHON))
+    argv = ["plan", "--model_name_or_path", CHECKPOINT, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
+    argv = [sys.executable, "-c", script, *argv, "--mteb", "card", "--output_dir", tmp_path / "out"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == cli.EXIT_BAD_INPUT  # said by the other side, which has no tasks of the miniature
+    assert done.stderr.splitlines()[-1] == "error: MiniSTS: the miniature runs under --mteb current only"
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def sayings(extra: str) -> dict[str, list[str]]:
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("requirements*.txt"),
-        *ROOT.glob("qzhou_eval/**/*.py"),
+        *(path for path in ROOT.glob("qzhou_eval/**/*.py") if path.name != "mteb_version.py"),
     ]
     command = re.compile(rf"pip install [^`\n]*?(?:\[{extra}\]|\b{extra}\b(?:\.txt)?)")
     return {str(path.relative_to(ROOT)): command.findall(path.read_text("utf-8")) for path in files}
@@ -29,7 +29,7 @@ def sayings(extra: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_the_readme_and_the_hints_say_one_thing(extra, tmp_path, monkeypatch):
-    monkeypatch.setattr(mteb_version, "_CHECKOUT", tmp_path)  # a checkout without a bundle's wheels
+    checkout(tmp_path, monkeypatch)
     monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
     where, command = how_to_install(extra).split(", ", 1)
     assert where == "in the checkout"
@@ -49,8 +49,21 @@ def test_the_hint_works_as_it_is_given(extra):
     assert "Requirement already satisfied" in done.stdout and "Would install" not in done.stdout
 
 
-def test_elsewhere_the_hint_names_that_environments_pip_and_with_a_bundle_its_wheels(tmp_path, monkeypatch):
+def checkout(folder, monkeypatch) -> None:
+    """Make a folder the checkout, one without a bundle's wheels."""
+    monkeypatch.setattr(mteb_version, "_CHECKOUT", folder)
+    for extra in EXTRAS:
+        (folder / f"requirements-{extra}.txt").touch()
+
+
+def test_without_a_checkout_the_hint_is_pips_own(tmp_path, monkeypatch):
     monkeypatch.setattr(mteb_version, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr("sys.prefix", "/opt/env")
+    assert how_to_install("ray") == "/opt/env/bin/pip install 'qzhou-eval[ray]'"
+
+
+def test_elsewhere_the_hint_names_that_environments_pip_and_with_a_bundle_its_wheels(tmp_path, monkeypatch):
+    checkout(tmp_path, monkeypatch)
     monkeypatch.setattr("sys.prefix", "/opt/env")
     assert how_to_install("ray") == (
         "in the checkout, /opt/env/bin/pip install -c constraints.txt -r requirements-ray.txt"
