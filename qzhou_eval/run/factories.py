@@ -1,5 +1,6 @@
 """Opens what a run needs once there is work for it: tokenizer, model, cost estimate, workers on several devices."""
 
+import socket
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -7,6 +8,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.formatting import whole_number
 from qzhou_eval.system.mteb_version import how_to_install
 
 
@@ -28,12 +30,26 @@ def device_of_workers(options: EncoderOptions, workers: int | None, ray: str | N
         raise BadInput(f"{flag}: needs Ray: {how_to_install('ray')}")
     if options.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"--device {options.device}: {flag} gives each worker its own GPU; give auto, cpu or cuda")
+    if ray not in (None, "auto"):
+        _check_head_node(ray)
     if ray is None or options.device != "auto":
         return options
     from qzhou_eval.encode.cluster.resources import connect, device_of_cluster
 
     connect(ray, workers)
     return replace(options, device=device_of_cluster())
+
+
+def _check_head_node(address: str) -> None:
+    """Check at once that it answers: importing Ray takes seconds, and Ray itself retries for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    number = whole_number(port)
+    if not host or number is None:
+        raise BadInput(f"--ray {address}: give the head node's HOST:PORT, or auto")
+    try:
+        socket.create_connection((host, number), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise BadInput(f"--ray {address}: no cluster there ({error})") from None
 
 
 def open_workers(workers: int | None, ray: str | None, device: str, run):

@@ -89,7 +89,7 @@ def test_bad_input_is_one_line_before_anything_is_written(finished, baseline, tm
         ([finished, "--baseline", broken(tmp_path, baseline, format=2)], "not a baseline (format: "),
         *(([finished, "--baseline", file], "not a baseline (results.0.") for file in (nan, negative, probe, scoreless)),
         ([finished, "--baseline", code64], "the probe does not hold vectors of 96 float16 components"),
-        ([finished, finished, *named], "one folder is checked at a time"),
+        ([finished, finished, *named], "only one folder can be checked at a time"),
         (
             [finished, *named, "--tolerance", "STSX=1"],
             "--tolerance STSX: not in the baseline, which has T2Reranking, STSB",

@@ -223,19 +223,20 @@ def test_a_wheel_runs_the_miniature_outside_the_checkout(everything, tmp_path):
     there, *_ = everything
     assert set_up(there).returncode == 0
     offline = ["--no-index", "--no-deps", "--disable-pip-version-check"]
-    build = [there / ".venv/bin/pip", "wheel", *offline, "--no-build-isolation", "-w", tmp_path / "wheel", there]
+    pip = there / ".venv/bin/pip"
+    build = [pip, "wheel", *offline, "--no-build-isolation", "-w", tmp_path / "wheel", there]
     assert call(*build, cwd=tmp_path, offline=True).returncode == 0
     (wheel,) = (tmp_path / "wheel").iterdir()
     venv, output = tmp_path / "elsewhere", tmp_path / "out"
-    assert call(sys.executable, "-m", "venv", venv, cwd=tmp_path).returncode == 0
+    assert call(sys.executable, "-m", "venv", "--without-pip", venv, cwd=tmp_path).returncode == 0
     (packages,) = venv.glob("lib/python*/site-packages")
     (packages / "required.pth").write_text(f"{there / '.venv' / packages.relative_to(venv)}\n")
 
     def type_elsewhere(*argv) -> subprocess.CompletedProcess:
         return call(venv / "bin" / argv[0], *argv[1:], cwd=tmp_path, offline=True)
 
-    assert type_elsewhere("pip", "install", *offline, wheel).returncode == 0
-    checked = type_elsewhere("pip", "check")  # all that it requires is there, each in its range
+    assert call(pip, "--python", venv, "install", *offline, wheel, cwd=tmp_path, offline=True).returncode == 0
+    checked = call(pip, "--python", venv, "check", cwd=tmp_path)  # all that it requires is there, each in its range
     assert checked.returncode == 0, checked.stdout
     done = type_elsewhere("python", "-m", "qzhou_eval.miniature", "--output_dir", output)
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 from dataclasses import dataclass
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage reports
@@ -15,7 +14,6 @@ from ray.exceptions import RayError
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.system.environment import usable_cores
-from qzhou_eval.system.formatting import whole_number
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +34,6 @@ def connect(address: str | None, workers: int | None) -> None:
     """
     if ray.is_initialized():
         return
-    _check_address(address)
     where = {"address": address}
     if address is None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # otherwise Ray leaves one in the home folder
@@ -49,20 +46,6 @@ def connect(address: str | None, workers: int | None) -> None:
         raise BadInput(f"--ray {address}: {reason}; if it requires a token, set RAY_AUTH_MODE=token") from None
     finally:
         signal.signal(signal.SIGTERM, before)  # Ray sets its own, which ends the process silently
-
-
-def _check_address(address: str | None) -> None:
-    """Check at once that the head node answers: Ray itself retries for many minutes."""
-    if address in (None, "auto"):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    number = whole_number(port)
-    if not host or number is None:
-        raise BadInput(f"--ray {address}: give the head node's HOST:PORT, or auto")
-    try:
-        socket.create_connection((host, number), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise BadInput(f"--ray {address}: no cluster there ({error})") from None
 
 
 def device_of_cluster() -> str:
