@@ -6,12 +6,13 @@ A mean is over the tasks of its column: all of a benchmark's, or only those avai
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from qzhou_eval.benchmark.registry import TYPES, all_tasks
 
-Value = float | np.ndarray
+Value = TypeVar("Value", float, np.ndarray)  # a score, or resampled ones (resamples,)
 SCORE_PROFILES = ("card", "mteb2")
 MEAN_TASK, MEAN_TYPE = "Mean(Task)", "Mean(TaskType)"
 COLUMNS = (*TYPES, MEAN_TASK, MEAN_TYPE)
@@ -115,6 +116,7 @@ def mean_from_types(by_type: Mapping[str, float], benchmark: str) -> float:
 
 
 def _mean(values: list[Value | None]) -> Value | None:
-    if any(value is None for value in values):
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return None
-    return sum(values) / len(values)
+    return sum(known[1:], known[0]) / len(known)

@@ -67,13 +67,13 @@ def short_name(model: str) -> str:
     return model.removeprefix("local/")
 
 
-def label(model: str, facts: Iterable[Fact]) -> str:
+def label(model: str, facts: Iterable[tuple[str, object]]) -> str:
     """``name (TP off, dtype bfloat16)``; the name alone if nothing differs."""
     name = short_name(model)
     shown = facts_text((key, value) for key, value in facts if value != MINIATURE_PROFILE)
     return f"{name} ({shown})" if shown else name
 
 
-def facts_text(facts: Iterable[Fact]) -> str:
+def facts_text(facts: Iterable[tuple[str, object]]) -> str:
     """``TP off, dtype bfloat16``."""
     return ", ".join(f"{_SHORT.get(key, key)} {value}" for key, value in facts)

@@ -167,9 +167,10 @@ def test_what_is_not_significantly_better_than_chance_or_ngrams_is_named(tmp_pat
     (table,) = part.of("tasks")
     assert table.columns[-2:] == ("chance", "char_ngrams")
     cells = {row.name: row.cells[-2:] for row in table.rows}
-    assert cells["STSB"][0].value == 0 and cells["STSB"][0].low is None
+    assert cells["STSB"][0].value == 0 and cells["STSB"][0].bounds is None
     assert cells["STSB"][1].value == pytest.approx(100 * values_of("STSB", 24, tp=True).mean(), abs=1e-3)
-    assert cells["STSB"][1].low < cells["STSB"][1].value < cells["STSB"][1].high
+    low, high = cells["STSB"][1].bounds
+    assert low < cells["STSB"][1].value < high
     assert cli.main(["report", str(tmp_path), "--lang", "zh"]) == 0
     assert "未显著优于字符 n-gram：STSB。" in capsys.readouterr().out
 

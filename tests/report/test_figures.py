@@ -68,7 +68,11 @@ def test_curves_show_the_tables_scores_at_their_dimensions(part):
 
 
 def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
-    cells = {"a": Cell(1.5, 0.5, 2.5), '<b> & "c"\'': Cell(-3.0, -4.0, -2.0), "d": Cell(0.1, -1.0, 1.2, unsure=True)}
+    cells = {
+        "a": Cell(1.5, (0.5, 2.5)),
+        '<b> & "c"\'': Cell(-3.0, (-4.0, -2.0)),
+        "d": Cell(0.1, (-1.0, 1.2), unsure=True),
+    }
     rows = tuple(TableRow(name, (Cell(0.0), Cell(0.0), cell), "STS") for name, cell in cells.items())
     table = Table("mini", "token_prepending_tasks", "task", ("TP off", "TP on", "difference"), rows)
     drawn = forest(table, [("STS", Cell(-0.47))], words("en"))

@@ -86,14 +86,20 @@ class CardRow:
     """A result compared with one row of the card's tables 1, 2 and 3.
 
     Below full width the card's Mean(Task) does not follow from its own type means (docs/fidelity.md): ``means`` has
-    what follows from them, ``printed`` what the card says. ``unlike`` is as in :class:`Comparison`.
+    what ``follows`` from them, ``printed`` is what the card says. ``unlike`` is as in :class:`Comparison`.
     """
 
     ours: Side
     title: str
     means: list[ComparedScore]
+    follows: float
     printed: float
     unlike: list[str]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """The verdicts on the means, of which all have one."""
+        return [mean.verdict for mean in self.means if mean.verdict]
 
 
 @dataclass(frozen=True)
@@ -107,15 +113,14 @@ class Judged:
     def counts(self) -> Counter[str]:
         """How many scores and means are OK, CLOSE and OFF; ``compare`` and the report both use these counts."""
         found = [verdict for one in self.comparisons for verdict in one.verdicts]
-        return Counter(found + [mean.verdict for row in self.card if not row.unlike for mean in row.means])
+        return Counter(found + [verdict for row in self.card if not row.unlike for verdict in row.verdicts])
 
 
 def judge_all(pairs: list[Pair], sides: list[Side], score_profile: str) -> Judged:
     """Judge pairs and, if the score profile is the card's, ``sides`` at every dimension against the card's tables."""
     comparisons = [judge(*pair) for pair in pairs]
     card = next((theirs for _, theirs in pairs if theirs.published and theirs.model == CARD_MODEL), None)
-    counted = card is not None and score_profile == "card"
-    return Judged(comparisons, _card_rows(sides, card) if counted else [])
+    return Judged(comparisons, _card_rows(sides, card) if card is not None and score_profile == "card" else [])
 
 
 def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
@@ -137,7 +142,7 @@ def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
                 follows = mean_from_types({kind: theirs[kind] for kind in TYPES}, "cmteb")
                 means = mean_rows(row, theirs | {"Mean(Task)": follows}, "cmteb")
                 title = f"{table.replace('_', ' ')}, {name}"
-                found.append(CardRow(ours, title, means, theirs["Mean(Task)"], unlike))
+                found.append(CardRow(ours, title, means, follows, theirs["Mean(Task)"], unlike))
     return found
 
 

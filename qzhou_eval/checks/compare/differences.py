@@ -102,7 +102,7 @@ def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
     """By side, the facts that only the other side knows, for at least one task; minor facts are left out."""
     pairs = [(ours.facts, theirs.facts)]
     pairs += [(ours.tasks[task].facts, theirs.tasks[task].facts) for task in common_tasks(ours, theirs)]
-    found = {ours.source: [], theirs.source: []}
+    found: dict[str, list[str]] = {ours.source: [], theirs.source: []}
     for one, two in pairs:
         for name in {**one, **two}:
             known = [facts.get(name) is not None for facts in (one, two)]

@@ -10,6 +10,7 @@ from qzhou_eval.checks.compare.comparison import Comparison
 from qzhou_eval.checks.compare.sides import TaskSide
 from qzhou_eval.statistics.bootstrap import resample_scores
 from qzhou_eval.statistics.intervals import interval
+from qzhou_eval.statistics.item_scores import read_items
 
 Interval = tuple[float, float]
 AT_HAND = "tasks at hand"
@@ -25,8 +26,9 @@ def intervals(one: Comparison) -> dict[str, Interval]:
     benchmark = all_tasks()[one.rows[0].name].benchmark
     found = _known(differences.items()) | _known(table_row(differences, benchmark).items())
     at_hand = [differences[row.name] for row in one.compared if row.difference is not None]
-    if at_hand and all(resampled is not None for resampled in at_hand):
-        found[AT_HAND] = interval(np.mean(at_hand, axis=0))
+    known = [resampled for resampled in at_hand if resampled is not None]
+    if known and len(known) == len(at_hand):
+        found[AT_HAND] = interval(np.mean(known, axis=0))
     return found
 
 
@@ -48,8 +50,8 @@ def _difference(one: Comparison, task: str) -> np.ndarray | None:
 
 def _draws(sides: list[TaskSide], task: str) -> np.ndarray | None:
     """Scores of each side on the same resamples, (sides, resamples); None if a side has no items."""
-    if any(side.items is None for side in sides):
+    files = [side.items for side in sides if side.items is not None]
+    if len(files) < len(sides):
         return None
-    return resample_scores(
-        [side.items() for side in sides], sides[0].counted, seed_for=f"{task} {sides[0].facts['data']}"
-    )
+    several = [read_items(file) for file in files]
+    return resample_scores(several, sides[0].counted, seed_for=f"{task} {sides[0].facts['data']}")

@@ -3,9 +3,7 @@
 A fact that is None is unknown, and is never compared with the other side.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +16,8 @@ from qzhou_eval.results.facts import NOTHING, instruction_text, run_facts, task_
 from qzhou_eval.results.mteb_files import CUT, PLAIN
 from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.results.setting import label
-from qzhou_eval.statistics.item_scores import Items
 from qzhou_eval.system.mteb_version import CARD_MTEB
+from qzhou_eval.system.paths import items_path
 
 if TYPE_CHECKING:
     from qzhou_eval.protocol.profile import Profile
@@ -35,14 +33,14 @@ class TaskSide:
         score: main score, 0 to 100; None if a counted split is missing.
         facts: data, splits, metric, instruction, and what encoded and scored it.
         counted: the splits whose mean the score is.
-        items: reads the items of the score; None if they were not kept.
+        items: the file with the items of the score; None if they were not kept.
         files: the digest of the data's files; equal digests mean the same data, whatever the revision is called.
     """
 
     score: float | None
     facts: dict[str, object]
     counted: tuple[str, ...] = ()
-    items: Callable[[], Items] | None = None
+    items: Path | None = None
     files: str | None = None
 
     def has_data_of(self, other: "TaskSide") -> bool:
@@ -109,7 +107,7 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
             None if score is None else 100 * score,
             task_facts(made),
             tuple(counted_splits(task, score_profile)),
-            partial(recorded.items, task) if made.get("items") else None,
+            items_path(recorded.path(task)) if made.get("items") else None,
             made.get("data_files"),
         )
     return Side(

@@ -25,7 +25,7 @@ def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
     lines = [_line(row, row.name, spread, marked=row.name in left_out) for row in rows]
     lines += [_line(row, f"mean: {row.name}", spread, marked=False) for row in one.compared_means]
     if mean := _mean_at_hand(one):
-        lines.append(_line(mean, f"mean of these {len(one.compared)} tasks", {mean.name: spread.get(AT_HAND)}))
+        lines.append(_line(mean, f"mean of these {len(one.compared)} tasks", spread))
     print()
     headers = ["task", "ours", "theirs", "difference", "95 % interval", "significant"]
     if not spread:
@@ -59,18 +59,20 @@ def print_dimensions(narrower: list[Comparison]) -> None:
 
 def _mean_at_hand(one: Comparison, least: int = 2) -> ComparedScore | None:
     """The mean of the comparable tasks; None if Mean(Task) of the benchmark is shown, or there are too few tasks."""
-    known = [row for row in one.compared if row.difference is not None]
+    known = [(row.ours, row.theirs) for row in one.compared if row.ours is not None and row.theirs is not None]
     if len(known) < least or any(row.name == "Mean(Task)" for row in one.compared_means):
         return None
-    ours, theirs = (sum(scores) / len(known) for scores in ([r.ours for r in known], [r.theirs for r in known]))
+    ours, theirs = (sum(scores) / len(known) for scores in zip(*known, strict=True))
     return ComparedScore(AT_HAND, ours, theirs, None)
 
 
 def _counts(one: Comparison, spread: dict[str, Interval]) -> tuple[int, int, int, int]:
     """How many tasks are significantly better, significantly worse, not significant, and without an interval."""
-    known = [row for row in one.compared if row.name in spread]
-    sure = [row for row in known if significant(spread[row.name])]
-    better = sum(row.difference > 0 for row in sure)
+    known = [
+        (row.difference, spread[row.name]) for row in one.compared if row.difference is not None and row.name in spread
+    ]
+    sure = [difference for difference, bounds in known if significant(bounds)]
+    better = sum(difference > 0 for difference in sure)
     return better, len(sure) - better, len(known) - len(sure), len(one.compared) - len(known)
 
 

@@ -19,7 +19,7 @@ def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
     lines += [_line(f"mean: {row.name}", row, spread.get(row.name), row not in compared) for row in means]
     headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
     if not spread:
-        lines, headers = ([*line[:4], *line[5:]] for line in lines), [*headers[:4], *headers[5:]]
+        lines, headers = [[*line[:4], *line[5:]] for line in lines], [*headers[:4], *headers[5:]]
     print()
     print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
     if spread:
@@ -41,8 +41,9 @@ def print_card(rows: list[CardRow]) -> None:
         return
     lines = []
     for row in rows:
-        cells = [f"{mean.difference:+z.2f}{SIGNS[mean.verdict]}" for mean in row.means]
-        verdict = max((mean.verdict for mean in row.means), key=VERDICTS.index)
+        judged = zip(row.means, row.verdicts, strict=True)
+        cells = [f"{mean.difference:+z.2f}{SIGNS[verdict]}" for mean, verdict in judged]
+        verdict = max(row.verdicts, key=VERDICTS.index)
         lines.append([row.title, row.ours.label, *cells, f"{verdict} {MARK}" if row.unlike else verdict])
     print("\nOurs minus the card's tables (~ CLOSE, ! OFF)\n")
     headers = ["row", "ours", *COLUMNS, "verdict"]
@@ -55,10 +56,9 @@ def print_card(rows: list[CardRow]) -> None:
 
 def _print_mean_of_the_card(row: CardRow) -> None:
     """Print a note if the card's Mean(Task) does not follow from its own type means."""
-    mean = next(mean for mean in row.means if mean.name == "Mean(Task)")
-    if abs(row.printed - mean.theirs) > ROUNDING:
+    if abs(row.printed - row.follows) > ROUNDING:
         print(
-            f"Mean(Task) of {row.title} is compared with {mean.theirs:.2f}, which follows from its type means; "
+            f"Mean(Task) of {row.title} is compared with {row.follows:.2f}, which follows from its type means; "
             f"the card prints {row.printed:.2f} (docs/fidelity.md)"
         )
 
@@ -69,11 +69,12 @@ def _line(name: str, row: ComparedScore, spread: tuple[float, float] | None, mar
 
 
 def _line_of_dimension(one: Comparison) -> list:
-    worst = max(
-        (row for row in one.compared if row.difference is not None),
-        key=lambda row: abs(row.difference) / row.tolerance,
-        default=None,
-    )
+    relative = [
+        (abs(row.difference) / row.tolerance, row)
+        for row in one.compared
+        if row.difference is not None and row.tolerance is not None
+    ]
+    _, worst = max(relative, key=lambda pair: pair[0], default=(0.0, None))
     named = f"{worst.name} {worst.difference:+z.2f}" if worst else "-"
     dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.left_out else ''}"
     return [dim, *(one.verdicts.count(name) for name in VERDICTS), named]

@@ -1,7 +1,7 @@
 """The ``check`` command: compares a run with a baseline, or writes a new baseline. Computes nothing itself."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,8 @@ def renew(results: list[Path], file: Path, *, score_profile: str, tolerances: Ma
         rows = [row for matched in found for row in judge(matched, {}, 1.0)]
         cosine = min((row.cosine for row in rows if row.cosine is not None), default=None)
         said = "" if cosine is None else f", the lowest cosine of their probes is {cosine:.7f}"
-        print(f"the {len(results)} runs differ by up to {max(task.between_runs for task in tasks):g} points{said}")
+        between = max(task.between_runs or 0.0 for task in tasks)
+        print(f"the {len(results)} runs differ by up to {between:g} points{said}")
 
 
 def _whole(runs: list[MeasuredRun]) -> list[MeasuredRun]:
@@ -120,7 +121,7 @@ def _has_probe(base: Result) -> bool:
 
 
 @contextmanager
-def _refusals_written(outputs: Outputs):
+def _refusals_written(outputs: Outputs) -> Iterator[None]:
     """Write a refusal to the outputs too, so that a reader of these files does not miss it."""
     try:
         yield

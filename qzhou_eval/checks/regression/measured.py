@@ -4,12 +4,15 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from pydantic import JsonValue
+
 from qzhou_eval.benchmark.averages import counted_splits, task_score
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.facts import NOTHING, joined, machines, run_facts, task_facts
 from qzhou_eval.results.reader import RecordedResults, read_recorded
-from qzhou_eval.results.setting import label, without_dimension
+from qzhou_eval.results.setting import Fact, label, without_dimension
 from qzhou_eval.statistics.item_scores import Items
 
 _OF_RUN = {  # its name in a baseline -> the fact's name
@@ -36,9 +39,14 @@ class MeasuredTask:
     they were not kept.
     """
 
-    settings: dict[str, object]
+    settings: dict[str, JsonValue]
     scores: dict[int, float]
     items: dict[int, Items | None]
+
+    def probe(self, dim: int) -> dict[str, np.ndarray]:
+        """The vectors among a dimension's items, by side; none without items."""
+        items = self.items[dim]
+        return items.probe if items else {}
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,8 @@ class MeasuredRun:
 
     source: Path
     model: str
-    experiment: dict[str, object]
-    settings: dict[str, object]
+    experiment: dict[str, JsonValue]
+    settings: dict[str, JsonValue]
     made_from: dict[str, str | None]
     tasks: dict[str, MeasuredTask]
 
@@ -66,7 +74,7 @@ def measure(folder: Path, score_profile: str) -> list[MeasuredRun]:
     Raises:
         BadInput: no results, an unfinished one, or results that do not belong together.
     """
-    groups: dict[tuple, list[RecordedResults]] = {}
+    groups: dict[tuple[str, tuple[Fact, ...]], list[RecordedResults]] = {}
     revisions: dict[str, str] = {}
     for recorded in read_recorded(folder):
         variant, name = recorded.variant, recorded.label or recorded.variant.model
@@ -79,7 +87,7 @@ def measure(folder: Path, score_profile: str) -> list[MeasuredRun]:
 
 
 def _measured(
-    folder: Path, model: str, experiment: tuple, group: list[RecordedResults], score_profile: str
+    folder: Path, model: str, experiment: tuple[Fact, ...], group: list[RecordedResults], score_profile: str
 ) -> MeasuredRun:
     group = sorted(group, key=lambda recorded: recorded.variant.dim)
     tasks = {}

@@ -58,14 +58,14 @@ def widened(baseline: Baseline, others: Sequence[list[MeasuredRun]], tolerances:
 
 def _task(name: str, task: MeasuredTask, score_profile: str, tolerances: Tolerances) -> TaskBaseline:
     spread = _standard_error(name, task, score_profile)
-    widest = task.items[max(task.scores)]
+    widest = task.probe(max(task.scores))
     return TaskBaseline(
         settings=task.settings,
         scores=task.scores,
         spread=spread,
         between_runs=None,
         tolerance=_tolerance(name, spread, None, tolerances),
-        probe={side: packed(vectors) for side, vectors in widest.probe.items()} if widest else {},
+        probe={side: packed(vectors) for side, vectors in widest.items()},
     )
 
 

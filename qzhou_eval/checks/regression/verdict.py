@@ -70,7 +70,7 @@ def judge(found: list[Pair], tolerances: Mapping[str | None, float], min_cosine:
             tolerance = tolerances.get(task, tolerances.get(None, base.tolerance))
             probe = base.vectors()
             for dim, score in base.scores.items():
-                cosine = lowest_cosine(probe, ours.items[dim].probe) if probe else None
+                cosine = lowest_cosine(probe, ours.probe(dim)) if probe else None
                 rows.append(
                     CheckedScore(pair.base.label, task, dim, score, ours.scores[dim], tolerance, cosine, min_cosine)
                 )

@@ -79,10 +79,11 @@ def probe(profile: Profile) -> list[ProbePrompt]:
 def _sides(profile: Profile) -> list[tuple[str | None, str | None]]:
     """Pairs (task, side): each task's first, then documents that get the instruction, then those that do not."""
     asymmetric = [name for name in profile.tasks if _has_documents(name)]
-    first = [(name, "query" if name in asymmetric else None) for name in profile.tasks]
-    documents = [(name, "document") for name in asymmetric]
-    documents.sort(key=lambda pair: profile.tasks[pair[0]].instruct != "both")
-    return first + documents or [(None, None)]
+    sides: list[tuple[str | None, str | None]]
+    sides = [(name, "query" if name in asymmetric else None) for name in profile.tasks]
+    asymmetric.sort(key=lambda name: profile.tasks[name].instruct != "both")
+    sides += [(name, "document") for name in asymmetric]
+    return sides or [(None, None)]
 
 
 def _has_documents(task: str) -> bool:

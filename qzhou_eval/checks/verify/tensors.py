@@ -21,7 +21,7 @@ def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
     Raises:
         BadInput: a file is missing or damaged.
     """
-    found = {}
+    found: dict[str, str] = {}
     for path in _files(checkpoint.decoder):
         found |= _tensors(path)
     if checkpoint.projection is not None:

@@ -55,7 +55,7 @@ def verify(
     sent = prepare_input(checkpoint, rules, device)
     reply = _ask(sent, remote_code=against == REMOTE) if against in ORIGINS else None
     ours, vectors = state(sent)
-    if reply is not None:
+    if against in ORIGINS and reply is not None:
         other = _peer(ORIGINS[against], ours, reply)
     if save is not None:
         write_file(save, ours, {p: found[ours.token_prepending] for p, found in vectors.items()})
@@ -79,9 +79,9 @@ def _ask(sent: Input, *, remote_code: bool) -> Reply:
             folder, sent.checkpoint.decoder, how=how_to_bring(sent.checkpoint.name, sent.checkpoint.commit)
         )
         log.warning("running the checkpoint's own code %s, revision %s", own, sent.checkpoint.revision)
-    elif own := [kind for kind in read_modules(folder).classes if not kind.startswith("sentence_transformers.")]:
+    elif custom := [kind for kind in read_modules(folder).classes if not kind.startswith("sentence_transformers.")]:
         raise BadInput(
-            f"{folder / 'modules.json'}: {own[0]} is code of the checkpoint, which even a plain load may run; "
+            f"{folder / 'modules.json'}: {custom[0]} is code of the checkpoint, which even a plain load may run; "
             "to run it, give --against remote"
         )
     log.info("computing the other side in both precisions")

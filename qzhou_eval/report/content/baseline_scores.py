@@ -30,8 +30,8 @@ def add_floors(
         if key not in found:
             kept = next(filter(None, (read(folder, *key) for folder in output_dirs)), None)
             found[key] = kept and _estimates(*kept, score_profile)
-        if found[key] is not None:
-            by_setting[score.setting, score.dim].floors[score.task] = found[key]
+        if (floors := found[key]) is not None:
+            by_setting[score.setting, score.dim].floors[score.task] = floors
 
 
 def _estimates(baseline: Baseline, items: Items | None, score_profile: str) -> Mapping[str, Estimate] | None:

@@ -16,12 +16,12 @@ Line = tuple[str | Text, Mapping[str, Estimate], bool]  # a row's name, its colu
 
 def plain(one: Estimate, *, best: bool = False) -> Cell:
     """A score's cell."""
-    return Cell(one.value, *one.bounds, best=best)
+    return Cell(one.value, one.bounds, best=best)
 
 
 def difference(one: Estimate) -> Cell:
     """A difference's cell, marked where it is not significant."""
-    return Cell(one.value, *one.bounds, difference=True, unsure=one.sure is False)
+    return Cell(one.value, one.bounds, difference=True, unsure=one.sure is False)
 
 
 def with_best(lines: Sequence[Line], columns: Sequence[str]) -> tuple[TableRow, ...]:
@@ -47,7 +47,7 @@ def of_scores(lines: Sequence[Line]) -> Iterable[Text]:
 def of_differences(rows: Iterable[TableRow]) -> tuple[Text, ...]:
     """The notes under a table of differences."""
     cells = [cell for row in rows for cell in row.cells if cell.difference and cell.value is not None]
-    return (UNSURE, *[NO_INTERVAL] * any(cell.low is None for cell in cells))
+    return (UNSURE, *[NO_INTERVAL] * any(cell.bounds is None for cell in cells))
 
 
 def of_holes(rows: Iterable[TableRow]) -> tuple[Text, ...]:

@@ -34,15 +34,14 @@ class Cell:
     """One value: points (float), a count or rank (int), text, or None if there is none.
 
     Attributes:
-        low, high: its 95 % interval; None without items.
+        bounds: its 95 % interval; None without items.
         best: in its column's best group: the best, or not significantly below it.
         difference: shown with its sign.
         unsure: a difference that is not significant.
     """
 
     value: float | int | str | Text | None
-    low: float | None = None
-    high: float | None = None
+    bounds: tuple[float, float] | None = None
     best: bool = False
     difference: bool = False
     unsure: bool = False
@@ -51,6 +50,13 @@ class Cell:
     def is_number(self) -> bool:
         """Whether it fits in a column of numbers."""
         return self.value is None or isinstance(self.value, (int, float))
+
+    @property
+    def points(self) -> float:
+        """The value of a cell that holds points."""
+        if not isinstance(self.value, (int, float)):
+            raise TypeError(f"{self.value!r} is not a number")
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Table:
 
     @property
     def has_intervals(self) -> bool:
-        return any(cell.low is not None for row in self.rows for cell in row.cells)
+        return any(cell.bounds is not None for row in self.rows for cell in row.cells)
 
 
 @dataclass(frozen=True)

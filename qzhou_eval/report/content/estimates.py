@@ -31,14 +31,24 @@ class Estimate:
         """The paired difference; between a published score and a run's, only the run's spread counts."""
         if self.value is None or other.value is None:
             return Estimate(None)
-        one, two = (side.value if side.published else side.draws for side in (self, other))
-        unknown = one is None or two is None or (self.published and other.published)
-        return Estimate(self.value - other.value, None if unknown else one - two)
+        difference = self.value - other.value
+        if self.published and other.published:
+            return Estimate(difference)
+        # A published score is the same on every resample.
+        one, two = (np.asarray(side.value) if side.published else side.draws for side in (self, other))
+        return Estimate(difference, None if one is None or two is None else one - two)
 
     @property
-    def bounds(self) -> tuple[float, float] | tuple[None, None]:
-        """The 95 % interval."""
-        return (None, None) if self.draws is None else interval(self.draws)
+    def points(self) -> float:
+        """The value of an estimate that has one."""
+        if self.value is None:
+            raise ValueError("there is no score")
+        return self.value
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The 95 % interval; None without items."""
+        return None if self.draws is None else interval(self.draws)
 
     @property
     def sure(self) -> bool | None:
@@ -90,8 +100,8 @@ def best_group(column: Iterable[Estimate]) -> list[bool]:
     known = [one for one in column if one.value is not None]
     if len(known) < 2:
         return [False] * len(column)
-    best = max(known, key=lambda one: one.value)
-    shown = round(best.value, 2)  # equal as shown, so marked alike
+    best = max(known, key=lambda one: one.points)
+    shown = round(best.points, 2)  # equal as shown, so marked alike
     return [one.value is not None and (round(one.value, 2) == shown or (best - one).sure is False) for one in column]
 
 
@@ -109,9 +119,9 @@ def scored(scores: Iterable[TaskScore], score_profile: str, resamples: int = RES
         by_task.setdefault(score.task, []).append(score)
     for task, several in by_task.items():
         resampled = _draws(task, several, score_profile, resamples)
-        for score, one in zip(several, resampled, strict=True):
+        for score, draws in zip(several, resampled, strict=True):
             row = rows[score.setting, score.dim]
-            row.tasks[task] = Estimate(score.score, one)
+            row.tasks[task] = Estimate(score.score, draws)
             row.metrics[task] = str(score.recorded.tasks[task]["record"]["metric"])
     return list(rows.values())
 

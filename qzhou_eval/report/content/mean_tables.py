@@ -39,7 +39,7 @@ def _leaderboard(scope: Scope, names: dict[Scored, str | Text]) -> Table:
     beside = scope.is_whole and scope.benchmark == "cmteb" and any(map(_is_published, scope.rows))
     lines: list[Line] = [(names[row], scope.row(row), beside) for row in scope.rows]
     lines += _published_lines() if beside else []
-    lines.sort(key=lambda line: -line[1][scope.overall_name].value)
+    lines.sort(key=lambda line: -line[1][scope.overall_name].points)
     notes = [*_first_notes(scope, names), *[PUBLISHED] * beside, *of_scores(lines)]
     notes += [INTERVALS] * any(one.draws is not None for _, row, _ in lines for one in row.values())
     return Table(

@@ -121,9 +121,12 @@ def _prompts(made: dict[str, dict]) -> Iterable[tuple[Text, str]]:
     for of_one in (True, False):
         samples = ((task, one.get("samples") or {}) for task, one in made.items())
         found = next(((task, sides) for task, sides in samples if sides and ("text" in sides) == of_one), None)
-        for side, prompt in found[1].items() if found else ():
+        if found is None:
+            continue
+        task, sides = found
+        for side, prompt in sides.items():
             known = Text(f"side.{side}") if side in ("query", "document", "text") else side
-            yield Text("run.prompt", {"task": found[0], "side": known}), str(prompt)
+            yield Text("run.prompt", {"task": task, "side": known}), str(prompt)
 
 
 def _tasks(label: str | Text, made: dict[str, dict]) -> Table:

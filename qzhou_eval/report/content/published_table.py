@@ -40,7 +40,7 @@ def _sides(scores: list[TaskScore], score_profile: str) -> list[Side]:
     return list(found.values())
 
 
-def published_table(judged: Comparison, model: str) -> Table:
+def published_table(judged: Comparison, model: str | Text) -> Table:
     """Ours, theirs, difference and verdict, task by task, then the means if all tasks are comparable."""
     lines = [_line(row, all_tasks()[row.name].type) for row in judged.compared]
     means = [] if judged.left_out else judged.means

@@ -96,7 +96,9 @@ def _rank(mean: float, others: np.ndarray) -> int:
     return 1 + int((others > mean).sum())
 
 
-def _rank_interval(draws: Mapping, others: np.ndarray, confidence: float) -> tuple[int, int] | None:
+def _rank_interval(
+    draws: Mapping[str, np.ndarray | None], others: np.ndarray, confidence: float
+) -> tuple[int, int] | None:
     """The best and worst rank: those at the upper and lower end of the mean's interval."""
     means = table_row(draws, "cmteb")[MEANS[0]]
     if means is None:

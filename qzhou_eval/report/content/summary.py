@@ -21,7 +21,7 @@ def main_row(rows: list[Scored], benchmark: str) -> Scored:
 
     def merit(row: Scored) -> tuple[int, int, float]:
         changed = sum(key not in ("profile", "mteb") for key, _ in row.setting.experiment)
-        return -changed, len(row.have(benchmark)), common.overall(row).value if common else 0.0
+        return -changed, len(row.have(benchmark)), common.overall(row).points if common else 0.0
 
     return max(every, key=merit)
 
@@ -43,14 +43,14 @@ def quality(main: Scored, benchmark: str) -> Finding:
     under = Text(key, {"mean": scope.mean_name, "range": _range(mean)})
     if scope.is_whole:
         by_type = scope.row(main)[MEAN_TYPE]
-        text = (Text("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
+        text: tuple[Text, ...] = (Text("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
     else:
         have = {"have": len(scope.tasks), "of": scope.of, "mean": Text(f"mean_of.{benchmark}")}
         each = 1 < len(scope.tasks) <= FEW
         scores = tuple(_score(task, main.of(task)) for task in scope.tasks) if each else ()
         run = Text("finding.part_scores" if each else "finding.part", have | {"scores": scores})
         text = (run, Text("finding.needs_all", have))
-    return Finding("quality", _points(mean.value), under, (*text, *not_above(main, scope.tasks)))
+    return Finding("quality", _points(mean.points), under, (*text, *not_above(main, scope.tasks)))
 
 
 def _score(task: str, one: Estimate) -> Text:
@@ -66,14 +66,14 @@ def as_published(judged: Judged | None, benchmark: str) -> Finding | None:
         return None
     (one,) = judged.comparisons
     counts = {name: judged.counts[name] for name in TONES}
+    unlike = ", ".join(one.unlike)
     if not any(counts.values()):
-        facts = {"facts": ", ".join(one.unlike) or "-"}
-        return Finding("published", Text("finding.not_comparable"), None, (Text("finding.unlike", facts),), "open")
+        why = Text("finding.unlike", {"facts": unlike or "-"})
+        return Finding("published", Text("finding.not_comparable"), None, (why,), "open")
     worst = max((name for name in TONES if counts[name]), key=list(TONES).index)
     text = [Text("finding.verdicts", counts | {"of": sum(counts.values())})]
     if one.left_out:
-        facts = ", ".join(one.unlike)
-        text.append(Text("finding.left_out", {"count": len(one.left_out), "of": len(one.rows), "facts": facts}))
+        text.append(Text("finding.left_out", {"count": len(one.left_out), "of": len(one.rows), "facts": unlike}))
     if stated := dict.fromkeys(d.fact for d in one.differences if d.comparable):
         text.append(Text("finding.stated", {"facts": ", ".join(stated)}))
     return Finding("published", Text("text", {"text": worst}), None, tuple(text), TONES[worst])
@@ -114,12 +114,12 @@ def gain_of_token_prepending(main: Scored, rows: list[Scored], benchmark: str) -
     if gain.draws is None:
         under = Text("finding.tp_gain", {"points": points})
         return Finding("token_prepending", _change(gain), under, (Text("note.no_items"),))
-    verdict = "finding.tp_open" if not gain.sure else "finding.tp_helps" if gain.value > 0 else "finding.tp_hurts"
+    verdict = "finding.tp_open" if not gain.sure else "finding.tp_helps" if gain.points > 0 else "finding.tp_hurts"
     under = Text("finding.tp_gain_range", {"points": points, "range": _range(gain, signed=True)})
     by_task = [] if len(scope.tasks) == 1 else [on.of(task) - off.of(task) for task in scope.tasks]
     counts = {
-        "better": sum(bool(one.sure) and one.value > 0 for one in by_task),
-        "worse": sum(bool(one.sure) and one.value < 0 for one in by_task),
+        "better": sum(bool(one.sure) and one.points > 0 for one in by_task),
+        "worse": sum(bool(one.sure) and one.points < 0 for one in by_task),
         "open": sum(not one.sure for one in by_task),
     }
     text = (Text(verdict), *[Text("finding.tp_tasks", counts)] * bool(by_task))
@@ -135,8 +135,9 @@ def _change(one: Estimate) -> Text:
 
 
 def _range(one: Estimate, *, signed: bool = False) -> Text:
-    low, high = one.bounds
-    if low is None:
+    bounds = one.bounds
+    if bounds is None:
         return Text("no_interval")
+    low, high = bounds
     form = "+.2f" if signed else "z.2f"
     return Text("interval", {"low": format(low, form), "high": format(high, form)})

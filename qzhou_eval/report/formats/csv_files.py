@@ -6,7 +6,7 @@ from io import StringIO
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.report.content.build import Contents
-from qzhou_eval.report.content.elements import Cell, Table
+from qzhou_eval.report.content.elements import Cell, Table, Text
 from qzhou_eval.report.content.estimates import Scored
 from qzhou_eval.report.formats.language import Words
 
@@ -25,7 +25,7 @@ def _scores(rows: Iterable[Scored], contents: Contents) -> Iterable[list]:
     yield ["model", "revision", "setting", "dim", "task", "type", "score", "low", "high"]
     estimates = {(row.setting, row.dim): row for row in rows}
     for s in contents.scores:
-        low, high = estimates[s.setting, s.dim].of(s.task).bounds
+        low, high = estimates[s.setting, s.dim].of(s.task).bounds or (None, None)
         kind = all_tasks()[s.task].type
         numbers = [_number(value) for value in (s.score, low, high)]
         yield [s.setting.model, s.setting.revision, s.setting.label, s.dim, s.task, kind, *numbers]
@@ -49,14 +49,15 @@ def _lines(tables: list[Table], english: Words) -> Iterable[list]:
 
 
 def _cell(cell: Cell, english: Words) -> list[str]:
-    value = _number(cell.value) if not isinstance(cell.value, str) else cell.value
-    return [value if isinstance(value, str) else english.render(value), _number(cell.low), _number(cell.high)]
+    value = english.render(cell.value) if isinstance(cell.value, (str, Text)) else _number(cell.value)
+    low, high = cell.bounds or (None, None)
+    return [value, _number(low), _number(high)]
 
 
-def _number(value: object) -> object:
+def _number(value: float | int | None) -> str:
     if value is None:
         return ""
-    return f"{value:z.4f}" if isinstance(value, float) else str(value) if isinstance(value, int) else value
+    return f"{value:z.4f}" if isinstance(value, float) else str(value)
 
 
 def _csv(lines: Iterable[list]) -> str:

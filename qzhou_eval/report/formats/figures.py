@@ -29,7 +29,7 @@ def curves(mrl: Sequence[Table], costs: Sequence[Table], words: Words) -> dict[s
         if not cells:
             continue
         drawing = Drawing(WIDTH, CURVE_HEIGHT)
-        across = _dimensions(drawing, sorted({int(row.name) for table in mrl for row in table.rows}))
+        across = _dimensions(drawing, sorted({_dimension(row) for table in mrl for row in table.rows}))
         scores = Scale(*_limits(_ends(cells)), TOP[1], TOP[0])
         lost = Scale(*_limits([0.0, *_ends(row.cells[at] for t in costs for row in t.rows)]), BOTTOM[1], BOTTOM[0])
         _grid(drawing, scores, _plain, most=5)
@@ -70,7 +70,13 @@ def _grid(drawing: Drawing, scale: Scale, shown: Callable[[list[float]], list[st
 
 def _column(rows: Sequence[TableRow], at: int) -> list[tuple[float, Cell]]:
     """One column's cells that have a value, each with its dimension's octave."""
-    return [(math.log2(int(row.name)), row.cells[at]) for row in rows if row.cells[at].value is not None]
+    return [(math.log2(_dimension(row)), row.cells[at]) for row in rows if row.cells[at].value is not None]
+
+
+def _dimension(row: TableRow) -> int:
+    """The dimension that a row of table 3 is named by."""
+    assert isinstance(row.name, str)
+    return int(row.name)
 
 
 def _curve(
@@ -84,16 +90,17 @@ def _curve(
     """Draw a line with a dot for each cell, over the band of their intervals; hollow dots are not significant."""
     across, up = scales
     placed = [(across(octave), cell) for octave, cell in points]
-    if all(cell.low is not None for _, cell in points):
-        drawing.band([(x, up(c.high)) for x, c in placed], [(x, up(c.low)) for x, c in placed], color)
-    drawing.line([(x, up(cell.value)) for x, cell in placed], color, 1.6)
+    ends = [(x, *cell.bounds) for x, cell in placed if cell.bounds is not None]
+    if len(ends) == len(placed):
+        drawing.band([(x, up(high)) for x, _, high in ends], [(x, up(low)) for x, low, _ in ends], color)
+    drawing.line([(x, up(cell.points)) for x, cell in placed], color, 1.6)
     for x, cell in placed:
-        drawing.mark((x, up(cell.value)), color, size=4.5, hollow=hollow and cell.unsure)
+        drawing.mark((x, up(cell.points)), color, size=4.5, hollow=hollow and cell.unsure)
 
 
 def _nothing_lost(table: Table) -> TableRow:
     """The widest dimension's difference from itself, 0, where the lines end."""
-    cells = (Cell(None if cell.value is None else 0.0, 0.0, 0.0) for cell in table.rows[-1].cells)
+    cells = (Cell(None if cell.value is None else 0.0, (0.0, 0.0)) for cell in table.rows[-1].cells)
     return TableRow(table.rows[-1].name, tuple(cells))
 
 
@@ -111,7 +118,7 @@ def forest(table: Table, means: Sequence[tuple[str | Text, Cell]], words: Words)
             groups.setdefault(row.group, []).append(row)
     drawn = {}
     for (kind, rows), (_, mean) in zip(groups.items(), means, strict=False):
-        ordered = sorted(rows, key=lambda row: -row.cells[-1].value)
+        ordered = sorted(rows, key=lambda row: -row.cells[-1].points)
         lines = [(words.render(row.name), row.cells[-1]) for row in ordered]
         if len(rows) > 1:
             lines.append((words("figure.mean"), mean))
@@ -138,10 +145,10 @@ def _forest_panel(lines: Sequence[tuple[str, Cell]], *, mean: bool, diamonds: bo
         if last:
             drawing.line([(14, height - ROW / 2), (WIDTH, height - ROW / 2)], LINE, 0.8)
         drawing.text((FOREST[0] - 5, height), label, INK, anchor="end")
-        color = MUTED if cell.unsure else GOOD if cell.value > 0 else BAD
-        if cell.low is not None:
-            drawing.line([(across(cell.low), height), (across(cell.high), height)], color, 2)
-        drawing.mark((across(cell.value), height), color, size=6, hollow=bool(cell.unsure), diamond=last or diamonds)
+        color = MUTED if cell.unsure else GOOD if cell.points > 0 else BAD
+        if cell.bounds is not None:
+            drawing.line([(across(end), height) for end in cell.bounds], color, 2)
+        drawing.mark((across(cell.points), height), color, size=6, hollow=bool(cell.unsure), diamond=last or diamonds)
         figures = ("≈ " if cell.unsure else "") + _minus(f"{cell.value:+z.2f}")
         drawing.text((WIDTH, height), figures, INK, size=NORMAL, anchor="end")
     return str(drawing)
@@ -164,7 +171,7 @@ def _minus(number: str) -> str:
 
 def _ends(cells: Iterable[Cell]) -> list[float]:
     """Every value and every end of an interval."""
-    return [end for cell in cells for end in (cell.value, cell.low, cell.high) if end is not None]
+    return [end for cell in cells if cell.value is not None for end in (cell.points, *(cell.bounds or ()))]
 
 
 def _limits(ends: Sequence[float]) -> tuple[float, float]:

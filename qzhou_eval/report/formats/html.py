@@ -82,12 +82,12 @@ class Heat:
         """How much colour a cell gets; empty if it is not a difference, or not significant."""
         if not _counts(cell):
             return ""
-        return f"{STRONGEST * min(1.0, abs(cell.value) / self.end):.0f}%"
+        return f"{STRONGEST * min(1.0, abs(cell.points) / self.end):.0f}%"
 
 
 def heat(table: Table) -> Heat | None:
     """A scale that ends where 95 % of the differences do, so that a single large one does not make the others pale."""
-    sizes = sorted(abs(cell.value) for row in table.rows for cell in row.cells if _counts(cell))
+    sizes = sorted(abs(cell.points) for row in table.rows for cell in row.cells if _counts(cell))
     if not sizes:
         return None
     end = sizes[math.ceil(0.95 * len(sizes)) - 1]

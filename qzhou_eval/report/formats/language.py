@@ -20,7 +20,7 @@ class Words:
     lang: str
     texts: dict[str, str]
 
-    def render(self, what: str | Text | tuple) -> str:
+    def render(self, what: float | int | str | Text | tuple) -> str:
         """Render a :class:`Text`, or a tuple as a list; anything else is shown as it is."""
         if isinstance(what, tuple):
             return self.texts["and"].join(map(self.render, what))
@@ -47,10 +47,11 @@ class Words:
 
     def interval(self, cell: Cell) -> str:
         """A cell's interval, empty if it has none; ranks as whole numbers."""
-        if cell.low is None:
+        if cell.bounds is None:
             return ""
+        low, high = cell.bounds
         form = "d" if isinstance(cell.value, int) else "+.2f" if cell.difference else "z.2f"  # -0.00 means below 0
-        return self("interval", low=format(cell.low, form), high=format(cell.high, form))
+        return self("interval", low=format(low, form), high=format(high, form))
 
 
 def words(lang: str) -> Words:

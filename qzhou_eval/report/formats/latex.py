@@ -87,12 +87,11 @@ def _lines(row: TableRow | str, columns: int, words: Words) -> Iterator[str]:
     if isinstance(row, str):
         yield rf"\addlinespace \multicolumn{{{columns}}}{{l}}{{\textit{{{_escaped(words.column(row))}}}}} \\*"
         return
-    bounded = any(cell.low is not None for cell in row.cells)
+    bounded = any(cell.bounds is not None for cell in row.cells)
     name = _escaped(words.column(words.render(row.name)))
     yield " & ".join([name, *(_figure(cell, words) for cell in row.cells)]) + (r" \\*" if bounded else r" \\")
     if bounded:
-        intervals = (rf"{{\tiny {_bounds(cell)}}}" if cell.low is not None else "" for cell in row.cells)
-        yield " & ".join(["", *intervals]) + r" \\[1pt]"
+        yield " & ".join(["", *map(_interval, row.cells)]) + r" \\[1pt]"
 
 
 def _figure(cell: Cell, words: Words) -> str:
@@ -101,10 +100,13 @@ def _figure(cell: Cell, words: Words) -> str:
     return rf"$\approx$\,{text}" if cell.unsure else text
 
 
-def _bounds(cell: Cell) -> str:
+def _interval(cell: Cell) -> str:
+    """A cell's interval, small; empty if it has none."""
+    if cell.bounds is None:
+        return ""
     form = "d" if isinstance(cell.value, int) else "+.2f" if cell.difference else "z.2f"
-    low, high = (_signed(format(bound, form)) for bound in (cell.low, cell.high))
-    return f"[{low}, {high}]" if cell.difference else f"{low}--{high}"
+    low, high = (_signed(format(bound, form)) for bound in cell.bounds)
+    return rf"{{\tiny [{low}, {high}]}}" if cell.difference else rf"{{\tiny {low}--{high}}}"
 
 
 def _signed(number: str) -> str:

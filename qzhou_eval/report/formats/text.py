@@ -1,7 +1,7 @@
 """The report as text: on the screen and in Markdown."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import tabulate
@@ -73,7 +73,9 @@ def _markdown_table(table: Table, words: Words) -> str:
     return _table(table, table.rows, words, "github", _markdown_cell)
 
 
-def _table(table: Table, rows: Sequence[TableRow], words: Words, style: str, cell_text) -> str:
+def _table(
+    table: Table, rows: Sequence[TableRow], words: Words, style: str, cell_text: Callable[[Cell, Words], str]
+) -> str:
     grouped = any(row.group for row in table.rows)
     lines = []
     for row in rows:
@@ -98,11 +100,11 @@ def _marked(cell: Cell, words: Words) -> str:
 def _markdown_cell(cell: Cell, words: Words) -> str:
     text = escaped(_marked(cell, words))
     text = f"**{text}**" if cell.best else text
-    return f"{text} ({words.interval(cell)})" if cell.low is not None else text
+    return f"{text} ({words.interval(cell)})" if cell.bounds is not None else text
 
 
 @contextmanager
-def _narrow_columns():
+def _narrow_columns() -> Iterator[None]:
     """Remove the padding beside headers, a global of tabulate, so that eight columns fit in 120 characters."""
     before, tabulate.MIN_PADDING = tabulate.MIN_PADDING, 0
     try:
