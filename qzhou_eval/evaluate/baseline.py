@@ -24,5 +24,13 @@ def measure(task: Task, source: DataSource, output_dir: Path) -> None:
     scored = mteb.score(mteb_task, task, source, TextVectors(vectors), [variant()], evaluators=SHARED)
     ((_, result, items),) = scored
     by_ngrams = {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
-    about = {"task": task.name, "data": source.revision, "metric": task.metric, "mteb": result.mteb_version}
-    keep(output_dir, Baseline(**about, chance=by_chance, char_ngrams=by_ngrams), items)
+    assert result.mteb_version is not None  # a new result has the installed version
+    found = Baseline(
+        task=task.name,
+        data=source.revision,
+        metric=task.metric,
+        mteb=result.mteb_version,
+        chance=by_chance,
+        char_ngrams=by_ngrams,
+    )
+    keep(output_dir, found, items)

@@ -90,8 +90,14 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         if recorded.has(variant, job.task.name):
             supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
-    scores = {dim: task_score(job.task.name, by_split, job.score_profile) for dim, by_split in by_dim.items()}
+    scores = {dim: _main_score(job, by_split) for dim, by_split in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with)
+
+
+def _main_score(job: EvaluateJob, by_split: dict[str, float]) -> float:
+    score = task_score(job.task.name, by_split, job.score_profile)
+    assert score is not None  # all splits were scored
+    return score
 
 
 def _score(mteb, job: EvaluateJob, vectors) -> tuple[list, int]:

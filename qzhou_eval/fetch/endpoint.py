@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import httpx2
 from huggingface_hub import HfApi, hf_hub_download
@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile, RepoFolder
+from tqdm import tqdm
 
 from qzhou_eval.fetch.http_client import Unavailable, patiently
 from qzhou_eval.fetch.receipt import is_one_of
@@ -88,8 +89,8 @@ class Hub:
         Raises:
             Failed: no answer, or one that cannot be used.
         """
-        at = {"revision": repository.revision, "repo_type": repository.kind}
-        found = str(_asked(lambda: self._api.repo_info(repository.name, **at).sha))
+        name, revision, kind = repository.name, repository.revision, repository.kind
+        found = str(_asked(lambda: self._api.repo_info(name, revision=revision, repo_type=kind).sha))
         if not _is_commit(found) or (_is_commit(repository.revision) and found != repository.revision):
             raise Failed(f"answers with commit {found} for {repository.revision}")
         return found
@@ -100,17 +101,23 @@ class Hub:
         Raises:
             Failed: no answer, one that cannot be used, or a name that would lead out of the folder.
         """
-        at = {"revision": commit, "repo_type": repository.kind, "recursive": True}
-        entries = _asked(lambda: [_listed(one) for one in self._api.list_repo_tree(repository.name, **at)])
+
+        def listing() -> list[Listed | None]:
+            name, kind = repository.name, repository.kind
+            tree = self._api.list_repo_tree(name, revision=commit, repo_type=kind, recursive=True)
+            return [_listed(one) for one in tree]
+
+        entries = _asked(listing)
         return choose(repository, commit, [entry for entry in entries if entry is not None])
 
-    def download(self, repository: Repository, commit: str, file: Listed, into: Path, advance: Callable) -> Path:
+    def download(self, repository: Repository, commit: str, file: Listed, into: Path, bar: tqdm) -> Path:
         """Download one file below the folder ``into`` and check its hash; if it is wrong, download it once more.
 
         Raises:
             Failed: it is not available, or it does not match the listing.
         """
-        how = {"repo_type": repository.kind, "revision": commit, "endpoint": self.endpoint, "token": self._token}
+        # The client declares a class, but only calls it and enters what it returns.
+        shared = cast("type[tqdm]", lambda **_: nullcontext(bar))
         for again in (False, True):
             path = _asked(
                 lambda: hf_hub_download(
@@ -118,8 +125,11 @@ class Hub:
                     file.name,
                     local_dir=into,
                     force_download=again,  # noqa: B023 (called at once)
-                    tqdm_class=lambda **_: nullcontext(advance),
-                    **how,
+                    repo_type=repository.kind,
+                    revision=commit,
+                    endpoint=self.endpoint,
+                    token=self._token,
+                    tqdm_class=shared,
                 )
             )
             if file.is_in(Path(path)):

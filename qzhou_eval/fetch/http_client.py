@@ -92,18 +92,25 @@ def patiently(call: Callable[[], T]) -> T:
     )(once)
 
 
+def _failure(state: RetryCallState) -> Unavailable:
+    """What the last try failed with; no other error is retried."""
+    error = state.outcome and state.outcome.exception()
+    assert isinstance(error, Unavailable)
+    return error
+
+
 def _wait(state: RetryCallState) -> float:
-    asked = state.outcome.exception().wait
+    asked = _failure(state).wait
     return _growing(state) if asked is None else asked
 
 
 def _enough(state: RetryCallState) -> bool:
-    error = state.outcome.exception()
+    error = _failure(state)
     tries = _TRIES if error.reached else _TRIES_UNREACHABLE
     return state.attempt_number >= tries or (error.wait or 0) > _LONGEST_WAIT
 
 
 def _say(state: RetryCallState) -> None:
-    error = state.outcome.exception()
+    error = _failure(state)
     if error.wait is not None:
         log.info("%s: waiting %.0f s, as the server asks", error, error.wait)

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from tqdm import tqdm
+
 from qzhou_eval.fetch.endpoint import Failed, Listed, NotThere, Repository, Unreachable, choose
 
 T = TypeVar("T")
@@ -67,7 +69,7 @@ class ModelScope:
         entries = _asked(lambda: self._api.list_repo_files(repository.name, repository.kind, revision=commit))
         return choose(repository, commit, [_listed(entry) for entry in entries if not entry.is_dir])
 
-    def download(self, repository: Repository, commit: str, file: Listed, into: Path, advance: Callable) -> Path:
+    def download(self, repository: Repository, commit: str, file: Listed, into: Path, bar: tqdm) -> Path:
         """Download one file below the folder ``into``; the client retries a file whose hash is wrong.
 
         Raises:
@@ -75,10 +77,19 @@ class ModelScope:
         """
         import modelscope_hub._download
 
-        modelscope_hub._download.tqdm = lambda *_, **__: nullcontext(advance)  # the only way to turn its bars off
-        how = {"revision": commit, "local_dir": into, "force": True, "expected_sha256": file.sha256}
+        modelscope_hub._download.tqdm = lambda *_, **__: nullcontext(bar)  # the only way to turn its bars off
         try:
-            path = _asked(lambda: self._api.download_file(repository.name, repository.kind, file.name, **how))
+            path = _asked(
+                lambda: self._api.download_file(
+                    repository.name,
+                    repository.kind,
+                    file.name,
+                    revision=commit,
+                    local_dir=into,
+                    force=True,
+                    expected_sha256=file.sha256,
+                )
+            )
         except NotThere as error:
             raise Failed(f"lists a file that it does not have ({file.name})") from error
         if not file.is_in(path):

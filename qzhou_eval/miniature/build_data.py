@@ -52,7 +52,7 @@ def _clustering(rng: random.Random) -> dict[str, list[dict]]:
 
 def _asked(rng: random.Random, *, queries: int, near: int, ranked: bool) -> dict[str, list[dict]]:
     """Questions, each with two answers and ``near`` near misses that share some of the question's words."""
-    tables = {"corpus": [], "queries": [], "data": [], "top_ranked": []}
+    tables: dict[str, list[dict]] = {"corpus": [], "queries": [], "data": [], "top_ranked": []}
     for number in range(queries):
         frame = grammar.random_frame(rng, held_out=True)
         voice = grammar.random_voice(rng)

@@ -34,17 +34,7 @@ from qzhou_eval.protocol.profile import Profile, load_profile
 
 log = logging.getLogger(__name__)
 
-SHAPE = dict(
-    hidden_size=192,
-    intermediate_size=384,
-    num_hidden_layers=10,
-    num_attention_heads=6,
-    num_key_value_heads=2,
-    head_dim=32,
-    max_position_embeddings=2048,
-    tie_word_embeddings=True,
-    initializer_range=0.07,
-)
+HIDDEN_SIZE = 192
 PROJECTION = 1792
 RATE = 1e-3
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -57,15 +47,15 @@ class PrependingTransformer(Transformer):
     hooks sit on the decoder's layers. The prompts' first placeholder is the template's.
     """
 
-    profile: Profile
+    placeholder_id: int
+    prepending_layers: tuple[int, int]
 
     def forward(self, features: dict, **kwargs) -> dict:
         ids = features["input_ids"]
-        placeholder = self.tokenizer.convert_tokens_to_ids(self.profile.placeholder)
-        first, last = self.profile.token_prepending
+        first, last = self.prepending_layers
         with token_prepending(
             self.auto_model,
-            placeholder_positions=(ids == placeholder).int().argmax(dim=1),
+            placeholder_positions=(ids == self.placeholder_id).int().argmax(dim=1),
             last_positions=torch.full((len(ids),), ids.shape[1] - 1),
             first_layer=first,
             last_layer=last,
@@ -76,7 +66,7 @@ class PrependingTransformer(Transformer):
 def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
     """The model's tokenizer, trained on the language's words and the prompts' fixed parts."""
     instructions = [task.instruction for task in profile.tasks.values()]
-    fixed = [profile.prefix, profile.suffix, profile.instruction, profile.empty_text, *instructions]
+    fixed = [profile.prefix, profile.suffix, profile.instruction or "", profile.empty_text, *instructions]
     return byte_level_bpe([*grammar.words(), *fixed], vocab_size=4096)
 
 
@@ -109,7 +99,8 @@ def byte_level_bpe(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast
 
 
 def new_model(profile: Profile, *, seed: int) -> SentenceTransformer:
-    """The untrained model: the tokenizer, a Qwen3 of :data:`SHAPE`, last-token pooling, projection."""
+    """The untrained model: the tokenizer, a small Qwen3, last-token pooling, projection."""
+    assert profile.placeholder is not None and profile.token_prepending is not None  # the miniature's has both
     torch.manual_seed(seed)
     tokenizer = train_tokenizer(profile)
     decoder = Qwen3Model(
@@ -118,7 +109,15 @@ def new_model(profile: Profile, *, seed: int) -> SentenceTransformer:
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
             bos_token_id=None,
-            **SHAPE,
+            hidden_size=HIDDEN_SIZE,
+            intermediate_size=384,
+            num_hidden_layers=10,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=32,
+            max_position_embeddings=2048,
+            tie_word_embeddings=True,
+            initializer_range=0.07,
         )
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -129,12 +128,13 @@ def new_model(profile: Profile, *, seed: int) -> SentenceTransformer:
             max_seq_length=profile.max_length,
             model_kwargs={"attn_implementation": "eager"},  # twice as fast to train on CPU as SDPA
         )
-    transformer.profile = profile
+    transformer.placeholder_id = tokenizer.convert_tokens_to_ids(profile.placeholder)
+    transformer.prepending_layers = profile.token_prepending
     model = SentenceTransformer(
         modules=[
             transformer,
-            Pooling(SHAPE["hidden_size"], pooling_mode="lasttoken"),
-            Dense(SHAPE["hidden_size"], PROJECTION, bias=True, activation_function=None),
+            Pooling(HIDDEN_SIZE, pooling_mode="lasttoken"),
+            Dense(HIDDEN_SIZE, PROJECTION, bias=True, activation_function=None),
         ],
         device="cpu",
     )
@@ -151,7 +151,9 @@ def _center(model: SentenceTransformer, profile: Profile, rng: random.Random) ->
     """
     prompts = [lesson.columns[0] for lesson in lessons.draw(profile, rng, 32, batch=8)]
     vectors = [model(model.preprocess(column))["sentence_embedding"] for column in prompts]
-    model[2].linear.bias -= torch.cat(vectors).mean(dim=0)
+    projection = model[2]
+    assert isinstance(projection, Dense)
+    projection.linear.bias.sub_(torch.cat(vectors).mean(dim=0))
 
 
 def train(model: SentenceTransformer, profile: Profile, *, steps: int, batch: int, seed: int) -> None:

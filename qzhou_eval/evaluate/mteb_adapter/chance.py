@@ -1,9 +1,9 @@
 """Computes the score of chance on a task's data, in the task's own metric, for mteb 2.26.24's task objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from mteb.abstasks import AbsTask
+from mteb.abstasks import AbsTask, AbsTaskClassification, AbsTaskClusteringLegacy, AbsTaskPairClassification
 
 from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.evaluate.chance_levels import majority, random_average_precision, random_ndcg, random_v_measure
@@ -15,21 +15,28 @@ def chance(mteb_task: AbsTask, task: Task, split: str) -> float:
     Accuracies: the most frequent label. Rank correlations: 0. V-measures: random clusters. Rank metrics: documents in
     random order.
     """
+    assert mteb_task.dataset is not None  # it is loaded
     data = mteb_task.dataset.get("default", mteb_task.dataset)[split]
     return _BY_TYPE[task.type](mteb_task, data)
 
 
-def _labels(mteb_task: AbsTask, data) -> float:
-    return majority(data[mteb_task.label_column_name][:])
+def _labels(mteb_task: AbsTask, data: Mapping) -> list:
+    """The labels of every row: one, or a list."""
+    assert isinstance(mteb_task, AbsTaskClassification | AbsTaskClusteringLegacy | AbsTaskPairClassification)
+    return data[mteb_task.label_column_name][:]
 
 
-def _pairs(mteb_task: AbsTask, data) -> float:
-    labels = data[mteb_task.label_column_name][:]
+def _texts(mteb_task: AbsTask, data: Mapping) -> float:
+    return majority(_labels(mteb_task, data))
+
+
+def _pairs(mteb_task: AbsTask, data: Mapping) -> float:
+    labels = _labels(mteb_task, data)
     return majority(labels[0] if len(labels) == 1 else labels)  # older data sets have one row of lists
 
 
-def _sets(mteb_task: AbsTask, data) -> float:
-    return float(np.mean([random_v_measure(labels) for labels in data[mteb_task.label_column_name][:]]))
+def _sets(mteb_task: AbsTask, data: Mapping) -> float:
+    return float(np.mean([random_v_measure(labels) for labels in _labels(mteb_task, data)]))
 
 
 def _ranked(mteb_task: AbsTask, data: Mapping) -> float:
@@ -52,8 +59,8 @@ def _ranked(mteb_task: AbsTask, data: Mapping) -> float:
     return float(np.mean(scores))
 
 
-_BY_TYPE = {
-    "Classification": _labels,
+_BY_TYPE: dict[str, Callable[[AbsTask, Mapping], float]] = {
+    "Classification": _texts,
     "Clustering": _sets,
     "PairClassification": _pairs,
     "Reranking": _ranked,

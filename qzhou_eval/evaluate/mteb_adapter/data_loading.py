@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def own_arrow_cache(source: DataSource):
+def own_arrow_cache(source: DataSource) -> Iterator[None]:
     """Give local data its own Arrow cache, keyed by content.
 
     ``datasets`` keys its cache by a folder's last name and README header: two data roots with the

@@ -106,6 +106,7 @@ def table(task: Task, source: DataSource, split: str, config: str | None = None)
         BadInput: it cannot be read, or the split is missing or has no rows.
     """
     folder = source.folder
+    assert folder is not None  # only local folders are checked
     with readable_errors(task, source):
         splits = [str(one) for one in get_dataset_split_names(str(folder), config)]
     name = splits[0] if config and len(splits) == 1 else split
@@ -233,7 +234,7 @@ def _ranked(task: Task, source: DataSource, split: str) -> list[str]:
 
 
 def _candidates(ranked: Table, documents: set[str], queries: set[str]) -> list[str]:
-    found = Counter()
+    found: Counter[str] = Counter()
     pairs = zip(_ids(ranked, "query-id"), ranked.values("corpus-ids"), strict=True)
     for row, (query, names) in enumerate(pairs):
         for name in names:

@@ -1,6 +1,7 @@
 """Stored vectors of one task's texts. A missing vector is an error, never encoded silently. Does not import mteb."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,8 +26,8 @@ class EncodeCall:
     texts: list[str]
 
 
-class TaskVectors:
-    """Full-width vectors of one task's texts, read from the store once for all dimensions.
+class Vectors(ABC):
+    """Full-width vectors of one task's texts, each read once for all dimensions.
 
     Attributes:
         texts: how many texts were asked for so far, counting repetitions.
@@ -34,11 +35,7 @@ class TaskVectors:
         made_with: what these vectors were made with, as recorded in the store.
     """
 
-    def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
-        self._store = store
-        self._task = task
-        self._profile = profile
-        self._use_instruction = use_instruction
+    def __init__(self) -> None:
         self._row: dict[tuple[str | None, str], int] = {}
         self._first: dict[str, np.ndarray] = {}
         self._blocks: list[np.ndarray] = []  # one per read: joining them would hold them in memory twice
@@ -98,6 +95,28 @@ class TaskVectors:
             for start in range(0, len(block), _SOME)
         )
 
+    @abstractmethod
+    def _read(self, texts: list[str], side: str | None) -> None:
+        """Add the vectors of texts that were not asked for before."""
+
+    def _add(self, texts: list[str], side: str | None, vectors: np.ndarray) -> None:
+        start = len(self._row)
+        self._blocks.append(vectors)
+        self._starts.append(start)
+        self._row |= {(side, text): start + i for i, text in enumerate(texts)}
+        self._first.setdefault(side or "text", vectors[:PROBE].copy())
+
+
+class TaskVectors(Vectors):
+    """Vectors of one task's prompts, read from the store."""
+
+    def __init__(self, store: Store, task: Task, profile: Profile, *, use_instruction: bool) -> None:
+        super().__init__()
+        self._store = store
+        self._task = task
+        self._profile = profile
+        self._use_instruction = use_instruction
+
     def _read(self, texts: list[str], side: str | None) -> None:
         instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
         prompts = [render(self._profile, text, instruction) for text in texts]
@@ -113,19 +132,12 @@ class TaskVectors:
         self.made_with += [made for made in self._store.made_with(keys) if made not in self.made_with]
         self._add(texts, side, vectors)
 
-    def _add(self, texts: list[str], side: str | None, vectors: np.ndarray) -> None:
-        start = len(self._row)
-        self._blocks.append(vectors)
-        self._starts.append(start)
-        self._row |= {(side, text): start + i for i, text in enumerate(texts)}
-        self._first.setdefault(side or "text", vectors[:PROBE].copy())
 
-
-class TextVectors(TaskVectors):
+class TextVectors(Vectors):
     """Vectors that ``encode`` (texts -> float32 (n, width)) computes from the plain texts, without a store."""
 
     def __init__(self, encode: Callable[[list[str]], np.ndarray]) -> None:
-        super().__init__(None, None, None, use_instruction=False)
+        super().__init__()
         self._encode = encode
 
     def _read(self, texts: list[str], side: str | None) -> None:
@@ -133,7 +145,7 @@ class TextVectors(TaskVectors):
 
 
 class Recorded:
-    """Records what is asked for, in place of :class:`TaskVectors`; returns vectors made from each text's digest.
+    """Records what is asked for, in place of :class:`Vectors`; returns vectors made from each text's digest.
 
     Which texts a task asks for, and in which order, does not depend on the vectors.
     """

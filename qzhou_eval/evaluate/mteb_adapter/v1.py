@@ -7,11 +7,11 @@ From the hub each task is loaded at the revision that this mteb pins.
 import random
 import time
 from collections.abc import Iterator, Sequence
+from typing import Protocol, cast
 
 import mteb
 import numpy as np
 import torch
-from mteb.abstasks import AbsTask
 from mteb.evaluation.evaluators.utils import cos_sim
 from mteb.load_results.task_results import TaskResult
 from mteb.model_meta import ModelMeta
@@ -29,9 +29,25 @@ from qzhou_eval.results.variant import Variant
 __all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
 
 ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False, "convert_to_tensor": False}
+_SIDES: dict[str | None, str] = {"query": "query", "passage": "document"}  # by the value of this mteb's PromptType
 
 
-def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
+class _MtebTask(Protocol):
+    """What this module uses of this mteb's task objects; the classes that a type checker sees are 2.x's."""
+
+    dataset: dict
+    corpus: dict
+    queries: dict
+    relevant_docs: dict
+    data_loaded: bool
+    seed: int
+
+    def load_data(self) -> None: ...
+
+    def evaluate(self, model: "_Encoder", split: str, *, encode_kwargs: dict) -> dict: ...
+
+
+def load(task: Task, source: DataSource, *, say: bool = False) -> _MtebTask:
     """A fresh task object with its data checked and loaded; ``say``: log oddities that mteb can handle.
 
     Raises:
@@ -39,7 +55,7 @@ def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
     """
     if task.benchmark == "mini":
         raise BadInput(f"{task.name}: the miniature runs under --mteb current only")
-    mteb_task = mteb.get_task(task.name, eval_splits=list(task.splits))
+    mteb_task = cast(_MtebTask, mteb.get_task(task.name, eval_splits=list(task.splits)))
     use_source(mteb_task, source)
     with own_arrow_cache(source):
         check_data(task, source, say=say)
@@ -48,7 +64,7 @@ def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
     return mteb_task
 
 
-def _read(mteb_task: AbsTask, task: Task, source: DataSource) -> None:
+def _read(mteb_task: _MtebTask, task: Task, source: DataSource) -> None:
     if source.folder is None or task.type not in ("Retrieval", "Reranking"):
         mteb_task.load_data()
         return
@@ -62,7 +78,7 @@ def _read(mteb_task: AbsTask, task: Task, source: DataSource) -> None:
     mteb_task.data_loaded = True
 
 
-def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
+def calls(mteb_task: _MtebTask, task: Task, source: DataSource) -> list[EncodeCall]:
     """Record every encode call of ``task``, over all its splits.
 
     Raises:
@@ -74,7 +90,7 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
 
 
 def score(
-    mteb_task: AbsTask,
+    mteb_task: _MtebTask,
     task: Task,
     source: DataSource,
     vectors: TaskVectors,
@@ -95,7 +111,7 @@ def score(
         yield variant, TaskResult.from_task_results(mteb_task, by_split, evaluation_time=time.monotonic() - start), None
 
 
-def _evaluate(mteb_task: AbsTask, task: Task, encoder: "_Encoder") -> dict:
+def _evaluate(mteb_task: _MtebTask, task: Task, encoder: "_Encoder") -> dict:
     """Scores by split. Each split starts from the task's seed, like a task that is run alone.
 
     This mteb seeds once, when the task is created, so in a longer run a classification task that follows a clustering
@@ -155,6 +171,6 @@ class _Encoder:
         self._normalize = normalize
 
     def encode(self, sentences, *, task_name, prompt_type=None, **kwargs):
-        side = {"query": "query", "passage": "document"}.get(getattr(prompt_type, "value", None))
+        side = _SIDES.get(getattr(prompt_type, "value", None))
         vectors = self._vectors.of(text_list(sentences, task_name), side)
         return cut_and_normalize(vectors, self._dim, normalize=self._normalize)

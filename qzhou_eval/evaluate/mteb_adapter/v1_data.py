@@ -45,5 +45,5 @@ def _judgements(folder: Path, split: str) -> dict[str, dict[str, int]]:
     return judgements
 
 
-def _rows(folder: Path, config: str, split: str):
+def _rows(folder: Path, config: str, split: str) -> Dataset:
     return load_dataset(str(folder), config)[split]

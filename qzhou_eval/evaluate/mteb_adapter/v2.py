@@ -7,19 +7,20 @@ from datetime import UTC, datetime
 from importlib import import_module
 
 import mteb
-from mteb.abstasks import AbsTask
+from mteb.abstasks import AbsTask, AbsTaskRetrieval
 from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
 from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.results import TaskResult
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
+from mteb.types import EncodeKwargs
 
 from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.evaluate.mteb_adapter import v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
-from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, TaskVectors
+from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, Vectors
 from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
 from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_once
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
@@ -28,7 +29,7 @@ from qzhou_eval.statistics.item_scores import Items
 
 __all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
 
-ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False}
+ENCODE_OPTIONS: EncodeKwargs = {"batch_size": 1024, "show_progress_bar": False}
 
 
 def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
@@ -62,9 +63,9 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
         BadInput: a text is not a string.
     """
     recorded = Recorded()
-    model = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
-    if task.type in ("Retrieval", "Reranking"):
-        model = _Asks(model, index_backend=_NoSearch())
+    encoder = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
+    ranked = task.type in ("Retrieval", "Reranking")
+    model = _Asks(encoder, index_backend=_NoSearch()) if ranked else encoder
     with columns_read_once():
         for split in task.splits:
             mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
@@ -75,7 +76,7 @@ def score(
     mteb_task: AbsTask,
     task: Task,
     source: DataSource,
-    vectors: TaskVectors,
+    vectors: Vectors,
     variants: Sequence[Variant],
     *,
     evaluators: str,
@@ -108,14 +109,16 @@ def score(
 
 
 def _ranked(
-    mteb_task: AbsTask, task: Task, source: DataSource, vectors: TaskVectors, variants: Sequence[Variant]
+    mteb_task: AbsTaskRetrieval, task: Task, source: DataSource, vectors: Vectors, variants: Sequence[Variant]
 ) -> Iterator[tuple[Variant, TaskResult, Items | None]]:
     """Score retrieval or reranking at all variants together; each result's time is an equal share."""
     encoder = _Encoder(vectors, model_meta(variants[0]), dim=None, normalize=False)
-    how = {"normalize": variants[0].normalize, "encode_kwargs": ENCODE_OPTIONS}
-    dims = [variant.dim for variant in variants]
+    normalize, dims = variants[0].normalize, [variant.dim for variant in variants]
     start = time.monotonic()
-    by_split = {split: v2_retrieval.evaluate(mteb_task, split, encoder, dims, **how) for split in mteb_task.eval_splits}
+    by_split = {
+        split: v2_retrieval.evaluate(mteb_task, split, encoder, dims, normalize=normalize, encode_kwargs=ENCODE_OPTIONS)
+        for split in mteb_task.eval_splits
+    }
     share = (time.monotonic() - start) / len(variants)
     for variant in variants:
         scores = {split: by_dim[variant.dim] for split, (by_dim, _) in by_split.items()}
@@ -150,7 +153,7 @@ class _Encoder:
     """mteb's encoder protocol over stored vectors, cut to one dimension."""
 
     def __init__(
-        self, vectors: TaskVectors | CallOrder | Recorded, meta: ModelMeta, *, dim: int | None, normalize: bool
+        self, vectors: Vectors | CallOrder | Recorded, meta: ModelMeta, *, dim: int | None, normalize: bool
     ) -> None:
         self.mteb_model_meta = meta
         self._vectors = vectors

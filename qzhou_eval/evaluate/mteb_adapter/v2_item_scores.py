@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from mteb.abstasks import AbsTask
+from mteb.abstasks import AbsTask, AbsTaskClassification
 
 from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.evaluate.pair_threshold import right_at_best_threshold
@@ -28,25 +28,31 @@ KINDS = {
 _ROUNDED = 1.1e-5  # mteb rounds rank metrics to five decimals
 
 
-def items_of(task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, list[dict]]) -> Items | None:
+def items_of(
+    task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, Sequence[Mapping]]
+) -> Items | None:
     """The items of one result, still without probe; None, with a warning, if they do not reproduce its main score."""
     statistic, unit = KINDS[task.type]
+    kept: dict[str, np.ndarray] = {}
     for split, rows in result.items():
-        if math.isnan(rows[0]["main_score"]):
+        main, found = rows[0]["main_score"], splits[split]
+        if math.isnan(main):
             return None  # this fails the task later
-        found = splits[split]
-        alone = None if found is None else value(Items(statistic, unit, {split: found}, {}), [split])
-        if alone is None or not abs(alone - rows[0]["main_score"]) < _ROUNDED:
+        if found is not None and abs(value(Items(statistic, unit, {split: found}, {}), [split]) - main) < _ROUNDED:
+            kept[split] = found
+        else:
             log.warning("%s: its items do not reproduce its score on %s, so it has no interval", task.name, split)
             return None
-    return Items(statistic, unit, dict(splits), {})
+    return Items(statistic, unit, kept, {})
 
 
 class Listener:
     """Records what a task computes for its items, for one evaluation of one split at a time."""
 
     def __init__(self, mteb_task: AbsTask, task: Task) -> None:
-        self._task, self._mteb_task, self._heard = task, mteb_task, []
+        self._task = task
+        self._mteb_task = mteb_task
+        self._heard: list[np.ndarray] = []
         method, listen = {
             "Classification": ("_run_experiment", self._correct),
             "PairClassification": ("_compute_metrics", self._pairs),
@@ -72,7 +78,7 @@ class Listener:
         if self._task.type == "Clustering":
             return np.array([next(iter(scores.values()))["v_measures"]], np.float32)
         if self._task.type == "Classification" and heard:
-            return np.mean(heard, axis=0, dtype=np.float32)[None]
+            return np.array(heard).mean(axis=0, dtype=np.float32)[None]
         return heard[0] if len(heard) == 1 else None
 
     def _listen(self, method: str, listen) -> None:
@@ -86,6 +92,7 @@ class Listener:
         setattr(self._mteb_task, method, heard)
 
     def _correct(self, result: tuple, _train, test, *_) -> np.ndarray:
+        assert isinstance(self._mteb_task, AbsTaskClassification)
         return np.asarray(test[self._mteb_task.label_column_name]) == np.asarray(result[1])
 
     def _pairs(self, _result, found: Mapping, labels) -> np.ndarray:

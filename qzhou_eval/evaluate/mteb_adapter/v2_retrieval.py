@@ -7,6 +7,7 @@ would then repeat for each dimension is done by :mod:`qzhou_eval.evaluate.retrie
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from mteb._evaluators.retrieval_metrics import make_score_dict, nauc
@@ -14,6 +15,7 @@ from mteb.abstasks import AbsTask, AbsTaskRetrieval
 from mteb.abstasks.retrieval import _filter_queries_without_positives
 from mteb.models import EncoderProtocol
 from mteb.models.search_wrappers import SearchEncoderWrapper
+from mteb.types import Array, EncodeKwargs
 
 from qzhou_eval.evaluate.retrieval.metrics import confidence, places, rank_metrics
 from qzhou_eval.evaluate.retrieval.search import Found, rerank, search
@@ -26,7 +28,7 @@ _OWN_CODE = ("evaluate", "_evaluate_subset", "task_specific_scores")
 _NOWHERE = -2  # marks a relevant document that is not in the corpus, and padding
 
 
-def reproduces(mteb_task: AbsTask) -> bool:
+def reproduces(mteb_task: AbsTask) -> TypeGuard[AbsTaskRetrieval]:
     """Whether this module returns the same as the task's own ``evaluate``; if not, a warning says why."""
     reason = _different(mteb_task)
     if reason:
@@ -64,7 +66,7 @@ def evaluate(
     dims: Sequence[int],
     *,
     normalize: bool,
-    encode_kwargs: Mapping,
+    encode_kwargs: EncodeKwargs,
 ) -> tuple[dict[int, dict[str, dict]], dict[int, np.ndarray | None]]:
     """Score one split: what ``mteb_task.evaluate`` returns, for each dimension, and each query's main score.
 
@@ -80,7 +82,8 @@ def evaluate(
         By dimension, the scores by subset; and by dimension float32 (1, queries), in the order of the queries' ids,
         None if there are several subsets.
     """
-    scores, by_query = {dim: {} for dim in dims}, dict.fromkeys(dims)
+    scores: dict[int, dict[str, dict]] = {dim: {} for dim in dims}
+    by_query: dict[int, np.ndarray | None] = dict.fromkeys(dims)
     for subset in mteb_task.hf_subsets or list(mteb_task.dataset):
         data = mteb_task.dataset[subset][split]
         data["relevant_docs"], data["queries"] = _filter_queries_without_positives(
@@ -89,13 +92,14 @@ def evaluate(
         where = {"task_metadata": mteb_task.metadata, "hf_split": split, "hf_subset": subset}
         queries, documents = _vectors(data, encoder, **where, encode_kwargs=encode_kwargs)
         own = _own(data) if mteb_task.ignore_identical_ids else None
-        how = {"k": mteb_task._top_k, "k_values": mteb_task.k_values, "own": own, "normalize": normalize}
         by_id = sorted(range(len(queries)), key=_ids(data, "queries").__getitem__)
-        for dim, one in measure(data, queries, documents, dims, **how).items():
-            scores[dim][subset] = one.score_dict(mteb_task.k_values)
+        k, k_values = mteb_task._top_k, mteb_task.k_values
+        measured = measure(data, queries, documents, dims, k=k, k_values=k_values, own=own, normalize=normalize)
+        for dim, one in measured.items():
+            scores[dim][subset] = one.score_dict(k_values)
             mteb_task._add_main_score(scores[dim][subset])
-            name, k = mteb_task.metadata.main_score.split("_at_")
-            main = one.metrics[name][by_id, mteb_task.k_values.index(int(k))]
+            name, cut_off = mteb_task.metadata.main_score.split("_at_")
+            main = one.metrics[name][by_id, k_values.index(int(cut_off))]
             by_query[dim] = main[None].astype(np.float32) if len(scores[dim]) == 1 else None
     return scores, by_query
 
@@ -106,17 +110,20 @@ def _vectors(data: Mapping, encoder: EncoderProtocol, **how) -> tuple[np.ndarray
     wrapper = SearchEncoderWrapper(encoder, index_backend=kept)
     wrapper.index(data["corpus"], **how)
     wrapper.search(data["queries"], top_k=1, **how)
-    return kept.queries, kept.documents
+    return np.asarray(kept.queries), np.asarray(kept.documents)
 
 
 class _Kept:
     """A search backend for mteb that keeps the vectors and returns the first document for each query."""
 
-    def add_documents(self, embeddings: np.ndarray, idxs: list[str]) -> None:
+    queries: Array
+    documents: Array
+
+    def add_documents(self, embeddings: Array, idxs: list[str]) -> None:
         self.documents = embeddings
 
     def search(
-        self, embeddings: np.ndarray, top_k: int, similarity_fn: Callable, top_ranked=None, query_idx_to_id=None
+        self, embeddings: Array, top_k: int, similarity_fn: Callable, top_ranked=None, query_idx_to_id=None
     ) -> tuple[list[list[float]], list[list[int]]]:
         self.queries = embeddings
         return [[1.0]] * len(embeddings), [[0]] * len(embeddings)
@@ -161,7 +168,9 @@ class RankMetrics:
 
     def score_dict(self, k_values: Sequence[int]) -> dict:
         """mteb's score dict without the main score: means over queries, and how well confidence predicts them."""
-        means, naucs, naucs_mrr = {name: {} for name in self.metrics}, {}, {}
+        means: dict[str, dict[str, float]] = {name: {} for name in self.metrics}
+        naucs: dict[str, float] = {}
+        naucs_mrr: dict[str, float] = {}
         for name, values in self.metrics.items():
             for k, column in zip(k_values, values.T, strict=True):
                 label = f"{_NAMES[name]}@{k}"
@@ -200,7 +209,8 @@ def measure(
         normalize: whether cut vectors are normalised before they are compared.
     """
     relevant, gains = _relevant(data)
-    metrics, sureness = {dim: [] for dim in dims}, {dim: [] for dim in dims}
+    metrics: dict[int, list[dict[str, np.ndarray]]] = {dim: [] for dim in dims}
+    sureness: dict[int, list[dict[str, np.ndarray]]] = {dim: [] for dim in dims}
     for block, by_dim in _found(data, queries, documents, dims, k=k, own=own, normalize=normalize):
         for dim, one in by_dim.items():
             metrics[dim].append(rank_metrics(places(one.documents, relevant[block]), gains[block], k_values))
@@ -221,4 +231,5 @@ def _relevant(data: Mapping) -> tuple[np.ndarray, np.ndarray]:
     ]
     width = max(map(len, judged))
     padded = np.array([one + [(_NOWHERE, 0)] * (width - len(one)) for one in judged], np.int64)
-    return padded.reshape(len(judged), width, 2).transpose(2, 0, 1)
+    rows, grades = padded.reshape(len(judged), width, 2).transpose(2, 0, 1)
+    return rows, grades

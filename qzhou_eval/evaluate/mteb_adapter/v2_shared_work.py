@@ -1,6 +1,6 @@
 """Does the work that a task's dimensions share only once. Metrics remain mteb's own, on the same values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -8,11 +8,11 @@ import numpy as np
 from datasets import Column, arrow_dataset
 from mteb.abstasks import AbsTask, AbsTaskClassification
 
-from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
+from qzhou_eval.evaluate.mteb_adapter.stored_vectors import Vectors
 
 
 @contextmanager
-def columns_read_once():
+def columns_read_once() -> Iterator[None]:
     """Within the block, read each column of a data set once, however often it is iterated.
 
     ``datasets`` decodes one row at each step over a column, and mteb passes the labels, as such a column, to a dozen
@@ -42,7 +42,8 @@ def draw_once(mteb_task: AbsTask) -> None:
     """Cache a classification task's draws: they depend on data, seed and experiment, not on vectors."""
     if not isinstance(mteb_task, AbsTaskClassification):
         return
-    draw, drawn = mteb_task._undersample_data, {}
+    draw = mteb_task._undersample_data
+    drawn: dict[tuple[str, int], tuple] = {}
 
     def remembered(dataset, experiment_num, idxs=None):
         key = dataset._fingerprint, experiment_num
@@ -50,7 +51,7 @@ def draw_once(mteb_task: AbsTask) -> None:
             drawn[key] = draw(dataset, experiment_num, idxs)
         return drawn[key]
 
-    mteb_task._undersample_data = remembered
+    vars(mteb_task)["_undersample_data"] = remembered  # for this object only
 
 
 class CallOrder:
@@ -59,7 +60,7 @@ class CallOrder:
     Which texts mteb asks for, and in which order, does not depend on the vectors.
     """
 
-    def __init__(self, vectors: TaskVectors) -> None:
+    def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
         self._calls: list[tuple[tuple, np.ndarray]] = []
         self._next = 0
@@ -77,7 +78,9 @@ class CallOrder:
         self._next = 0
         return self
 
-    def of(self, side: str | None, split: str, count: int, texts: Callable[[], list[str]], dim: int) -> np.ndarray:
+    def of(
+        self, side: str | None, split: str, count: int, texts: Callable[[], list[str]], dim: int | None
+    ) -> np.ndarray:
         """float32 (count, dim): the vectors of the next call, cut, in the order of its texts.
 
         ``texts`` returns the texts and is called at the first dimension only.

@@ -52,7 +52,8 @@ def rank_metrics(places: np.ndarray, gains: np.ndarray, k_values: Sequence[int])
     best = -np.sort(-gains, axis=1) / np.log2(nth + 1)
     relevant = (gains > 0).sum(axis=1)
     first = places.min(axis=1, initial=np.inf)
-    columns = {name: [] for name in ("ndcg", "map", "recall", "precision", "hit_rate", "mrr")}
+    names = ("ndcg", "map", "recall", "precision", "hit_rate", "mrr")
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for k in k_values:
         inside = places <= k
         hits = inside.sum(axis=1)

@@ -178,14 +178,14 @@ def _candidates(
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """By dimension, the best documents by first score: float32 (n, count) scores times the query's norm, and rows."""
     pools = {dim: Pool(len(queries), count) for dim in inverse_norms}
-    queries, everything = torch.from_numpy(queries), torch.from_numpy(documents)
+    asked, everything = torch.from_numpy(queries), torch.from_numpy(documents)
     for first in range(0, len(documents), chunk):
         some = everything[first : first + chunk]
-        dots = torch.empty(len(queries), len(some))
+        dots = torch.empty(len(asked), len(some))
         scores = np.empty(dots.shape, np.float32)
         start = 0
         for dim, inverse in inverse_norms.items():
-            dots.addmm_(queries[:, start:dim], some[:, start:dim].T, beta=1 if start else 0)
+            dots.addmm_(asked[:, start:dim], some[:, start:dim].T, beta=1 if start else 0)
             np.multiply(dots.numpy(), inverse[first : first + chunk], out=scores)
             pools[dim].offer(scores, np.arange(first, first + len(some)))
             start = dim
@@ -228,7 +228,7 @@ class _Again:
         ends = np.cumsum(number)
         start = done = 0
         while start < len(scores):
-            stop = max(start + 1, np.searchsorted(ends, done + _CHUNK))
+            stop = max(start + 1, int(np.searchsorted(ends, done + _CHUNK)))
             block, here = slice(start, stop), where[start:stop]
             products = self._products(np.arange(start, stop), rows[block][here])
             scores[block][here] = products[
