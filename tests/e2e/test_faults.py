@@ -116,7 +116,7 @@ def test_two_runs_at_once_in_one_folder_disturb_neither_each_other_nor_the_resul
     assert scores(output) == scores(unbroken)
     left = {name for name in files(output) if not name.startswith("superseded/")}  # superseded: scored by both runs
     assert left == files(unbroken)
-    assert "all 4 results are kept" in finish(tmp_path, command(output))
+    assert "all 4 results are reused" in finish(tmp_path, command(output))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
@@ -148,7 +148,7 @@ def test_a_cut_manifest_is_named_and_nothing_is_changed(copied, tmp_path):
 def test_results_from_the_future_are_kept(copied, tmp_path):
     for path in copied.rglob("*"):
         os.utime(path, (4e9, 4e9))
-    assert "all 4 results are kept" in finish(tmp_path, command(copied))
+    assert "all 4 results are reused" in finish(tmp_path, command(copied))
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(unbroken, tmp_path):
@@ -159,4 +159,4 @@ def test_a_clock_that_goes_backwards_changes_nothing(unbroken, tmp_path):
     environment = os.environ | {"PYTHONPATH": path, "QZHOU_EVAL_CACHE": str(tmp_path / "cache")}
     finish(tmp_path, command(tmp_path / "out"), env=environment)
     assert scores(tmp_path / "out") == scores(unbroken)
-    assert "all 4 results are kept" in finish(tmp_path, command(tmp_path / "out"), env=environment)
+    assert "all 4 results are reused" in finish(tmp_path, command(tmp_path / "out"), env=environment)

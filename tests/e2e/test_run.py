@@ -113,7 +113,7 @@ def test_a_second_run_computes_nothing(tiny, first, caplog):
     before, stored = results(first), shards(first)
     with caplog.at_level(logging.INFO):
         assert cli.main(command(tiny, first, "--dim", "16", "64", "all")) == 0
-    assert "all 6 results are kept" in caplog.text
+    assert "all 6 results are reused" in caplog.text
     assert results(first) == before
     assert shards(first) == stored
 
@@ -123,7 +123,7 @@ def test_a_run_that_keeps_everything_imports_neither_torch_nor_mteb(tiny, first)
     code = f"import sys\nfrom qzhou_eval import cli\nassert cli.main({argv!r}) == 0\n"
     code += "print([name for name in ('torch', 'mteb', 'datasets', 'sklearn') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "all 6 results are kept" in done.stderr
+    assert "all 6 results are reused" in done.stderr
     assert "Leaderboard" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
