@@ -31,8 +31,9 @@ from qzhou_eval.model.fp8 import use_fp8
 from qzhou_eval.model.speed.cost import cost_of
 from qzhou_eval.model.speed.matmul_rate import matmul_rate
 from qzhou_eval.model.streams import current, finish
+from qzhou_eval.model.token_prepending import PrependedLayers
 
-SPAN, PLACEHOLDER = (1, 7), 4
+PREPENDED = PrependedLayers(1, 7, placeholder=4)
 NOT_MEASURED = "not measured"
 GOALS = {  # by workload: share of the matrix product, and times sentence-transformers
     "short": (0.65, 1.6),
@@ -66,9 +67,8 @@ def sentence_transformer(model: torch.nn.Module, projection: torch.nn.Linear, de
 
 def encode(forward: Forward, sequences: list[array], budget: int, *, prepend: bool) -> torch.Tensor:
     """Vectors (n, width) of all sequences, on CPU, from the project's own stream."""
-    span = SPAN if prepend else None
     result = None
-    for done in forward.stream(sequences, budget, span=span, placeholder=PLACEHOLDER):
+    for done in forward.stream(sequences, budget, prepended=PREPENDED if prepend else None):
         if result is None:
             result = torch.empty(len(sequences), done.vectors.shape[1], dtype=done.vectors.dtype)
         result[done.rows] = done.vectors
@@ -160,7 +160,7 @@ class Bench:
         found = []
         for place in (0, len(others) // 2, len(others)):
             pack = [*others[:place], mine, *others[place:]]
-            vectors = packed(packed.batch(list(range(len(pack))), pack), span=SPAN, placeholder=PLACEHOLDER)
+            vectors = packed(packed.batch(list(range(len(pack))), pack), PREPENDED)
             found.append(vectors[place].float())
         apart = max(float((one - found[0]).abs().max()) for one in found)
         equal = "bitwise equal" if apart == 0 else f"largest difference {apart:.1e}"
@@ -173,7 +173,7 @@ class Bench:
         batch = packed.batch(list(range(100)), self.sequences["short"])
         torch.cuda.set_sync_debug_mode("error")
         try:
-            packed(batch, span=SPAN, placeholder=PLACEHOLDER)
+            packed(batch, PREPENDED)
             self.notes.append("the host does not wait for the GPU inside a pack")
         except RuntimeError as error:
             self.notes.append(f"the host waits for the GPU inside a pack: {str(error).splitlines()[0]}")

@@ -69,7 +69,7 @@ class Column:
 
 def tasks_of(benchmark: str) -> list[str]:
     """A benchmark's tasks, grouped by type."""
-    of_type = {kind: [] for kind in TYPES}
+    of_type: dict[str, list[str]] = {kind: [] for kind in TYPES}
     for task in all_tasks().values():
         if task.benchmark == benchmark:
             of_type[task.type].append(task.name)

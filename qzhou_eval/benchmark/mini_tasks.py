@@ -1,5 +1,7 @@
 """The miniature's six tasks, built on mteb's task classes. Their data is written by miniature/build_data.py."""
 
+from typing import Literal
+
 from mteb.abstasks import (
     AbsTaskClassification,
     AbsTaskClusteringLegacy,
@@ -12,11 +14,12 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from qzhou_eval.benchmark.registry import all_tasks
 
 
-def _metadata(name: str, category: str) -> TaskMetadata:
+def _metadata(name: str, category: Literal["t2c", "t2t"]) -> TaskMetadata:
     task = all_tasks()[name]
     return TaskMetadata(
         name=name,
-        description=f"{task.type} in the packaged miniature, whose language is generated: its scores stand alone.",
+        description=f"{task.type} in the packaged miniature, a generated language; "
+        "its scores cannot be compared with others.",
         reference=None,
         dataset={"path": task.path, "revision": task.revision},
         type=task.type,

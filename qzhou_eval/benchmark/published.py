@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.system.paths import data_folder
@@ -53,6 +54,6 @@ def named(model: str, published: Iterable[str]) -> list[str]:
     return [name for name in published if model in (name, name.split("/")[-1])]
 
 
-def card_tables() -> dict:
+def card_tables() -> dict[str, Any]:
     """The tables of the model card of QZhou-Embedding-Zh, and its leaderboard picture."""
     return json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))

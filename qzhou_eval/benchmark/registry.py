@@ -4,10 +4,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
 
 from qzhou_eval.errors import BadInput, did_you_mean
 
-TYPES = ("Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS")
+TaskType: TypeAlias = Literal["Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS"]
+TYPES: tuple[TaskType, ...] = get_args(TaskType)
 TABLES = ("cmteb", "mini")
 
 
@@ -23,7 +25,7 @@ class Task:
 
     name: str
     benchmark: str
-    type: str
+    type: TaskType
     path: str
     revision: str
     splits: tuple[str, ...]
@@ -45,7 +47,7 @@ def all_tasks() -> dict[str, Task]:
     }
 
 
-def _table(benchmark: str) -> dict:
+def _table(benchmark: str) -> dict[str, dict[str, Any]]:
     return json.loads((Path(__file__).parent / "tables" / f"{benchmark}.json").read_text("utf-8"))
 
 

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.variant import is_label
@@ -15,7 +16,7 @@ from qzhou_eval.system.options import DEFAULT_PROFILE
 class Parser(argparse.ArgumentParser):
     """An argument parser that reports errors like all bad input: in one line, with exit code 2."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (see {self.prog} --help)")
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+from dataclasses import fields
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from qzhou_eval.cli.flags import (
     add_offline,
@@ -22,7 +24,16 @@ from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import EVALUATORS, SHARED
 from qzhou_eval.system.mteb_version import switch_environment
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from qzhou_eval.run.config import Run
+    from qzhou_eval.run.outcome import Outcome
+
 log = logging.getLogger(__name__)
+
+Layers: TypeAlias = str | tuple[int, int]  # a value of --token_prepending
+Chosen = TypeVar("Chosen", bound="DataclassInstance")
 
 
 def add(verbs) -> None:
@@ -133,15 +144,16 @@ def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) 
     """Add the flags that compute vectors or scores again and compare them with the existing ones."""
     parser.set_defaults(reencode=None, reevaluate=None)
     again = parser.add_argument_group("compute again, and compare with the existing results")
-    what = {"nargs": "*", "metavar": "TASK"}
     if vectors:
         also = ", and then scores" if scores else ""
-        again.add_argument("--reencode", help=f"vectors{also}, of all tasks or of those named", **what)
+        about = f"vectors{also}, of all tasks or of those named"
+        again.add_argument("--reencode", nargs="*", metavar="TASK", help=about)
     if scores:
-        again.add_argument("--reevaluate", help="scores, of all tasks or of those named", **what)
+        about = "scores, of all tasks or of those named"
+        again.add_argument("--reevaluate", nargs="*", metavar="TASK", help=about)
 
 
-def _prepared(args: argparse.Namespace, **what: bool):
+def _prepared(args: argparse.Namespace, **what: bool) -> "Run":
     """Prepare the run, and log what it sends."""
     switch_environment(args.mteb, args.argv)
     from qzhou_eval.model.settings import EncoderOptions
@@ -155,7 +167,7 @@ def _prepared(args: argparse.Namespace, **what: bool):
     return run
 
 
-def _readings(asked: list, on: tuple[int, int] | None) -> list:
+def _readings(asked: list[Layers], on: tuple[int, int] | None) -> list[Layers]:
     """The values of ``--token_prepending``, with those of ``--tp_layers`` in place of ``auto`` and ``on``."""
     if on is None:
         return asked
@@ -164,9 +176,9 @@ def _readings(asked: list, on: tuple[int, int] | None) -> list:
     return [on if value in ("auto", "on") else value for value in asked]
 
 
-def _pick(kind, args: argparse.Namespace):
+def _pick(kind: type[Chosen], args: argparse.Namespace) -> Chosen:
     """A dataclass filled from the arguments that have its fields' names."""
-    return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
+    return kind(**{name: getattr(args, name) for name in (field.name for field in fields(kind))})
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -229,8 +241,8 @@ def _stage(args: argparse.Namespace, stage: str) -> int:
     return _ended(run, outcome, outcome.exit_code(len(run.tasks)))
 
 
-def _execute(run, stages: tuple[str, ...]):
-    """Run stages in a pool; return their :class:`~qzhou_eval.run.outcome.Outcome`."""
+def _execute(run: "Run", stages: tuple[str, ...]) -> "Outcome":
+    """Run stages in a pool."""
     from qzhou_eval.run.outcome import Outcome
     from qzhou_eval.run.reuse import missing_results
 
@@ -247,7 +259,7 @@ def _execute(run, stages: tuple[str, ...]):
         return execute(run, todo, pool, stages=stages)
 
 
-def _ended(run, outcome, code: int) -> int:
+def _ended(run: "Run", outcome: "Outcome", code: int) -> int:
     """Repeat at the very end, below the tables, what failed; each failure was logged when it happened."""
     if code == EXIT_FAILED_TASKS:
         reasons = "\n  ".join(outcome.reasons.values())

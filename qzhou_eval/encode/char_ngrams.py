@@ -6,13 +6,14 @@ components and, by its bit 16, the sign.
 
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from qzhou_eval.model.tokenizer import Tokenized
 from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.environment import versions
@@ -24,7 +25,7 @@ WIDTH = 256
 LONGEST = 3
 _STEPS = np.array([zlib.crc32(bytes([byte ^ 0xFF])) ^ 0xFF000000 for byte in range(256)], np.uint32)  # CRC-32's table
 _TEXTS = 2048  # counted at once
-IDENTITY = {"encoder": "character n-grams", "width": WIDTH}
+IDENTITY: dict[str, object] = {"encoder": "character n-grams", "width": WIDTH}
 
 
 def variant() -> Variant:
@@ -86,12 +87,12 @@ def _codes(text: str) -> Iterator[np.ndarray]:
 class CharNgram:
     """Tokenizer and encoder in one, as :class:`qzhou_eval.run.config.Run` expects them; a token is a character."""
 
-    made_with: ClassVar = {"versions": versions(("numpy", "torch"))}
+    made_with: ClassVar[MadeWith] = {"versions": versions(("numpy", "torch"))}
 
     def __call__(self, prompts: list[str]) -> list[Tokenized]:
         return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
 
-    def stream(self, tokenized: list[Tokenized]) -> Iterator["Encoded"]:
+    def stream(self, tokenized: Sequence[Tokenized]) -> Iterator["Encoded"]:
         import torch
 
         from qzhou_eval.model.forward import Encoded

@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from qzhou_eval.system.formatting import duration, scaled
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +154,7 @@ class Progress:
             done = sum(self._begun.values(), Amount())
             total = sum(self._expected.values(), Amount()) if len(self._expected) == self._tasks else None
             left = None
-            if self._planned and done.work > self._planned[1] and now > self._planned[0]:
+            if total and self._planned and done.work > self._planned[1] and now > self._planned[0]:
                 rate = (done.work - self._planned[1]) / (now - self._planned[0])
                 left = max(total.work - done.work, 0.0) / rate
             return Status(
@@ -158,7 +162,7 @@ class Progress:
                 number=len(self._begun),
                 task=next(reversed(self._begun), None),
                 done=done.tokens,
-                total=total and total.tokens,
+                total=None if total is None else total.tokens,
                 rate=done.tokens / seconds if seconds else None,
                 share=self._ideal / seconds / self._devices if seconds and self._ideal else None,
                 seconds_left=left,
@@ -239,9 +243,9 @@ def _live(progress: Progress) -> Iterator[None]:
         console.show_cursor()  # an interrupt may come while the view ends
 
 
-def _picture(status: Status, height: int):
+def _picture(status: Status, height: int) -> "Group":
     """Return a renderable of at most ``height`` lines: bar, figures, the current task, and the last scores."""
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
@@ -249,7 +253,7 @@ def _picture(status: Status, height: int):
     def line(text: str) -> Text:
         return Text(text, no_wrap=True, overflow="ellipsis")
 
-    rows = []
+    rows: list[RenderableType] = []
     if status.tasks:
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(no_wrap=True)

@@ -6,8 +6,9 @@ They share weights, prompts and token ids; each has its own vectors. Does not de
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qzhou_eval.encode.encoder import Encoder
+from qzhou_eval.encode.encoder import Encoder, HasReadings
 from qzhou_eval.model.settings import layers_text
+from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import Variant
 
 
@@ -24,8 +25,8 @@ class Reading:
 
     token_prepending: tuple[int, int] | None
     variants: list[Variant]
-    identity: dict
-    provenance: dict
+    identity: dict[str, object]
+    provenance: Provenance
 
     @property
     def fingerprint(self) -> str:
@@ -38,13 +39,18 @@ class Reading:
         return f"TP {layers_text(self.token_prepending)}"
 
 
-def encoders(encoder, readings: Iterable[Reading]) -> dict[str, Encoder]:
+def encoders(encoder: Encoder, readings: Iterable[Reading]) -> dict[str, Encoder]:
     """Return an encoder for each reading, by its fingerprint; all share the weights that the first one has loaded.
 
     Raises:
         BadInput: the model does not support one of the readings.
+        TypeError: the encoder has only one reading, but there are several.
     """
     first, *others = readings
     encoder.ideal_seconds([])  # the ceiling is measured once, before anything is timed; the others share it
+    if not others:
+        return {first.fingerprint: encoder}
+    if not isinstance(encoder, HasReadings):
+        raise TypeError(f"{type(encoder).__name__} has only one reading")
     found = {other.fingerprint: encoder.with_token_prepending(other.token_prepending) for other in others}
     return {first.fingerprint: encoder} | found

@@ -1,14 +1,15 @@
 """Encode prompts and write shards of the store. Runs where the model is: in this process or a worker of a cluster."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from qzhou_eval.encode.encoder import EncodedBatch, Encoder, Prepared
+from qzhou_eval.encode.encoder import EncodedBatch, Encoder
 from qzhou_eval.encode.store import Store
 from qzhou_eval.errors import BadInput, TaskFailed
+from qzhou_eval.model.tokenizer import Tokenized
 
 SHARD_PROMPTS = 4096
 SHARD_SECONDS = 60
@@ -34,8 +35,8 @@ class EncodedStep:
 
 
 def write_shards(
-    encoder: Encoder, keys: list[bytes], tokenized: Sequence[Prepared], store: Store
-) -> Iterator[EncodedStep]:
+    encoder: Encoder, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
+) -> Generator[EncodedStep, None, None]:
     """Encode prompts batch by batch and write a shard every few thousand prompts or every minute.
 
     However it ends, even by an interrupt, the vectors that are ready are written.
@@ -63,7 +64,7 @@ def write_shards(
     shard.flush()
 
 
-def _check(done: EncodedBatch, keys: list[bytes], tokenized: Sequence[Prepared]) -> None:
+def _check(done: EncodedBatch, keys: list[bytes], tokenized: Sequence[Tokenized]) -> None:
     """Raise for vectors that cannot be used, with the key of the first prompt that has one."""
     given, asked = len(done.vectors), len(done.rows)
     if given != asked:

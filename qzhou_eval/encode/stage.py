@@ -2,16 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from qzhou_eval.encode.encoder import Encoder, Prepare, Prepared
+from qzhou_eval.encode.encoder import Encoder, Prepare
 from qzhou_eval.encode.progress import Progress
 from qzhou_eval.encode.shard_writer import EncodedStep, EncodeError, write_shards
 from qzhou_eval.encode.store import Store, prompt_key
+from qzhou_eval.model.tokenizer import Tokenized
+from qzhou_eval.results.entries import Counts
 
 log = logging.getLogger(__name__)
 
@@ -33,22 +35,47 @@ class EncodeCounts:
     seconds: float
     share_of_ceiling: float | None
 
+    @property
+    def recorded(self) -> Counts:
+        """As the manifest records it."""
+        return {
+            "prompts": self.prompts,
+            "tokens": self.tokens,
+            "cut": self.cut,
+            "encoded": self.encoded,
+            "encoded_tokens": self.encoded_tokens,
+            "padding_tokens": self.padding_tokens,
+            "seconds": self.seconds,
+            "share_of_ceiling": self.share_of_ceiling,
+        }
+
 
 @dataclass(frozen=True)
 class Prompts:
     """Distinct prompts as their keys in the store and their token ids."""
 
     keys: list[bytes]
-    tokenized: Sequence[Prepared]
+    tokenized: list[Tokenized]
 
 
 class Writer(Protocol):
     """Encodes prompts and writes shards: :class:`InProcess`, or the workers of a cluster."""
 
-    devices: int
+    @property
+    def devices(self) -> int:
+        """How many devices encode."""
 
-    def write(self, keys: list[bytes], tokenized: Sequence[Prepared], store: Store) -> Iterator[EncodedStep]:
+    def write(
+        self, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
+    ) -> Generator[EncodedStep, None, None]:
         """Encode prompts into ``store``; raises as :func:`~qzhou_eval.encode.shard_writer.write_shards` does."""
+
+
+class Workers(Writer, Protocol):
+    """A writer on several devices, which ends its workers when it is closed."""
+
+    def close(self) -> None:
+        """End the workers."""
 
 
 class InProcess:
@@ -59,7 +86,9 @@ class InProcess:
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         self._encoders = encoders
 
-    def write(self, keys: list[bytes], tokenized: Sequence[Prepared], store: Store) -> Iterator[EncodedStep]:
+    def write(
+        self, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
+    ) -> Generator[EncodedStep, None, None]:
         return write_shards(self._encoders[store.fingerprint], keys, tokenized, store)
 
 
@@ -72,7 +101,7 @@ def encode(
     prompts: Prompts,
     store: Store,
     open_writer: Callable[[], Writer],
-    identity: dict,
+    identity: Mapping[str, object],
     *,
     task: str = "",
     progress: Progress | None = None,
@@ -113,7 +142,7 @@ def encode(
 
 def _encode(
     keys: list[bytes],
-    tokenized: Sequence[Prepared],
+    tokenized: Sequence[Tokenized],
     store: Store,
     writer: Writer,
     tell: Callable[[list[int], float | None], None],

@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from safetensors.torch import load_file, save
 
 from qzhou_eval.encode.key_index import KEY_BYTES, KeyIndex, key_table
 from qzhou_eval.errors import BadInput
+from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.files import publish, temporary_in, write_text
 from qzhou_eval.system.options import option
@@ -89,7 +91,7 @@ class Store:
     def _open_mark(self) -> Path:
         return self.folder / f"r{self.round}.open"
 
-    def create(self, identity: dict) -> None:
+    def create(self, identity: Mapping[str, object]) -> None:
         """Make the folder and record what its fingerprint was made from.
 
         Raises:
@@ -101,7 +103,7 @@ class Store:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def made_with(self, keys: list[bytes]) -> list[dict]:
+    def made_with(self, keys: list[bytes]) -> list[MadeWith]:
         """Return what the vectors of ``keys`` were made with, without repeats; {} for a record that cannot be read."""
         shards = np.unique(self._index.latest(keys)[:, 0])
         names = {name for shard in shards[shards >= 0] if (name := self._shards[shard].made_with)}
@@ -144,7 +146,7 @@ class Store:
         late = np.array([shard.round >= self.round for shard in self._shards] + [False])  # the last is for -1: no shard
         return np.flatnonzero(~late[shards]).tolist()
 
-    def add(self, keys: list[bytes], vectors: torch.Tensor, made_with: dict | None = None) -> None:
+    def add(self, keys: list[bytes], vectors: torch.Tensor, made_with: MadeWith | None = None) -> None:
         """Write one shard.
 
         Args:
@@ -162,7 +164,7 @@ class Store:
         prefix = f"r{self.round}-" if self.round else ""
         path = self.folder / f"{prefix}{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
         try:
-            if name and not (self.folder / name).exists():
+            if made_with is not None and name and not (self.folder / name).exists():
                 write_text(self.folder / name, _readable_json(made_with))
             with temporary_in(self.folder) as temporary:
                 temporary.write_bytes(content)
@@ -230,12 +232,14 @@ def _set_aside(path: Path, reason: str) -> None:
         log.warning("%s: %s; set aside as %s, its prompts are encoded again", path, reason, aside.name)
 
 
-def _readable_json(content: dict) -> str:
+def _readable_json(content: Mapping[str, object]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _read_record(path: Path) -> dict:
+def _read_record(path: Path) -> MadeWith:
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        record: MadeWith = json.loads(path.read_text("utf-8"))
+        dict(record)  # raises unless it is a mapping
+        return record
     except (OSError, ValueError, TypeError):
         return {}

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from typing import Protocol, TypeVar
 
 from qzhou_eval.encode.encoder import Prepare
 from qzhou_eval.encode.key_index import KeyIndex
@@ -12,8 +13,18 @@ from qzhou_eval.encode.store import Store, prompt_key
 SAMPLE = 256  # prompts per task
 
 
+class Plan(Protocol):
+    """A task's plan, of which only the prompts matter here."""
+
+    def read(self) -> list[str]:
+        """Return the distinct rendered prompts."""
+
+
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
+
+
 def estimate_workload(
-    plans: Iterable[tuple[Future, Mapping[str, Store]]], tokenizer: Prepare, progress: Progress
+    plans: Iterable[tuple[Future[AnyPlan], Mapping[str, Store]]], tokenizer: Prepare, progress: Progress
 ) -> None:
     """Report each plan's workload to ``progress`` once it is made, in a thread of its own that nobody waits for.
 

@@ -1,18 +1,23 @@
 """Check with a forward pass that a loaded model is a causal decoder, whatever its configuration says."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
 import torch
-from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.architecture import SUPPORTED
 from qzhou_eval.model.streams import current
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _TOKENS = 12
 _CHANGED = 4  # from this token on, the second row has different tokens
 _TOLERANCE = 1e-4  # relative to the largest component; equal states are bit-identical except with routed experts
 
 
-def check_causal(model: nn.Module, folder: object) -> None:
+def check_causal(model: "PreTrainedModel", folder: Path) -> None:
     """Refuse a model in which a token's state depends on later tokens.
 
     Raises:
@@ -23,7 +28,7 @@ def check_causal(model: nn.Module, folder: object) -> None:
     other = torch.cat([row[:_CHANGED], row[_CHANGED:] + 1])
     name = type(model).__name__
     try:
-        vocabulary = model.get_input_embeddings().num_embeddings
+        vocabulary = cast(int, model.get_input_embeddings().num_embeddings)  # typed as a part of any nn.Module
         with current(str(device)), torch.inference_mode():
             one, two = (
                 model(input_ids=ids[None].remainder(vocabulary).to(device), use_cache=False)

@@ -31,7 +31,7 @@ def settle_products(modules: Iterable[nn.Module], device: str, dtype: torch.dtyp
     )
     for layer in (layer for module in modules for layer in module.modules()):
         if type(layer) is nn.Linear:
-            layer.forward = partial(_float32_linear, layer)
+            vars(layer)["forward"] = partial(_float32_linear, layer)
     return torch.float32
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -23,10 +23,12 @@ from qzhou_eval.model.profile_choice import profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
 from qzhou_eval.model.speed.cost import Cost, cost_of
 from qzhou_eval.model.speed.matmul_rate import matmul_rate
+from qzhou_eval.model.token_prepending import PrependedLayers
 from qzhou_eval.model.tokenizer import PromptTokenizer, Tokenized
 from qzhou_eval.protocol import prompts as prompt_rules
 from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize, normalizes
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.system.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.system.options import option
 
@@ -138,18 +140,21 @@ class Embedder:
         return self._forward.way
 
     @property
-    def made_with(self) -> dict:
+    def made_with(self) -> MadeWith:
         """How vectors are made apart from the settings: device, kernels, batches and libraries, for the manifest."""
-        return {
+        made: MadeWith = {
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
             "batch_plan": batch_plan(self._forward.limit(self.settings.batch_tokens)),
             "products": str(self._multiplies).removeprefix("torch."),
             **self._machine,
-        } | ({"fp8_cosine": self.fp8_cosine} if self.settings.fp8 else {})
+        }
+        if self.settings.fp8:
+            made["fp8_cosine"] = self.fp8_cosine
+        return made
 
     @cached_property
-    def _machine(self) -> dict:
+    def _machine(self) -> MadeWith:
         """The part that stays the same; cached, since it is written with every shard and made by reading files."""
         return {"hardware": hardware(self.settings.device), "versions": versions(ENCODING_LIBRARIES)}
 
@@ -236,7 +241,7 @@ class Embedder:
             vectors[done.rows] = done.vectors.float()
         return vectors.numpy()
 
-    def stream(self, tokenized: list[Tokenized]) -> Iterator[Encoded]:
+    def stream(self, tokenized: Sequence[Tokenized]) -> Iterator[Encoded]:
         """Yield vectors per batch, longest prompts first, in the model's dtype.
 
         A prompt without any tokens has no last token: its vector is zero.
@@ -250,12 +255,9 @@ class Embedder:
         if empty:
             dtype = getattr(torch, self.settings.dtype)
             yield Encoded(empty, torch.zeros(len(empty), self.width, dtype=dtype), forwarded=0)
-        yield from self._forward.stream(
-            sequences,
-            self.settings.batch_tokens,
-            span=self.settings.token_prepending,
-            placeholder=self._placeholder and self._placeholder[0],
-        )
+        span = self.settings.token_prepending
+        prepended = PrependedLayers(*span, self._placeholder[0]) if span and self._placeholder else None
+        yield from self._forward.stream(sequences, self.settings.batch_tokens, prepended=prepended)
 
     def _template_head(self) -> array:
         """The tokens that all prompts begin with, up to the placeholder; empty if nothing looks for a placeholder."""
@@ -290,9 +292,9 @@ class Embedder:
 
     def _check_parameters(self) -> None:
         """Compare the parameter count with the profile's, if this is the profile's model."""
-        published = self.profile.published_parameters(self.checkpoint.name)
-        if published is None:
+        own, published = self.profile.model, self.profile.published_parameters(self.checkpoint.name)
+        if own is None or published is None:
             log.info("%s: %s parameters", self.checkpoint.name, f"{self.parameters:,}")
         elif self.parameters != published:
-            named = f"{self.profile.model.name} has {published:,}"
+            named = f"{own.name} has {published:,}"
             raise BadInput(f"{self.checkpoint.folder}: {self.parameters:,} parameters, but {named}")

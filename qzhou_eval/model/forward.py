@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -19,8 +20,11 @@ from qzhou_eval.model.batching.compatibility import obstacle
 from qzhou_eval.model.batching.independence import leak, routes_experts, trial_prompts
 from qzhou_eval.model.pooling import pool
 from qzhou_eval.model.streams import current, start_copy
-from qzhou_eval.model.token_prepending import TokenPositions, decoder_layers, prepending
+from qzhou_eval.model.token_prepending import PrependedLayers, TokenPositions, decoder_layers, prepending
 from qzhou_eval.system.options import option
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +64,7 @@ class Forward:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: "PreTrainedModel",
         projection: nn.Linear | None,
         *,
         device: str,
@@ -77,32 +81,28 @@ class Forward:
         self.way = ONE_LENGTH
         self.own_code = own_code
         self.layers = None if own_code else _layers(model)
-        if span is not None and self.layers is None:
-            off = option("token_prepending", "off")
-            raise BadInput(f"{self._name}: token prepending cannot find its list of layers; give {off}")
+        if span is not None:
+            self._to_prepend(*span)
         self._fits: int | None = None
         self._takes = inspect.signature(model.forward).parameters
         self._choose(attention, span, head or array("I"))
         dense = model.config._attn_implementation
         self.attention = f"{self.way}, {kernel(*self._place()) if self.way == PACKED else dense}"
 
-    def __call__(
-        self, batch: Batch, *, span: tuple[int, int] | None = None, placeholder: int | None = None
-    ) -> torch.Tensor:
+    def __call__(self, batch: Batch, prepended: PrependedLayers | None = None) -> torch.Tensor:
         """Compute the vectors (n, width) of a batch, in the model's dtype, on its device, without waiting for a GPU.
 
         Args:
-            span: first and last layer (0-based, both included) with token prepending, or None.
-            placeholder: the placeholder's position in each prompt.
+            prepended: the layers with token prepending, or None.
         """
         with current(self.device), torch.inference_mode(), ExitStack() as changed:
             batch = batch.to(self.device)
             if self.way == PACKED:
                 changed.enter_context(packed_attention(self.model))
-            if span is not None:
-                first, last = batch.first, tuple(batch.last)
-                places = TokenPositions(len(batch.ids), placeholder=(first[0], first[1] + placeholder), last=last)
-                changed.enter_context(prepending(self.layers[span[0] : span[1] + 1], places))
+            if prepended is not None:
+                (row, first), last = batch.first, (batch.last[0], batch.last[1])
+                places = TokenPositions(len(batch.ids), placeholder=(row, first + prepended.placeholder), last=last)
+                changed.enter_context(prepending(self._to_prepend(prepended.first, prepended.last), places))
             hidden = self.model(**self._inputs(batch)).last_hidden_state
             pooled = pool(hidden, batch.last)
             return pooled if self.projection is None else self.projection(pooled)
@@ -112,8 +112,7 @@ class Forward:
         sequences: list[array],
         batch_tokens: int,
         *,
-        span: tuple[int, int] | None = None,
-        placeholder: int | None = None,
+        prepended: PrependedLayers | None = None,
     ) -> Iterator[Encoded]:
         """Yield the vectors of all token sequences that are not empty, batch by batch.
 
@@ -125,19 +124,21 @@ class Forward:
         rows = plan([len(ids) for ids in sequences], batch_tokens, self.way)
         waiting = None
         for batch in prefetch(self.batch(some, sequences) for some in rows):
-            for started in self._start(batch, sequences, span=span, placeholder=placeholder):
+            for started in self._start(batch, sequences, prepended):
                 if waiting is not None:
                     yield _arrived(*waiting)
                 waiting = started
         if waiting is not None:
             yield _arrived(*waiting)
 
-    def _start(self, batch: Batch, sequences: list[array], **how) -> Iterator[tuple[Batch, Callable]]:
+    def _start(
+        self, batch: Batch, sequences: list[array], prepended: PrependedLayers | None
+    ) -> Iterator[tuple[Batch, Callable[[], torch.Tensor]]]:
         """Start a batch; if it does not fit on the device, start its halves, and split later batches likewise."""
         started = None
         if batch.tokens <= self.limit(batch.tokens) or len(batch.rows) == 1:
             try:
-                started = batch, start_copy(self(batch, **how))
+                started = batch, start_copy(self(batch, prepended))
             except torch.OutOfMemoryError:
                 if len(batch.rows) == 1:
                     raise torch.OutOfMemoryError(f"a single prompt of {batch.longest} tokens does not fit") from None
@@ -148,7 +149,7 @@ class Forward:
             self._lower_limit(batch.tokens)
         lengths = [len(sequences[row]) for row in batch.rows]
         for part in plan(lengths, self.limit(batch.tokens), self.way):
-            yield from self._start(self.batch([batch.rows[i] for i in part], sequences), sequences, **how)
+            yield from self._start(self.batch([batch.rows[i] for i in part], sequences), sequences, prepended)
 
     def limit(self, batch_tokens: int) -> int:
         """The tokens that fit on the device, as far as known: ``batch_tokens``, or fewer if that many did not fit."""
@@ -184,6 +185,8 @@ class Forward:
         Raises:
             BadInput: prompts are then not independent.
         """
+        if span is not None:
+            self._to_prepend(*span)
         trial = self._trial(span, head)
         if found := trial(self.way):
             raise BadInput(f"{self._name}: token prepending on layers {span} is not possible here: {found}")
@@ -210,12 +213,12 @@ class Forward:
         """Run a few prompts alone; the returned function says why a way would not keep prompts independent, or None."""
         config = self.model.config.get_text_config(decoder=True)
         prompts = trial_prompts(head, config.vocab_size, self.max_length)
-        how = {"span": span, "placeholder": len(head) - 1}
+        prepended = None if span is None else PrependedLayers(*span, placeholder=len(head) - 1)
         judge = partial(leak, prompts=prompts, dtype=self._place()[1], routed=routes_experts(config))
         tried = copy(self)
         tried.way = ONE_LENGTH
         try:
-            alone = torch.cat([tried(pad([0], [ids]), **how) for ids in prompts[0]])
+            alone = torch.cat([tried(pad([0], [ids]), prepended) for ids in prompts[0]])
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -225,7 +228,7 @@ class Forward:
         def trial(way: str) -> str | None:
             tried.way = way
             try:
-                return judge(lambda some: tried._all(some, **how), alone=alone)
+                return judge(lambda some: tried._all(some, prepended), alone=alone)
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:
@@ -233,20 +236,31 @@ class Forward:
 
         return trial
 
-    def _all(self, prompts: list[array], **how) -> torch.Tensor:
+    def _all(self, prompts: list[array], prepended: PrependedLayers | None) -> torch.Tensor:
         """Compute vectors (n, width) of a few prompts, longest first, on the device; batches are made as in a run."""
         lengths = [len(ids) for ids in prompts]
         budget = 8 * len(lengths) * max(lengths)  # large enough that padding splits nothing
-        return torch.cat([self(self.batch(rows, prompts), **how) for rows in plan(lengths, budget, self.way)])
+        return torch.cat([self(self.batch(rows, prompts), prepended) for rows in plan(lengths, budget, self.way)])
 
-    def _inputs(self, batch: Batch) -> dict:
+    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor | int]:
         """The decoder's keyword arguments; decoders that count positions themselves are not given any."""
-        inputs = {"input_ids": batch.ids, "position_ids": batch.positions, "use_cache": False}
-        if self.way == PACKED:
-            how = packed_inputs(batch.starts, batch.longest)
-        else:
-            how = {"attention_mask": batch.mask} if "attention_mask" in self._takes else {}
-        return {name: value for name, value in inputs.items() if name in self._takes} | how
+        inputs: dict[str, torch.Tensor | int] = {"input_ids": batch.ids, "position_ids": batch.positions}
+        inputs["use_cache"] = False
+        if batch.mask is not None:
+            inputs["attention_mask"] = batch.mask
+        packed = {} if batch.starts is None else packed_inputs(batch.starts, batch.longest)
+        return {name: value for name, value in inputs.items() if name in self._takes} | packed
+
+    def _to_prepend(self, first: int, last: int) -> nn.ModuleList:
+        """The layers from ``first`` to ``last``, both included.
+
+        Raises:
+            BadInput: the layers cannot be found.
+        """
+        if self.layers is None:
+            off = option("token_prepending", "off")
+            raise BadInput(f"{self._name}: token prepending cannot find its list of layers; give {off}")
+        return self.layers[first : last + 1]
 
     @property
     def _name(self) -> str:
@@ -261,7 +275,7 @@ def _arrived(batch: Batch, wait: Callable[[], torch.Tensor]) -> Encoded:
     return Encoded(batch.rows, wait(), forwarded=batch.tokens)
 
 
-def _layers(model: nn.Module) -> nn.ModuleList | None:
+def _layers(model: "PreTrainedModel") -> nn.ModuleList | None:
     try:
         return decoder_layers(model)
     except (ValueError, AttributeError):

@@ -25,6 +25,9 @@ class Fp8Linear(nn.Module):
         linear: the layer to replace, in half precision; both sizes must be multiples of 16.
     """
 
+    weight: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight, scale = _scaled(linear.weight.detach())

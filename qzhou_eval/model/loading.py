@@ -2,7 +2,9 @@
 
 import json
 import logging
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,14 +13,28 @@ from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.files import JsonObject
 from qzhou_eval.system.options import option
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 log = logging.getLogger(__name__)
 
 _HEADS = ("lm_head.", "score.")
 
 
-def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool) -> nn.Module:
+class _LoadingInfo(TypedDict):
+    """What transformers says about tensors' names in files and model."""
+
+    missing_keys: Collection[str]
+    unexpected_keys: Collection[str]
+    mismatched_keys: Collection[tuple[str, torch.Size, torch.Size]]
+
+
+def load_decoder(
+    checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool
+) -> "PreTrainedModel":
     """Load the decoder without its language-model head.
 
     The stock class is looked up by model type, not through ``AutoModel``: remote code loaded earlier may have
@@ -33,7 +49,7 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     config = _config(checkpoint)
     _rotary_base_is_read(checkpoint, config, transformers.__version__)
     precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the model card's version
-    options = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
+    options: dict[str, object] = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
     options["device_map"] = {"": device}  # tensor by tensor, so that no worker holds all weights in host memory
     options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
     transformers.utils.logging.set_verbosity_error()
@@ -41,18 +57,21 @@ def load_decoder(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, tru
     if trust_remote_code:
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
         with _named(checkpoint):
-            model, info = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
+            loaded = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
     else:
         stock_config, stock_model = _stock_classes(checkpoint, config)
+        load: Callable[..., object] = stock_model.from_pretrained
         with _named(checkpoint):
-            model, info = stock_model.from_pretrained(
-                checkpoint.decoder, config=stock_config.from_pretrained(checkpoint.decoder), **options
-            )
+            own_config = stock_config.from_pretrained(checkpoint.decoder)
+            loaded = load(checkpoint.decoder, config=own_config, **options)
+    model, info = cast("tuple[PreTrainedModel, _LoadingInfo]", loaded)  # a pair because of output_loading_info
     _account_for_tensors(checkpoint, info)
-    return model.to(device).eval()  # only tensors that are in no file can be elsewhere
+    # Only tensors that are in no file can be elsewhere.
+    model.to(device)  # type: ignore[arg-type]  # transformers wraps the method so that its type takes the model again
+    return model.eval()
 
 
-def decoder_shape(checkpoint: Checkpoint) -> nn.Module:
+def decoder_shape(checkpoint: Checkpoint) -> "PreTrainedModel":
     """Build the decoder with transformers' own class on the meta device: all sizes, but no weights.
 
     Raises:
@@ -63,18 +82,20 @@ def decoder_shape(checkpoint: Checkpoint) -> nn.Module:
         return stock_model(stock_config.from_pretrained(checkpoint.decoder))
 
 
-def _config(checkpoint: Checkpoint) -> dict:
+def _config(checkpoint: Checkpoint) -> JsonObject:
     return json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
 
 
-def _stock_classes(checkpoint: Checkpoint, config: dict) -> tuple[type, type]:
+def _stock_classes(
+    checkpoint: Checkpoint, config: JsonObject
+) -> tuple[type["PreTrainedConfig"], type["PreTrainedModel"]]:
     """Return transformers' own classes for configuration and decoder."""
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
     kind = config.get("model_type")
-    if kind not in MODEL_MAPPING_NAMES:
+    if not isinstance(kind, str) or kind not in MODEL_MAPPING_NAMES:
         raise BadInput(
             f"{checkpoint.decoder}: model type {kind!r} is not in transformers; "
             f"to run the checkpoint's own code, give {option('trust_remote_code', True)}"
@@ -85,7 +106,7 @@ def _stock_classes(checkpoint: Checkpoint, config: dict) -> tuple[type, type]:
 
 
 @contextmanager
-def _named(checkpoint: Checkpoint):
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
     """Turn whatever a loader raises for a broken configuration or file into one line that names the checkpoint."""
     try:
         yield
@@ -98,9 +119,10 @@ def _named(checkpoint: Checkpoint):
         ) from error
 
 
-def _rotary_base_is_read(checkpoint: Checkpoint, config: dict, version: str) -> None:
+def _rotary_base_is_read(checkpoint: Checkpoint, config: JsonObject, version: str) -> None:
     """Refuse a rotary base in the place where transformers 5 writes it: transformers 4 would silently load it wrong."""
-    written = (config.get("rope_parameters") or {}).get("rope_theta")
+    parameters = config.get("rope_parameters")
+    written = parameters.get("rope_theta") if isinstance(parameters, dict) else None
     if version.startswith("4.") and written not in (None, config.get("rope_theta", 10000), 10000.0):
         raise BadInput(
             f"{checkpoint.decoder}: saved by transformers 5, and transformers {version} would not read its rotary "
@@ -118,7 +140,7 @@ def _readable(checkpoint: Checkpoint) -> None:
             raise BadInput(f"{path}: damaged or incomplete ({error})") from None
 
 
-def _account_for_tensors(checkpoint: Checkpoint, info: dict) -> None:
+def _account_for_tensors(checkpoint: Checkpoint, info: _LoadingInfo) -> None:
     heads = {key for key in info["unexpected_keys"] if key.startswith(_HEADS)}
     if heads:
         log.info("not used: %s (a language-model head)", ", ".join(sorted(heads)))
@@ -139,11 +161,11 @@ def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) 
     Raises:
         BadInput: an activation other than identity, or tensors that do not fit.
     """
-    linear = projection_shape(checkpoint)
-    if linear is None:
+    linear, folder = projection_shape(checkpoint), checkpoint.projection
+    if linear is None or folder is None:
         return None
     try:
-        tensors = load_file(checkpoint.projection / "model.safetensors", device=device)
+        tensors = load_file(folder / "model.safetensors", device=device)
         tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
         linear.load_state_dict(tensors, assign=True)
     except (OSError, RuntimeError, SafetensorError) as error:

@@ -1,8 +1,9 @@
 """How vectors were made, apart from the settings: kernels, batches and device; and which flags ask for another way."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from qzhou_eval.model.settings import EncoderOptions
+from qzhou_eval.results.entries import MadeWith
 
 
 def batch_plan(batch_tokens: int) -> str:
@@ -10,7 +11,7 @@ def batch_plan(batch_tokens: int) -> str:
     return f"longest first, up to {batch_tokens} tokens"
 
 
-def flags_that_differ(asked: EncoderOptions, made_with: Iterable[Mapping]) -> list[str]:
+def flags_that_differ(asked: EncoderOptions, made_with: Iterable[MadeWith]) -> list[str]:
     """List the flags that ask for something other than how recorded vectors were made, each with what was recorded.
 
     Args:
@@ -19,7 +20,7 @@ def flags_that_differ(asked: EncoderOptions, made_with: Iterable[Mapping]) -> li
     """
     found: dict[str, None] = {}
     for made in made_with:
-        attention, plan, device = (made.get(name, "") for name in ("attention", "batch_plan", "device"))
+        attention, plan, device = made.get("attention", ""), made.get("batch_plan", ""), made.get("device", "")
         if attention and asked.attention != "auto" and not attention.startswith(asked.attention):
             found[f"--attention {asked.attention} (made with {attention})"] = None
         if attention and asked.compile and not attention.endswith("compiled"):

@@ -51,7 +51,7 @@ def check_limit(checkpoint: Checkpoint, max_length: int, source: str) -> None:
         BadInput: the model has learned fewer positions.
     """
     made_for = checkpoint.architecture.positions
-    if checkpoint.architecture.learned_positions and made_for < max_length:
+    if checkpoint.architecture.learned_positions and made_for is not None and made_for < max_length:
         raise BadInput(
             f"{source}: {max_length} tokens, but {checkpoint.name} has a table of {made_for} positions and can take no "
             f"more; give {option('max_length', made_for)}, or a profile with that limit"

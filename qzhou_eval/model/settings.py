@@ -60,7 +60,7 @@ class EncoderSettings:
         """The dtype, or ``fp8``; results are filed under it."""
         return "fp8" if self.fp8 else self.dtype
 
-    def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict:
+    def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict[str, object]:
         """Everything besides the prompt that decides a vector, except library versions (the manifest records those)."""
         return {
             "encoding_version": ENCODING_VERSION,

@@ -14,12 +14,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def decoder_layers(model: nn.Module) -> nn.ModuleList:
+
+def decoder_layers(model: "PreTrainedModel") -> nn.ModuleList:
     """Return the list of decoder layers of any Hugging Face decoder.
 
     It is the one ``nn.ModuleList`` whose length is ``num_hidden_layers`` of the text config.
@@ -49,7 +53,7 @@ def check_range(first_layer: int, last_layer: int, depth: int) -> None:
 
 @contextmanager
 def token_prepending(
-    model: nn.Module,
+    model: "PreTrainedModel",
     *,
     placeholder_positions: torch.Tensor,
     last_positions: torch.Tensor,
@@ -95,6 +99,18 @@ class TokenPositions:
     last: tuple[torch.Tensor, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class PrependedLayers:
+    """The layers whose input token prepending changes, and the placeholder's position in each prompt.
+
+    Layers are counted from 0, both ends included.
+    """
+
+    first: int
+    last: int
+    placeholder: int
+
+
 @contextmanager
 def prepending(layers: Iterable[nn.Module], places: TokenPositions) -> Iterator[None]:
     """Like :func:`token_prepending`, on given layers and places; unchecked, since reading them would wait for a GPU.
@@ -102,27 +118,30 @@ def prepending(layers: Iterable[nn.Module], places: TokenPositions) -> Iterator[
     Raises:
         ValueError: a batch has a different number of rows, or the block is nested in another one of the same layers.
     """
-    changed = []
+    changed: list[tuple[nn.Module, type]] = []
     try:
         for layer in layers:
             if isinstance(layer, _Prepending):
                 raise ValueError("token prepending is already active in this model")
-            layer._token_prepending = places
-            changed.append((layer, type(layer)))
-            layer.__class__ = _prepending(type(layer))
+            vars(layer)["_token_prepending"] = places
+            own_class: type = type(layer)
+            changed.append((layer, own_class))
+            layer.__class__ = _prepending(own_class)
         yield
     finally:
         for layer, own_class in changed:
             layer.__class__ = own_class
-            del layer._token_prepending
+            del vars(layer)["_token_prepending"]
 
 
-class _Prepending:
+class _Prepending(nn.Module):
     """Mixin placed before a decoder layer's class: replaces the placeholder's row, then calls the layer.
 
     A class rather than a hook: compiled code guards on a module's type, but would silently ignore a hook
     that was set after compilation.
     """
+
+    _token_prepending: TokenPositions
 
     def __call__(self, *args, **kwargs):
         places = self._token_prepending

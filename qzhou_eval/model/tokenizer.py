@@ -19,7 +19,7 @@ CHUNK = 1024  # prompts tokenised at once; the tokenizer's own results take much
 class Tokenized:
     """Token ids of one prompt (compact: a task may have tens of millions) and whether the limit cut it."""
 
-    ids: array
+    ids: "array[int]"
     cut: bool
 
 

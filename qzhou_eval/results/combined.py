@@ -35,7 +35,7 @@ def read_together(paths: Iterable[Path]) -> list[RecordedResults]:
     """
     found = _without_contradictions([recorded for path in paths for recorded in read_results(path)])
     places: dict[str, RecordedResults] = {}
-    settings: dict[tuple, list[RecordedResults]] = {}
+    settings: dict[tuple[object, ...], list[RecordedResults]] = {}
     for recorded in found:
         variant = recorded.variant
         _check_together(places.setdefault(variant.folder, recorded), recorded)
@@ -81,14 +81,16 @@ def _check_together(first: RecordedResults, other: RecordedResults) -> None:
 
 def _check_dimensions(several: list[RecordedResults]) -> None:
     """Refuse dimensions of one setting unless cut from the same vectors and scored on the same data."""
-    first, data = several[0], {}
+    first = several[0]
+    data: dict[str, tuple[RecordedResults, dict[str, object]]] = {}
     for recorded in several:
         ours, theirs = (asdict(one.variant) for one in (recorded, first))
         unlike = [name for name in ours if ours[name] != theirs[name] and name not in ("dim", "experiment")]
         if unlike:
             raise BadInput(f"{recorded.place}: made with a different {', '.join(unlike)} than {first.place}; {_AGAIN}")
         for task, made in recorded.tasks.items():
-            facts = {name: made["record"][name] for name in ("data", "metric", "splits")}
+            record = made["record"]
+            facts = {"data": record["data"], "metric": record["metric"], "splits": record["splits"]}
             of, other = data.setdefault(task, (recorded, facts))
             unlike = [name for name in facts if facts[name] != other[name]]
             if unlike:
@@ -100,7 +102,7 @@ def _check_libraries(several: list[RecordedResults]) -> None:
     records = {recorded.path(task): made["record"] for recorded in several for task, made in recorded.tasks.items()}
     for name in ("mteb", "scikit_learn", "scoring_version"):
         versions = Counter(record.get(name, 0) for record in records.values())
-        usual = max(versions, key=versions.get, default=None)
+        usual = next((version for version, _ in versions.most_common(1)), None)
         for path, record in records.items():
             if (found := record.get(name, 0)) != usual:
                 raise BadInput(f"{path}: scored by {name} {found}, most other results by {usual}; {_AGAIN}")

@@ -11,6 +11,7 @@ from qzhou_eval.benchmark.averages import SCORE_PROFILES, counted_splits
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.combined import read_together
+from qzhou_eval.results.entries import RecordFields
 from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.results.setting import facts_text, setting_of
 from qzhou_eval.statistics.bootstrap import RESAMPLES, resample_together
@@ -29,7 +30,7 @@ class _Result:
     split: str
 
     @property
-    def record(self) -> dict:
+    def record(self) -> RecordFields:
         return self.recorded.tasks[self.task]["record"]
 
 
@@ -94,7 +95,7 @@ def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
                     raise BadInput(f"{recorded.path(task)}: no score on {split}, which {score_profile} counts")
 
 
-def _row(result: _Result) -> dict:
+def _row(result: _Result) -> dict[str, object]:
     variant = result.recorded.variant
     layers = variant.token_prepending
     apart = setting_of(result.recorded).without_token_prepending()
@@ -117,7 +118,7 @@ def _row(result: _Result) -> dict:
 
 def _of_one_split(found: list[_Result]) -> list[list[int]]:
     """Positions of the results, grouped by task and split."""
-    groups: dict[tuple, list[int]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for at, result in enumerate(found):
         groups.setdefault((result.task, result.split), []).append(at)
     return list(groups.values())

@@ -52,7 +52,9 @@ def export(results: Path, to: Path, model_name: str | None, model_revision: str 
         raise BadInput(f"{results}: several models ({', '.join(models)}); export takes the results of one model")
     copies = {path: text for recorded in wanted for path, text in _copies(recorded, to, model_name, model_revision)}
     _refuse_to_overwrite(copies)
-    if any(task["record"]["data"].startswith("local-") for recorded in wanted for task in recorded.tasks.values()):
+    if any(
+        (task["record"]["data"] or "").startswith("local-") for recorded in wanted for task in recorded.tasks.values()
+    ):
         log.warning("some results were scored on local data: their dataset_revision says so")
     if all("experiments" in path.relative_to(to).parts for path in copies):
         log.warning(

@@ -3,8 +3,9 @@
 A fact that is None is unknown; one that was recorded as nothing is "none".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from qzhou_eval.results.entries import TaskEntry
 from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.system.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 
@@ -37,7 +38,7 @@ def run_facts(recorded: RecordedResults) -> dict[str, object]:
     return facts
 
 
-def task_facts(made: dict) -> dict[str, object]:
+def task_facts(made: TaskEntry) -> dict[str, object]:
     """Facts about one task, from its part of an entry: data, metric, instruction, and what encoded and scored it."""
     record, scored_with = made["record"], made.get("scored_with") or {}
     encoded_with = made.get("encoded_with") or []
@@ -59,7 +60,7 @@ def task_facts(made: dict) -> dict[str, object]:
     }
 
 
-def machines(several: Iterable[dict]) -> str | None:
+def machines(several: Iterable[TaskEntry]) -> str | None:
     """The hardware that encoded tasks: the GPU, else the CPU, of each machine that wrote to the store."""
     hardware = [one.get("hardware") or {} for made in several for one in made.get("encoded_with") or []]
     return joined(one.get("gpu") or one.get("cpu") for one in hardware)
@@ -70,15 +71,16 @@ def joined(values: Iterable[object]) -> str | None:
     return " and ".join(sorted({str(value) for value in values if value})) or None
 
 
-def instruction_text(instruction: dict | None) -> str:
+def instruction_text(instruction: Mapping[str, object] | None) -> str:
     """A task's instruction and the sides that get it, in one text."""
     return f"{instruction['instruct']}: {instruction['instruction']}" if instruction else NOTHING
 
 
-def _at(entry: dict, keys: tuple[str, ...]) -> object:
+def _at(entry: Mapping[str, object], keys: tuple[str, ...]) -> object:
     *path, last = keys
     for key in path:
-        entry = entry.get(key) or {}
+        inner = entry.get(key)
+        entry = inner if isinstance(inner, Mapping) else {}
     if last not in entry:
         return None
     return NOTHING if entry[last] is None else entry[last]

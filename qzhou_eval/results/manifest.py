@@ -17,6 +17,15 @@ from itertools import count
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.results.entries import (
+    Made,
+    ManifestContent,
+    Provenance,
+    RecordFields,
+    TaskEntry,
+    VariantEntry,
+    VariantFields,
+)
 from qzhou_eval.results.variant import Record, Variant, is_label
 from qzhou_eval.system.files import file_lock, write_text
 from qzhou_eval.system.paths import items_path, stays_inside
@@ -46,9 +55,9 @@ class Manifest:
     def _path(self, place: str, task: str) -> Path:
         return self.folder / place / f"{task}.json"
 
-    def _read(self) -> dict:
+    def _read(self) -> ManifestContent:
         try:
-            content = json.loads(self.path.read_text("utf-8"))
+            content: ManifestContent = json.loads(self.path.read_text("utf-8"))
             for place, entry in content["variants"].items():
                 check_place(place, entry["tasks"])
                 for fields in (entry["variant"], *(task["record"] for task in entry["tasks"].values())):
@@ -63,18 +72,20 @@ class Manifest:
 
     def keeps(self, variant: Variant, task: str, record: Record) -> bool:
         """Whether the result on disk can be reused: it is as recorded, and was made from exactly this."""
-        entry = self.content["variants"].get(variant.folder, {})
-        recorded = entry.get("tasks", {}).get(task, {})
-        same = entry.get("variant") == _plain(variant) and recorded.get("record") == _plain(record)
+        entry = self.content["variants"].get(variant.folder)
+        if entry is None or task not in entry["tasks"]:
+            return False
+        same = entry["variant"] == _plain(variant) and entry["tasks"][task]["record"] == _plain_record(record)
         return same and self.intact(variant.folder, task) and self.items_intact(variant.folder, task)
 
-    def made(self, variant: Variant, task: str) -> dict:
+    def made(self, variant: Variant, task: str) -> TaskEntry:
         """What is recorded about an existing result: counts, and what it was made with."""
         return self.content["variants"][variant.folder]["tasks"][task]
 
     def has(self, variant: Variant, task: str) -> bool:
         """Whether a result of this name is recorded, whatever it was made from."""
-        return task in self.content["variants"].get(variant.folder, {}).get("tasks", {})
+        entry = self.content["variants"].get(variant.folder)
+        return entry is not None and task in entry["tasks"]
 
     def label(self, variant: Variant) -> str | None:
         """The label of a variant's model in reports, if one was given."""
@@ -97,8 +108,8 @@ class Manifest:
         variants: list[Variant],
         task: str,
         record: Record,
-        counts: dict,
-        provenance: dict,
+        made: Made,
+        provenance: Provenance,
         *,
         label: str | None = None,
     ) -> None:
@@ -108,23 +119,36 @@ class Manifest:
         reader finds two variants in one folder.
 
         Args:
+            made: how they were made, besides their record.
             label: the model's label in reports; None leaves it unchanged.
         """
         with file_lock(self.folder / ".manifest.lock"):
             self.content = self._read()
             for variant in variants:
-                entry = self.content["variants"].setdefault(variant.folder, {})
-                if entry and entry["variant"] != _plain(variant):
-                    for other in (name for name in entry["tasks"] if name != task):
-                        supersede(self.folder, variant.folder, other)
-                    entry.clear()
-                entry |= {"variant": _plain(variant), "provenance": provenance, "tasks": entry.get("tasks", {})}
+                entry = self._entry(variant, task, provenance)
                 path = self._path(variant.folder, task)
-                digests = {"sha256": _sha256(path), "items": _sha256(items_path(path))}
-                entry["tasks"][task] = {"record": _plain(record), **digests, **counts}
+                entry["tasks"][task] = {
+                    "record": _plain_record(record),
+                    "sha256": _sha256(path),
+                    "items": _sha256(items_path(path)),
+                    **made,
+                }
                 if label is not None:
                     self.content.setdefault("labels", {})[variant.base] = label
             self._save()
+
+    def _entry(self, variant: Variant, task: str, provenance: Provenance) -> VariantEntry:
+        """The variant's entry, in place of an earlier variant's, whose results of other tasks are moved away."""
+        entry = self.content["variants"].get(variant.folder)
+        if entry is not None and entry["variant"] != _plain(variant):
+            for other in (name for name in entry["tasks"] if name != task):
+                supersede(self.folder, variant.folder, other)
+            entry = None
+        if entry is None:
+            entry = {"variant": _plain(variant), "provenance": provenance, "tasks": {}}
+            self.content["variants"][variant.folder] = entry
+        entry["provenance"] = provenance
+        return entry
 
 
 def supersede(output_dir: Path, place: str, task: str) -> None:
@@ -148,8 +172,12 @@ def check_place(place: str, tasks: Iterable[str]) -> None:
         raise ValueError("a task name with a slash")
 
 
-def _plain(value: Variant | Record) -> dict:
-    return json.loads(json.dumps(asdict(value)))
+def _plain(variant: Variant) -> VariantFields:
+    return json.loads(json.dumps(asdict(variant)))
+
+
+def _plain_record(record: Record) -> RecordFields:
+    return json.loads(json.dumps(asdict(record)))
 
 
 def _sha256(path: Path) -> str | None:

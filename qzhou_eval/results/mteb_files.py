@@ -16,6 +16,7 @@ from pathlib import Path
 
 from qzhou_eval.benchmark.registry import Task, all_tasks
 from qzhou_eval.errors import BadInput
+from qzhou_eval.results.entries import RecordFields, VariantEntry, VariantFields
 from qzhou_eval.results.reader import META, Complaints, RecordedResults, numbers
 
 PLAIN = ("from", "plain mteb")  # in an experiment: separates these results from a run's results of the same model
@@ -94,12 +95,19 @@ def _add(recorded: RecordedResults, file: Path, result: _Result, complaints: Com
         return
     if result.metric not in (None, task.metric):
         complaints.add(file, f"its main score is {result.metric}, the task's is {task.metric}")
-    record = {"type": task.type, "metric": result.metric, "splits": [], "data": result.data, "mteb": result.mteb}
-    recorded.tasks[task.name] = {"record": record | {"scikit_learn": None}}
+    record: RecordFields = {
+        "type": task.type,
+        "metric": result.metric,
+        "splits": [],
+        "data": result.data,
+        "mteb": result.mteb,
+        "scikit_learn": None,
+    }
+    recorded.tasks[task.name] = {"record": record}
     recorded.scores[task.name] = scores
 
 
-def _entry(folder: Path) -> dict:
+def _entry(folder: Path) -> VariantEntry:
     """What is known of a folder's results: model, revision, experiment; the rest is None, an unknown dimension 0."""
     meta = _meta(folder)
     apart = folder.name if folder.parent.name == _EXPERIMENTS else None
@@ -111,12 +119,14 @@ def _entry(folder: Path) -> dict:
     given = given if isinstance(given, dict) else {"experiment": apart} if apart else {}
     width = _whole((_meta(base) if apart else meta).get("embed_dim"))  # an experiment's own embed_dim is cut
     dim = (_whole(given.get("dim")) or width) if width else 0
-    experiment = {_printable(key): _printable(value) for key, value in given.items() if key != "dim"}
+    experiment: dict[str, str | int] = {
+        _printable(key): _printable(value) for key, value in given.items() if key != "dim"
+    }
     if dim != width:
         experiment["dim"] = dim
     elif "dim" in given and not dim:
         experiment[CUT] = _printable(given["dim"])  # the width is unknown, so it counts as a setting of its own
-    variant = {
+    variant: VariantFields = {
         "model": _printable(meta.get("name") or model),
         "revision": _printable(meta.get("revision") or (base.name if named else "")) or None,
         "dim": dim,
@@ -126,9 +136,9 @@ def _entry(folder: Path) -> dict:
     return {"variant": variant | dict.fromkeys(_UNKNOWN), "provenance": {}, "tasks": {}}
 
 
-def _meta(folder: Path) -> dict:
+def _meta(folder: Path) -> dict[str, object]:
     try:
-        return dict(_content(folder / META))
+        return _content(folder / META)
     except ValueError:
         return {}
 
@@ -143,7 +153,7 @@ def _printable(value: object) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _content(file: Path) -> dict:
+def _content(file: Path) -> dict[str, object]:
     try:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -187,11 +197,12 @@ def _by_lower_case(name: str) -> Task | None:
     return next((task for known, task in all_tasks().items() if known.lower() == name.lower()), None)
 
 
-def _splits(content: dict, stem: str) -> tuple[str, dict[str, list[dict]]]:
+def _splits(content: dict[str, object], stem: str) -> tuple[str, dict[str, list[dict[str, object]]]]:
     """The task's name, and by split its subsets' metrics, from either file format."""
-    if isinstance(content.get("task_name"), str) and isinstance(content.get("scores"), dict):
-        found = {split: rows for split, rows in content["scores"].items() if isinstance(rows, list)}
-        return content["task_name"], {split: [r for r in rows if isinstance(r, dict)] for split, rows in found.items()}
+    name, scores = content.get("task_name"), content.get("scores")
+    if isinstance(name, str) and isinstance(scores, dict):
+        found = {split: rows for split, rows in scores.items() if isinstance(rows, list)}
+        return name, {split: [r for r in rows if isinstance(r, dict)] for split, rows in found.items()}
     if "mteb_version" not in content and "mteb_dataset_name" not in content:
         raise ValueError("it is not a result of mteb")
     splits = {split: metrics for split, metrics in content.items() if isinstance(metrics, dict)}
@@ -203,7 +214,7 @@ def _splits(content: dict, stem: str) -> tuple[str, dict[str, list[dict]]]:
     return str(content.get("mteb_dataset_name", stem)), rows
 
 
-def _main(row: dict, task: Task) -> tuple[float, str | None]:
+def _main(row: dict[str, object], task: Task) -> tuple[float, str | None]:
     """A subset's main score and its metric: the file's own, else the task's metric, else an older mteb's.
 
     Raises:
@@ -221,7 +232,7 @@ def _main(row: dict, task: Task) -> tuple[float, str | None]:
     return main, next((name for name in [*known, *flat] if flat[name] == main), "main_score")
 
 
-def _flat(row: dict) -> Iterator[tuple[str, float]]:
+def _flat(row: dict[str, object]) -> Iterator[tuple[str, float]]:
     """Metrics by name, nested ones as ``cosine_spearman``."""
     for name, value in row.items():
         if isinstance(value, dict):

@@ -2,13 +2,15 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import UnionType
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
+from qzhou_eval.results.entries import TaskEntry, VariantEntry
 from qzhou_eval.results.manifest import Manifest, check_place
 from qzhou_eval.results.variant import Record, Variant
 from qzhou_eval.statistics.item_scores import Items, read_items
@@ -34,7 +36,7 @@ class RecordedResults:
     """
 
     place: Path
-    entry: dict
+    entry: VariantEntry
     scores: dict[str, dict[str, float]]
     plain: bool = False
     label: str | None = None
@@ -45,7 +47,7 @@ class RecordedResults:
         return _variant(self.entry)
 
     @property
-    def tasks(self) -> dict[str, dict]:
+    def tasks(self) -> dict[str, TaskEntry]:
         """By task: its record, its counts and what it was made with."""
         return self.entry["tasks"]
 
@@ -117,13 +119,16 @@ def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> Rec
         _check_form(entry)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
-    recorded = RecordedResults(manifest.folder / place, entry | {"tasks": {}}, {}, label=manifest.label(variant))
+    kept: VariantEntry = {**entry, "tasks": {}}
+    recorded = RecordedResults(manifest.folder / place, kept, {}, label=manifest.label(variant))
     for task, made in entry["tasks"].items():
         _read_task(manifest, recorded, task, made, complaints)
     return recorded
 
 
-def _read_task(manifest: Manifest, recorded: RecordedResults, task: str, made: dict, complaints: Complaints) -> None:
+def _read_task(
+    manifest: Manifest, recorded: RecordedResults, task: str, made: TaskEntry, complaints: Complaints
+) -> None:
     """Add a task's manifest record and scores, unless they cannot be used."""
     path, place = recorded.path(task), recorded.variant.folder
     if why := _unusable(manifest, place, task):
@@ -137,7 +142,7 @@ def _read_task(manifest: Manifest, recorded: RecordedResults, task: str, made: d
     kept = made
     if made.get("items") and not manifest.items_intact(place, task):
         complaints.add(items_path(path), f"missing or changed, so the score has no interval; {AGAIN}")
-        kept = made | {"items": None}
+        kept = {**made, "items": None}
     recorded.tasks[task] = kept
     recorded.scores[task] = numbers(scores, path, complaints)
 
@@ -188,14 +193,14 @@ def numbers(scores: dict[str, float], path: Path, complaints: Complaints) -> dic
     return {split: score for split, score in scores.items() if -1 <= score <= 1}
 
 
-def _variant(entry: dict) -> Variant:
+def _variant(entry: VariantEntry) -> Variant:
     fields = entry["variant"]
     layers = fields["token_prepending"]
     known = {"experiment": tuple((k, v) for k, v in fields["experiment"])}
     return Variant(**fields | known | {"token_prepending": tuple(layers) if layers else None})
 
 
-def _check_types(kind: type, values: dict) -> None:
+def _check_types(kind: type, values: Mapping[str, object]) -> None:
     """Refuse values whose types do not match a dataclass's annotations; lists are accepted for tuples."""
     for name, hint in get_type_hints(kind).items():
         if name in values and not _fits(values[name], hint):
@@ -214,26 +219,32 @@ def _fits(value: object, hint: object) -> bool:
     return len(value) == len(parts) and all(map(_fits, value, parts))
 
 
-def _check_form(entry: dict) -> None:
+def _check_form(entry: VariantEntry) -> None:
     """Check the form of the other recorded fields, which are only displayed, so that their readers do not fail."""
     for made in entry["tasks"].values():
         if (given := made.get("instruction")) is not None:
             "".join((given["instruct"], given["instruction"]))
-    for part in (entry.get("provenance", {}), *entry["tasks"].values()):
+    parts: list[Mapping[str, object]] = [entry.get("provenance", {}), *entry["tasks"].values()]
+    for part in parts:
         for name in ("model", "profile", "instruction", "samples", "code", "scored_with"):
-            dict(part.get(name) or {})
-        for machine in part.get("encoded_with", []):
-            for name in ("hardware", "versions"):
-                dict(machine.get(name) or {})
+            _check_mapping(part.get(name))
+    for machine in (one for made in entry["tasks"].values() for one in made.get("encoded_with", [])):
+        for name in ("hardware", "versions"):
+            _check_mapping(machine.get(name))
 
 
-def _record(made: dict) -> Record:
-    given = made["record"]
+def _check_mapping(value: object) -> None:
+    if value and not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} in place of several fields")
+
+
+def _record(made: TaskEntry) -> Record:
+    given: Mapping[str, Any] = made["record"]
     _check_types(Record, given)
     return Record(**{f.name: given[f.name] for f in fields(Record) if f.default is MISSING or f.name in given})
 
 
-def _warn_of_others(folder: Path, variants: dict[str, dict]) -> None:
+def _warn_of_others(folder: Path, variants: Mapping[str, VariantEntry]) -> None:
     """Warn of results that are not in the manifest: copied in, or written by a run that was killed before recording."""
     recorded = {folder / place / f"{task}.json" for place, entry in variants.items() for task in entry["tasks"]}
     others = sorted(p for p in (folder / "results").rglob("*.json") if p not in recorded and p.name != META)

@@ -1,13 +1,15 @@
 """A run's configuration with its defaults, and its resolution against the given model, tasks and data."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from qzhou_eval.benchmark.data_sources import DataSource, NoData, locate, no_data
 from qzhou_eval.benchmark.registry import Task, named_tasks, select
+from qzhou_eval.encode.encoder import Encoder, Prepare
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint, state_hidden_size
@@ -24,11 +26,16 @@ from qzhou_eval.model.settings import (
 from qzhou_eval.protocol.dimensions import dimensions
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import check_instructions
+from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.run import factories
 from qzhou_eval.run.filing import variant_of
 from qzhou_eval.system.environment import code_revision
 from qzhou_eval.system.files import check_writable
+
+if TYPE_CHECKING:
+    from qzhou_eval.encode.stage import Workers
+    from qzhou_eval.model.speed.cost import Cost
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +70,12 @@ class RunConfig:
     reevaluate: list[str] | None = None
 
 
+class OpenWorkers(Protocol):
+    """Starts workers on several devices, which encode all readings into a store."""
+
+    def __call__(self, *, readings: Sequence[Reading], store_dir: Path) -> "Workers": ...
+
+
 @dataclass(frozen=True)
 class Run:
     """A run that is ready to start: everything is resolved, nothing has been computed or written yet.
@@ -75,11 +88,8 @@ class Run:
     ``without_data`` are requested tasks that a plan leaves out. ``device`` is where the model will run, None on a
     cluster.
 
-    ``open_tokenizer`` returns a callable from prompts to
-    :class:`~qzhou_eval.model.tokenizer.Tokenized`; ``open_encoder`` an object with ``stream`` like
-    :class:`~qzhou_eval.model.embedder.Embedder`, for the first reading. Both are called only when there is work for
-    them. ``open_cost`` returns the :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, None if it is unknown.
-    ``open_workers`` takes the run and starts workers on several devices; it is None without workers.
+    ``open_tokenizer`` and ``open_encoder``, which is for the first reading, are called only when there is work for
+    them. ``open_cost`` returns the cost of prompts, None if it is unknown. ``open_workers`` is None without workers.
     """
 
     tasks: list[Task]
@@ -90,7 +100,7 @@ class Run:
     use_instruction: bool
     readings: tuple[Reading, ...]
     sent: tuple[str, ...]
-    code: dict
+    code: dict[str, str | bool | None]
     device: str | None
     weights_bytes: int
     output_dir: Path
@@ -102,10 +112,10 @@ class Run:
     model_label: str | None
     reencode: frozenset[str]
     reevaluate: frozenset[str]
-    open_tokenizer: Callable
-    open_encoder: Callable
-    open_cost: Callable
-    open_workers: Callable | None = None
+    open_tokenizer: Callable[[], Prepare]
+    open_encoder: Callable[[], Encoder]
+    open_cost: Callable[[], "Cost | None"]
+    open_workers: OpenWorkers | None = None
 
     @property
     def variants(self) -> list[Variant]:
@@ -148,6 +158,7 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
     on_workers = factories.on_workers(config.workers, config.ray)
     layers = [one.token_prepending for one in settings]
     chosen = {"given": config.profile is not None, "use_instruction": config.use_instruction}
+    open_encoder = partial(factories.open_encoder, checkpoint, profile, settings[0])
     return Run(
         tasks=[task for task in tasks if task.name in sources],
         without_data=[task for task in tasks if task.name not in sources],
@@ -170,9 +181,9 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         reencode=reencode,
         reevaluate=reevaluate,
         open_tokenizer=partial(factories.open_tokenizer, checkpoint, profile, settings[0], prepends=any(layers)),
-        open_encoder=partial(factories.open_encoder, checkpoint, profile, settings[0]),
+        open_encoder=open_encoder,
         open_cost=partial(factories.open_cost, checkpoint, settings[0]),
-        open_workers=partial(factories.open_workers, config.workers, config.ray, settings[0].device)
+        open_workers=partial(factories.open_workers, config.workers, config.ray, settings[0].device, open_encoder)
         if on_workers
         else None,
     )
@@ -229,7 +240,7 @@ def _readings(
         )
 
 
-def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> dict:
+def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> Provenance:
     """What the manifest records about model and profile, in addition to the variant."""
     layers = settings.token_prepending
     reading = layers and f"inputs of layers[{layers[0]}] to layers[{layers[1]}], 0-based, both included"

@@ -3,7 +3,7 @@
 import logging
 import random
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from qzhou_eval.benchmark.data_sources import fetch_command
 from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.encode.encoder import Prepare
 from qzhou_eval.encode.key_index import KeyIndex
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput
@@ -54,7 +55,7 @@ class _Counter:
         drawn: a uniform random sample of the prompts to encode that have a token, to measure the speed with.
     """
 
-    def __init__(self, tokenize: Callable[[list[str]], list[Tokenized]], stores: Sequence[Store]) -> None:
+    def __init__(self, tokenize: Prepare, stores: Sequence[Store]) -> None:
         self._tokenize, self._stores = tokenize, stores
         self._seen = KeyIndex()
         self._random, self._offered = random.Random(0), 0
@@ -113,8 +114,10 @@ def print_plan(run: Run, pool: ProcessPool, gpu: str | None, devices: int = 1) -
     lengths = array("I")
     for row in rows:
         lengths.extend(row.lengths)
-    sums = [sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "stored", "cut")]
-    total = _Row("total", *sums[:3], lengths, sums[3])
+    texts, distinct, stored, cut = (
+        sum(getattr(row, name) for row in rows) for name in ("texts", "distinct", "stored", "cut")
+    )
+    total = _Row("total", texts, distinct, stored, lengths, cut)
     speed = _speed(run, gpu, devices, counter.drawn, cost)
     columns = COLUMNS if speed is None else [*COLUMNS, "time"]
     align = ["left", *["right"] * (len(columns) - 1)]
@@ -136,7 +139,9 @@ def _check_gpu(run: Run, gpu: str | None, cost: Cost | None) -> None:
         raise BadInput(f"--gpu {gpu}: without that hardware its speed is known only in bfloat16, not in {precision}")
 
 
-def _rows(plans: Mapping[Task, Future], counter: _Counter, again: set[str]) -> tuple[list[_Row], dict[Task, Exception]]:
+def _rows(
+    plans: Mapping[Task, Future[WaitingPlan]], counter: _Counter, again: Set[str]
+) -> tuple[list[_Row], dict[Task, Exception]]:
     """The counts of each task, and the errors of tasks that cannot be planned.
 
     Raises:
@@ -169,7 +174,12 @@ def _speed(run: Run, gpu: str | None, devices: int, drawn: list[Tokenized], cost
         seconds = CHEAP_SECONDS
     elif not is_here(gpu):
         return assumed(gpu, devices)
-    return measured(run.open_encoder(), drawn, cost, seconds=seconds, devices=devices)
+    from qzhou_eval.model.embedder import Embedder
+
+    encoder = run.open_encoder()
+    if not isinstance(encoder, Embedder):
+        return None  # any other encoder has no cost either
+    return measured(encoder, drawn, cost, seconds=seconds, devices=devices)
 
 
 def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> list[str]:
@@ -178,7 +188,9 @@ def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> 
     counts = [row.texts, row.distinct, f"{stored:.0%}", len(lengths), sum(lengths), row.cut]
     cells = [row.name, *(cell if isinstance(cell, str) else f"{cell:,}" for cell in counts)]
     cells.append("-" if cost is None else scaled(cost(lengths)))
-    return cells if speed is None else [*cells, duration(cost.effort(lengths) / speed.rate)]
+    if cost is None or speed is None:
+        return cells
+    return [*cells, duration(cost.effort(lengths) / speed.rate)]
 
 
 def _passes(run: Run) -> str:

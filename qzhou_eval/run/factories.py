@@ -1,15 +1,25 @@
 """Opens what a run needs once there is work for it: tokenizer, model, cost estimate, workers on several devices."""
 
 import socket
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.system.formatting import whole_number
 from qzhou_eval.system.mteb_version import how_to_install
+
+if TYPE_CHECKING:
+    from qzhou_eval.encode.cluster.worker_pool import WorkerPool
+    from qzhou_eval.model.embedder import Embedder
+    from qzhou_eval.model.speed.cost import Cost
+    from qzhou_eval.model.tokenizer import PromptTokenizer
 
 
 def on_workers(workers: int | None, ray: str | None) -> bool:
@@ -52,18 +62,27 @@ def _check_head_node(address: str) -> None:
         raise BadInput(f"--ray {address}: no cluster there ({error})") from None
 
 
-def open_workers(workers: int | None, ray: str | None, device: str, run):
-    """Start a :class:`~qzhou_eval.encode.cluster.worker_pool.WorkerPool` for a :class:`~qzhou_eval.run.config.Run`."""
+def open_workers(
+    workers: int | None,
+    ray: str | None,
+    device: str,
+    open_encoder: Callable[[], "Embedder"],
+    readings: Sequence[Reading],
+    store_dir: Path,
+) -> "WorkerPool":
+    """Start workers for a run's readings, which write to its store."""
     from qzhou_eval.encode.cluster.resources import connect, worker_resources
     from qzhou_eval.encode.cluster.worker_pool import WorkerPool
 
     connect(ray, workers)
     places = worker_resources(device, workers)
-    return WorkerPool(places, run.open_encoder, run.readings, run.store_dir.resolve())
+    return WorkerPool(places, open_encoder, readings, store_dir.resolve())
 
 
-def open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings, *, prepends: bool):
-    """Open the :class:`~qzhou_eval.model.tokenizer.PromptTokenizer`.
+def open_tokenizer(
+    checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings, *, prepends: bool
+) -> "PromptTokenizer":
+    """Open the tokenizer.
 
     Args:
         prepends: whether a reading uses token prepending, so that each prompt must contain the placeholder.
@@ -76,15 +95,15 @@ def open_tokenizer(checkpoint: Checkpoint, profile: Profile, settings: EncoderSe
     return tokenizer
 
 
-def open_encoder(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings):
-    """Open the :class:`~qzhou_eval.model.embedder.Embedder`."""
+def open_encoder(checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> "Embedder":
+    """Load the model."""
     from qzhou_eval.model.embedder import Embedder
 
     return Embedder(checkpoint, profile, settings)
 
 
-def open_cost(checkpoint: Checkpoint, settings: EncoderSettings):
-    """The :class:`~qzhou_eval.model.speed.cost.Cost` of prompts, or None if it is unknown."""
+def open_cost(checkpoint: Checkpoint, settings: EncoderSettings) -> "Cost | None":
+    """The cost of prompts, or None if it is unknown."""
     if settings.trust_remote_code:
         return None  # its operations are unknown
     from qzhou_eval.model.speed.cost import checkpoint_cost

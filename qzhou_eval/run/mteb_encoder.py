@@ -53,12 +53,13 @@ class MTEBEncoder:
         self.profile = profile
         self.normalize = normalize
         self.use_instruction = use_instruction
-        how = {"dim": self.dim, "normalize": normalize, "use_instruction": use_instruction}
-        variant = variant_of(checkpoint, profile, settings, **how)
+        variant = variant_of(
+            *(checkpoint, profile, settings), dim=self.dim, normalize=normalize, use_instruction=use_instruction
+        )
         self.mteb_model_meta = installed_adapter().model_meta(variant)
         self._checkpoint, self._settings = checkpoint, settings
         self._identity = settings.identity(checkpoint, profile)
-        self._store = store_dir and Store(store_dir, variant.fingerprint)
+        self._store = None if store_dir is None else Store(store_dir, variant.fingerprint)
 
     @classmethod
     def from_pretrained(
@@ -98,7 +99,7 @@ class MTEBEncoder:
             dim=dim,
             normalize=normalize,
             use_instruction=use_instruction,
-            store_dir=store_dir and Path(store_dir).expanduser(),
+            store_dir=Path(store_dir).expanduser() if store_dir else None,
         )
 
     def encode(
@@ -125,7 +126,7 @@ class MTEBEncoder:
         Raises:
             BadInput: the profile has no instruction for the task, or a text is not a string.
         """
-        name = task_name if task_metadata is None else task_metadata.name
+        name = (task_name or "unnamed") if task_metadata is None else task_metadata.name
         texts = list(inputs) if task_metadata is None else [text for batch in inputs for text in batch["text"]]
         side = prompt_type and _SIDES[getattr(prompt_type, "value", prompt_type)]
         where = f"{name}, split {hf_split}" if hf_split else name
@@ -156,14 +157,14 @@ class MTEBEncoder:
             return vectors[[row[key] for key in keys]]
         self._store.refresh()
         texts = list(distinct.values())
-        self._fill([texts[position] for position in self._store.missing(list(distinct))], where)
+        self._fill(self._store, [texts[position] for position in self._store.missing(list(distinct))], where)
         return self._store.get(keys).numpy()
 
-    def _fill(self, missing: list[str], where: str) -> None:
-        """Encode prompts into the store, part by part; each part is stored before the next one begins."""
+    def _fill(self, store: Store, missing: list[str], where: str) -> None:
+        """Encode prompts into ``store``, part by part; each part is stored before the next one begins."""
         if not missing:
             return
-        writer = self._writer
+        writer = self._writer(store)
         parts = [missing[start : start + PART] for start in range(0, len(missing), PART)]
         named = {f"{where}, part {number}" if len(parts) > 1 else where: part for number, part in enumerate(parts, 1)}
         cost = self.embedder.cost
@@ -173,10 +174,9 @@ class MTEBEncoder:
         tokenized = (tokenize(part, self.embedder.tokenize) for part in parts)
         with shown(progress):
             for name, part in zip(named, prefetch(tokenized, count=1), strict=True):
-                encode(part, self._store, lambda: writer, self._identity, task=name, progress=progress)
+                encode(part, store, lambda: writer, self._identity, task=name, progress=progress)
                 progress.end(name)
 
-    @cached_property
-    def _writer(self) -> InProcess:
-        self.embedder.ideal_seconds([])  # measures the ceiling before timing starts
-        return InProcess({self._store.fingerprint: self.embedder})
+    def _writer(self, store: Store) -> InProcess:
+        self.embedder.ideal_seconds([])  # measures the ceiling, once, before timing starts
+        return InProcess({store.fingerprint: self.embedder})

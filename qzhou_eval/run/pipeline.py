@@ -5,16 +5,17 @@ store, while the next one is encoded.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
 
 from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.encode.encoder import Prepare
 from qzhou_eval.encode.progress import Progress, shown
 from qzhou_eval.encode.readings import Reading, encoders
 from qzhou_eval.encode.stage import EncodeCounts, InProcess, Prompts, Writer, encode, tokenize
@@ -23,6 +24,7 @@ from qzhou_eval.encode.workload import estimate_workload
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batching.batches import prefetch
 from qzhou_eval.model.made_with import flags_that_differ
+from qzhou_eval.results.entries import Counts
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.run.config import Run
 from qzhou_eval.run.memory_estimate import scoring
@@ -105,7 +107,7 @@ def _progress(run: Run, parts: int) -> Progress:
 
 def _encode_tasks(
     run: Run, pool: ProcessPool, work: list[_Work], outcome: Outcome, progress: Progress
-) -> Iterator[tuple[_Work, str, dict, int]]:
+) -> Generator[tuple[_Work, str, Counts, int], None, None]:
     """Yield each part of a task once its vectors are stored, with its prompts' counts and the bytes to score it.
 
     Parts that fail are left out.
@@ -136,7 +138,7 @@ def _encode_tasks(
                     progress.end(name)
                 log.info("[%d/%d] %s", number, len(work), _encoded_line(name, plan, done))
                 memory = scoring(plan.distinct, plan.characters, run.variants[0].width)
-                yield one, name, asdict(done), memory
+                yield one, name, done.recorded, memory
     differing: dict[str, list[str]] = {}
     for of_reading in vectors.values():
         of_reading.end(outcome)
@@ -180,10 +182,12 @@ def _open_writer(run: Run, ended: ExitStack) -> Writer:
     """Load the model in this process, or start workers that end with the stage."""
     if run.open_workers is None:
         return InProcess(encoders(run.open_encoder(), run.readings))
-    return ended.enter_context(closing(run.open_workers(run)))
+    return ended.enter_context(closing(run.open_workers(readings=run.readings, store_dir=run.store_dir)))
 
 
-def _tokenized(plans: list[Future], tokenizer: Callable) -> Iterator[tuple[WaitingPlan | Exception, Prompts | None]]:
+def _tokenized(
+    plans: list[Future[WaitingPlan]], tokenizer: Prepare
+) -> Iterator[tuple[WaitingPlan, Prompts] | tuple[Exception, None]]:
     """Yield plans in order, each with its token ids, or the error if a task has none."""
     for planned in plans:
         try:

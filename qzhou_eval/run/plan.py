@@ -62,12 +62,15 @@ class Planner:
         self._folder = cache_home() / "plans"
         self._files = ExitStack()
 
-    def submit(self, task: Task, source: DataSource) -> Future:
-        """A future of the task's :class:`WaitingPlan`; its exception is what :func:`plan_task` raised."""
+    def submit(self, task: Task, source: DataSource) -> Future[WaitingPlan]:
+        """A future of the task's plan; its exception is what :func:`plan_task` raised."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._files.enter_context(temporary_in(self._folder))
-        how = {"use_instruction": self._use_instruction, "memory": planning(source.size)}
-        return self._pool.submit(_write_plan, path, task, source, self._profile, **how)
+        return self._pool.submit(
+            *(_write_plan, path, task, source, self._profile),
+            use_instruction=self._use_instruction,
+            memory=planning(source.size),
+        )
 
     def close(self) -> None:
         """Remove the files."""

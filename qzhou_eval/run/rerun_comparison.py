@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from torch.nn.functional import normalize
 
 from qzhou_eval.encode.store import Store
+
+Scores: TypeAlias = dict[str, list[dict[str, object]]]  # of mteb's TaskResult: rows by split
 
 BLOCK = 4096  # vectors compared at once
 
@@ -25,11 +28,11 @@ def vectors_line(store: Store, keys: list[bytes]) -> str:
     return f"{count:,} vectors made again: largest difference {difference:.1e}, lowest cosine {cosine:.7f}"
 
 
-def scores_line(before: Mapping[int, dict], now: Mapping[int, dict]) -> str:
+def scores_line(before: Mapping[int, Scores], now: Mapping[int, Scores]) -> str:
     """A line that says how far scores evaluated again are from the earlier ones.
 
     Args:
-        before: by dimension, the ``scores`` of mteb's TaskResult: rows by split.
+        before: by dimension, the earlier scores.
         now: the same for the new scores, with at least these dimensions.
     """
     main, other = 0.0, 0.0
@@ -44,7 +47,7 @@ def scores_line(before: Mapping[int, dict], now: Mapping[int, dict]) -> str:
     return f"scored again at {dims}: the score differs by at most {100 * main:.4f} points, any metric by {other:.1e}"
 
 
-def _numbers(value, path: tuple = ()) -> Iterator[tuple[tuple, float]]:
+def _numbers(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], float]]:
     """Every number in nested rows, with its path."""
     if isinstance(value, dict):
         for key, one in value.items():

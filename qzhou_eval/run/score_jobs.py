@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +12,13 @@ from qzhou_eval.encode.progress import LatestScore, Progress
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.evaluate.stage import Evaluated, EvaluateJob, evaluate
 from qzhou_eval.results.baselines import place
+from qzhou_eval.results.entries import Counts, Instruction, Made
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Variant, record_for
 from qzhou_eval.run.config import Run
 from qzhou_eval.run.outcome import Outcome
 from qzhou_eval.run.processes import SCORE, ProcessPool, worker_count
-from qzhou_eval.run.rerun_comparison import scores_line
+from qzhou_eval.run.rerun_comparison import Scores, scores_line
 from qzhou_eval.system.environment import SCORING_LIBRARIES, versions
 from qzhou_eval.system.mteb_version import generation
 
@@ -51,8 +53,8 @@ class _Part:
     task: Task
     reading: Reading
     variants: list[Variant]
-    counts: dict
-    before: dict[int, dict]
+    counts: Counts
+    before: dict[int, Scores]
     scores: dict[int, float]
     dims: int
 
@@ -62,11 +64,18 @@ class Scoring:
 
     def __init__(self, run: Run, pool: ProcessPool, outcome: Outcome, progress: Progress) -> None:
         self._run, self._pool, self._outcome, self._progress = run, pool, outcome, progress
-        self._recorded: list[Future] = []
+        self._recorded: list[Future[None]] = []
         self._claimed: set[str] = set()
 
     def submit(
-        self, name: str, task: Task, reading: Reading, variants: list[Variant], *, counts: dict, memory: int
+        self,
+        name: str,
+        task: Task,
+        reading: Reading,
+        variants: list[Variant],
+        *,
+        counts: Mapping[str, object],
+        memory: int,
     ) -> None:
         """Submit a task for scoring, in one reading.
 
@@ -114,7 +123,7 @@ class Scoring:
             baseline=baseline,
         )
 
-    def _record(self, part: _Part, done: Future) -> None:
+    def _record(self, part: _Part, done: Future[Evaluated]) -> None:
         """Record a part's results, and log a task's scores when all its dimensions are finished."""
         if done.cancelled() or isinstance(done.exception(), CancelledError):
             return
@@ -122,9 +131,9 @@ class Scoring:
         if error := done.exception():
             self._outcome.fail(task.name, error)
             return
-        evaluated: Evaluated = done.result()
+        evaluated = done.result()
         record = record_for(task, self._run.sources[task.name].revision)
-        made = {
+        made: Made = {
             "texts": evaluated.texts,
             "samples": evaluated.samples,
             "encoded_with": evaluated.encoded_with,
@@ -134,11 +143,10 @@ class Scoring:
             "scored_with": versions(SCORING_LIBRARIES),
             "seed": MTEB_SEED,
             "code": self._run.code,
+            **part.counts,
         }
         manifest = Manifest(self._run.output_dir)
-        manifest.add(
-            part.variants, task.name, record, made | part.counts, part.reading.provenance, label=self._run.model_label
-        )
+        manifest.add(part.variants, task.name, record, made, part.reading.provenance, label=self._run.model_label)
         self._outcome.finished += len(part.variants)
         if part.before:
             log.warning("%s: %s", part.name, scores_line(part.before, self._scores(task, part.variants)))
@@ -149,12 +157,12 @@ class Scoring:
             widest = max(part.scores)
             self._progress.landed(LatestScore(part.name, widest, 100 * part.scores[widest]))
 
-    def _instruction(self, task: Task) -> dict | None:
+    def _instruction(self, task: Task) -> Instruction | None:
         """The task's instruction and the sides that get it, as the manifest records it."""
         prompt = self._run.profile.tasks.get(task.name) if self._run.use_instruction else None
-        return prompt and prompt.model_dump()
+        return None if prompt is None else {"instruct": prompt.instruct, "instruction": prompt.instruction}
 
-    def _scores(self, task: Task, variants: list[Variant]) -> dict[int, dict]:
+    def _scores(self, task: Task, variants: list[Variant]) -> dict[int, Scores]:
         """By dimension, the scores in those result files that exist and are complete."""
         found = {}
         for variant in variants:
@@ -166,11 +174,11 @@ class Scoring:
         return found
 
 
-def _then(future: Future, act) -> Future:
+def _then(future: Future[Evaluated], act: Callable[[Future[Evaluated]], None]) -> Future[None]:
     """A future that is done when ``act`` has run on the finished ``future``, and raises what ``act`` raised."""
-    after: Future = Future()
+    after: Future[None] = Future()
 
-    def run(finished: Future) -> None:
+    def run(finished: Future[Evaluated]) -> None:
         try:
             act(finished)
         except Exception as error:

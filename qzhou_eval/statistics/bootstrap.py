@@ -56,7 +56,7 @@ def resample_scores(
 
 
 def resample_together(
-    task: str, several: Sequence[tuple[str, Items | None]], splits: Sequence[str], **how
+    task: str, several: Sequence[tuple[str | None, Items | None]], splits: Sequence[str], **how
 ) -> list[np.ndarray | None]:
     """Resampled scores of one task under several settings, paired if they have the same items.
 
@@ -68,14 +68,14 @@ def resample_together(
         For each setting float64 (resamples,); None as there, and if a split has no items.
     """
     found: list[np.ndarray | None] = [None] * len(several)
-    alike: dict[tuple, list[int]] = {}
+    alike: dict[tuple[str | None, str, tuple[int, ...]], list[tuple[int, Items]]] = {}
     for at, (data, items) in enumerate(several):
         if items is not None and all(split in items.splits for split in splits):
             shape = tuple(items.splits[split].shape[1] for split in splits)
-            alike.setdefault((data, items.statistic, shape), []).append(at)
+            alike.setdefault((data, items.statistic, shape), []).append((at, items))
     for (data, *_), members in alike.items():
-        drawn = resample_scores([several[at][1] for at in members], splits, seed_for=f"{task} {data}", **how)
-        for at, one in zip(members, () if drawn is None else drawn, strict=drawn is not None):
+        drawn = resample_scores([items for _, items in members], splits, seed_for=f"{task} {data}", **how)
+        for (at, _), one in zip(members, () if drawn is None else drawn, strict=drawn is not None):
             found[at] = one
     return found
 

@@ -66,7 +66,7 @@ def read_items(path: Path) -> Items:
         with safe_open(path, "numpy") as file:
             about = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        parts = {kind: {} for kind in ("split", "probe")}
+        parts: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in ("split", "probe")}
         for name, array in arrays.items():
             kind, _, which = name.partition("/")
             parts[kind][which] = array

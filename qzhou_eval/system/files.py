@@ -15,9 +15,9 @@ from qzhou_eval.errors import BadInput
 try:
     import fcntl
 except ModuleNotFoundError:  # Windows, where the commands refuse to run
-    fcntl = None
-
-LOCKS = fcntl is not None
+    LOCKS = False
+else:
+    LOCKS = True
 
 
 @contextmanager

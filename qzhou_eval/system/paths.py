@@ -1,6 +1,7 @@
 """Paths of the project's data folders and of a result's items, and a check of names from untrusted files."""
 
 from pathlib import Path, PurePosixPath
+from typing import TypeGuard
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -16,7 +17,7 @@ def items_path(result: Path) -> Path:
     return result.with_suffix(".items.safetensors")
 
 
-def stays_inside(name: object) -> bool:
+def stays_inside(name: object) -> TypeGuard[str]:
     """Whether a name given by a model, a data set or a manifest stays inside the folder that it is relative to.
 
     Links are not followed: in the hub's cache every file is a link.

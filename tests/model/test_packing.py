@@ -15,6 +15,7 @@ from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.model.batching import attention
 from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, PADDED, WAYS, pack, pad, plan, prefetch
 from qzhou_eval.model.forward import Forward
+from qzhou_eval.model.token_prepending import PrependedLayers
 
 PACKABLE = ["Qwen3", "Qwen2", "Llama", "Mistral", "Gemma", "Phi3"]
 LENGTHS = [37, 5, 5, 12, 1, 64, 12, 12, 3]
@@ -50,10 +51,14 @@ def one_by_one(model, prompts: list[array], span) -> torch.Tensor:
     return torch.stack(rows)
 
 
+def prepended_on(span) -> PrependedLayers | None:
+    return span and PrependedLayers(*span, PLACEHOLDER)
+
+
 def through(forward: Forward, prompts: list[array], span, budget: int = 64) -> torch.Tensor:
     result = None
     for rows in plan([len(ids) for ids in prompts], budget, forward.way):
-        vectors = forward(forward.batch(rows, prompts), span=span, placeholder=PLACEHOLDER)
+        vectors = forward(forward.batch(rows, prompts), prepended_on(span))
         result = torch.empty(len(prompts), vectors.shape[1], dtype=vectors.dtype) if result is None else result
         result[rows] = vectors
     return result
@@ -122,7 +127,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(dtype, span):
     mine = 2
     found = []
     for rows in [[2], [2, 7], [8, 0, 2, 6, 7], [9, 8, 1, 0, 13, 2], [3, 5, 2], list(range(14))]:
-        vectors = forward(forward.batch(rows, prompts), span=span, placeholder=PLACEHOLDER)
+        vectors = forward(forward.batch(rows, prompts), prepended_on(span))
         found.append(vectors[rows.index(mine)].float())
     assert all((one - found[0]).abs().max() <= (1e-6 if dtype == "float32" else 0) for one in found)
 

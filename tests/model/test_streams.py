@@ -17,6 +17,7 @@ from qzhou_eval.model.batching.batches import Batch
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.speed import matmul_rate
 from qzhou_eval.model.streams import start_copy
+from qzhou_eval.model.token_prepending import PrependedLayers
 
 UNREAD = -1.0  # content of a buffer until the copy into it is done
 
@@ -167,7 +168,7 @@ def run(projection, device: str, prompts: list[array]):
     options = dict(max_length=64, attention="padded", span=(1, 2), head=array("I", [5, 6]))
     forward = Forward(make_decoder("Qwen3", layers=3), projection, device="cpu", **options)
     forward.device = device  # the trial only compares numbers and needs no second GPU
-    yield from forward.stream(prompts, 32, span=(1, 2), placeholder=1)
+    yield from forward.stream(prompts, 32, prepended=PrependedLayers(1, 2, placeholder=1))
 
 
 def test_a_batch_is_pinned_and_sent_with_its_device_current(gpus):

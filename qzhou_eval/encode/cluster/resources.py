@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 from dataclasses import dataclass
+from typing import TypedDict
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage reports
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -18,12 +19,20 @@ from qzhou_eval.system.environment import usable_cores
 log = logging.getLogger(__name__)
 
 
+class RayOptions(TypedDict, total=False):
+    """What one worker requests from Ray, in Ray's own words."""
+
+    num_gpus: int
+    num_cpus: int
+    scheduling_strategy: str
+
+
 @dataclass(frozen=True)
 class WorkerResources:
     """The number of workers, and in ``options`` what each one requests from Ray."""
 
     workers: int
-    options: dict
+    options: RayOptions
 
 
 def connect(address: str | None, workers: int | None) -> None:
@@ -34,13 +43,14 @@ def connect(address: str | None, workers: int | None) -> None:
     """
     if ray.is_initialized():
         return
-    where = {"address": address}
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # otherwise Ray leaves one in the home folder
-        where = {"address": "local", "num_cpus": max(usable_cores(), workers or 1), "include_dashboard": False}
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**where, logging_level=logging.ERROR)
+        if address is None:
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the home folder
+            cores = max(usable_cores(), workers or 1)
+            ray.init("local", num_cpus=cores, include_dashboard=False, logging_level=logging.ERROR)
+        else:
+            ray.init(address, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(f"--ray {address}: {reason}; if it requires a token, set RAY_AUTH_MODE=token") from None

@@ -7,12 +7,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qzhou_eval.encode.readings import Reading, encoders
 from qzhou_eval.encode.shard_writer import EncodedStep, EncodeError, write_shards
 from qzhou_eval.encode.store import Store
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.tokenizer import Tokenized
 from qzhou_eval.system.options import options_called_flags
+
+if TYPE_CHECKING:
+    from qzhou_eval.model.embedder import Embedder
 
 
 class CannotLoad(RuntimeError):
@@ -33,12 +38,12 @@ class Worker:
     """One process with one model.
 
     Args:
-        open_encoder: returns an :class:`~qzhou_eval.model.embedder.Embedder` for the first reading.
+        open_encoder: loads the model, for the first reading.
         readings: the run's; the files on this machine must match them.
         store_dir: the absolute path of a folder that all machines share.
     """
 
-    def __init__(self, open_encoder: Callable, readings: Sequence[Reading], store_dir: Path) -> None:
+    def __init__(self, open_encoder: Callable[[], "Embedder"], readings: Sequence[Reading], store_dir: Path) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         self._open_encoder = open_encoder
         self._readings = readings
@@ -66,7 +71,7 @@ class Worker:
             )
         return WorkerReady(host, os.getpid(), encoder.way, encoder.settings.batch_tokens)
 
-    def encode(self, keys: list[bytes], tokenized: list, fingerprint: str, round: int) -> list[EncodedStep]:
+    def encode(self, keys: list[bytes], tokenized: list[Tokenized], fingerprint: str, round: int) -> list[EncodedStep]:
         """Encode prompts with one of the readings, write their shard in a round of its store, and return what was done.
 
         Raises:

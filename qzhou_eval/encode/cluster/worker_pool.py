@@ -2,11 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
+from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from qzhou_eval.encode.cluster.resources import WorkerResources
@@ -17,6 +19,10 @@ from qzhou_eval.encode.shard_writer import EncodedStep, EncodeError
 from qzhou_eval.encode.store import Store
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batching.batches import plan
+from qzhou_eval.model.tokenizer import Tokenized
+
+if TYPE_CHECKING:
+    from qzhou_eval.model.embedder import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -27,34 +33,50 @@ QUIET_SECONDS = 60  # before a line says what is being waited for
 SHARED_FOLDER_SECONDS = 60  # for a network folder to show what another machine wrote
 
 
-@dataclass(eq=False)
-class _Member:
-    """A worker from the run's side: ``opened`` is set once its model is loaded; ``units`` keep the order given out."""
-
-    actor: object
-    opened: WorkerReady | None = None
-    units: list[list[QueuedBatch]] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class _Job:
     """One task's prompts on their way into the store."""
 
     queue: Queue
     keys: list[bytes]
-    tokenized: list
+    tokenized: Sequence[Tokenized]
     store: Store
 
-    def rows(self, unit: list[QueuedBatch]) -> list[int]:
-        return [row for batch in unit for row in batch.rows]
 
-    def is_stored(self, unit: list[QueuedBatch]) -> bool:
-        return not self.store.missing([self.keys[row] for row in self.rows(unit)])
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """Batches of a task that a worker encodes and writes as one shard."""
 
-    def step(self, unit: list[QueuedBatch]) -> EncodedStep:
-        """Return what is known of a unit whose worker died before it could report."""
-        rows = self.rows(unit)
-        return EncodedStep(rows, sum(len(self.tokenized[row].ids) for row in rows), None)
+    job: _Job
+    batches: list[QueuedBatch]
+
+    @property
+    def rows(self) -> list[int]:
+        return [row for batch in self.batches for row in batch.rows]
+
+    @property
+    def keys(self) -> list[bytes]:
+        return [self.job.keys[row] for row in self.rows]
+
+    @property
+    def tokenized(self) -> list[Tokenized]:
+        return [self.job.tokenized[row] for row in self.rows]
+
+    def is_stored(self) -> bool:
+        return not self.job.store.missing(self.keys)
+
+    def step(self) -> EncodedStep:
+        """Return what is known if its worker died before it could report."""
+        return EncodedStep(self.rows, sum(len(prompt.ids) for prompt in self.tokenized), None)
+
+
+@dataclass(eq=False)
+class _Member:
+    """A worker from the run's side: ``opened`` is set once its model is loaded; ``units`` keep the order given out."""
+
+    actor: ActorHandle[Worker]
+    opened: WorkerReady | None = None
+    units: list[_Unit] = field(default_factory=list)
 
 
 class WorkerPool:
@@ -65,22 +87,28 @@ class WorkerPool:
     """
 
     def __init__(
-        self, places: WorkerResources, open_encoder: Callable, readings: Sequence[Reading], store_dir: Path
+        self,
+        places: WorkerResources,
+        open_encoder: Callable[[], "Embedder"],
+        readings: Sequence[Reading],
+        store_dir: Path,
     ) -> None:
         log.info("starting %d workers with Ray", places.workers)
         self.devices = places.workers
         self._lost_starts = self._deaths_in_a_row = 0
-        self._waiting: dict[object, tuple[_Member, list[QueuedBatch] | None]] = {}
+        self._waiting: dict[ray.ObjectRef, tuple[_Member, _Unit | None]] = {}  # None: the worker loads the model
         kind = ray.remote(max_restarts=0, max_task_retries=0, **places.options)(Worker)
         self._start_actor = lambda: kind.remote(open_encoder, readings, store_dir)
         self._members: list[_Member] = []
         for _ in range(places.workers):
             self._start()
-        self._first: WorkerReady | None = None
-        while self._first is None:
-            self._follow(None)
+        while not (opened := [member.opened for member in self._members if member.opened]):
+            self._follow()
+        self._first = opened[0]
 
-    def write(self, keys: list[bytes], tokenized: list, store: Store) -> Iterator[EncodedStep]:
+    def write(
+        self, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
+    ) -> Generator[EncodedStep, None, None]:
         """Have prompts encoded into ``store``, and make sure that it shows them.
 
         Raises:
@@ -97,7 +125,7 @@ class WorkerPool:
         while queue or any(unit is not None for _, unit in self._waiting.values()):
             self._give_out(job)
             try:
-                for step in self._follow(job):
+                for step in self._follow():
                     written += step.rows
                     yield step
             except EncodeError as error:
@@ -128,16 +156,14 @@ class WorkerPool:
         for depth in range(AHEAD):
             for member in self._members:
                 if job.queue and member.opened and len(member.units) == depth:
-                    unit = job.queue.take()
-                    rows = job.rows(unit)
-                    work = [job.keys[row] for row in rows], [job.tokenized[row] for row in rows]
+                    unit = _Unit(job, job.queue.take())
                     where = job.store.fingerprint, job.store.round
                     member.units.append(unit)
-                    self._waiting[member.actor.encode.remote(*work, *where)] = member, unit
+                    self._waiting[member.actor.encode.remote(unit.keys, unit.tokenized, *where)] = member, unit
 
-    def _follow(self, job: _Job | None) -> list[EncodedStep]:
+    def _follow(self) -> list[EncodedStep]:
         """Wait for the next answer from any worker and act on it; return the steps done, rows as in the whole task."""
-        ready = []
+        ready: list[ray.ObjectRef] = []
         while not ready:
             ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=QUIET_SECONDS)
             if not ready and not any(member.opened for member in self._members):
@@ -153,19 +179,18 @@ class WorkerPool:
             self._leave_out(member, str(error.cause))
             return []
         except RayError as error:
-            return self._replace(member, job, error)
+            return self._replace(member, error)
         if unit is None:
             self._lost_starts = 0
             member.opened = answer
-            self._first = self._first or answer
             log.info("worker on %s, process %d: model loaded", answer.host, answer.process)
             return []
         self._deaths_in_a_row = 0
         member.units.remove(unit)
-        rows = job.rows(unit)
+        rows = unit.rows
         return [EncodedStep([rows[i] for i in step.rows], step.forwarded, step.ideal_seconds) for step in answer]
 
-    def _replace(self, dead: _Member, job: _Job | None, error: RayError) -> list[EncodedStep]:
+    def _replace(self, dead: _Member, error: RayError) -> list[EncodedStep]:
         """Replace a dead worker and put its work back; return the steps of what it had already written."""
         reason = str(error).splitlines()[0]
         self._dismiss(dead)
@@ -185,13 +210,13 @@ class WorkerPool:
         self._start()
         if not dead.units:
             return []
-        job.store.refresh(verify=False)
-        written = [unit for unit in dead.units if job.is_stored(unit)]
+        dead.units[0].job.store.refresh(verify=False)  # all its units are of one task
+        written = [unit for unit in dead.units if unit.is_stored()]
         lost = [unit for unit in dead.units if unit not in written]
         died_of_it = not isinstance(error, ActorUnavailableError)  # otherwise the network failed
         for place, unit in reversed(list(enumerate(lost))):  # the first killed it, the other had not begun
-            job.queue.give_back(unit, died_of_it=died_of_it and place == 0)
-        return [job.step(unit) for unit in written]
+            unit.job.queue.give_back(unit.batches, died_of_it=died_of_it and place == 0)
+        return [unit.step() for unit in written]
 
     def _leave_out(self, member: _Member, reason: str) -> None:
         """Continue with one worker fewer.

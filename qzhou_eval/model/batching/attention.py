@@ -8,10 +8,14 @@ precision, and elsewhere torch's dense attention over runs of prompts of equal l
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NAME = "qzhou_packed"
 
@@ -30,7 +34,7 @@ def kernel(device: torch.device, dtype: torch.dtype) -> str:
 
 
 @contextmanager
-def packed_attention(model: nn.Module) -> Iterator[None]:
+def packed_attention(model: "PreTrainedModel") -> Iterator[None]:
     """Make a transformers decoder use packed attention within the block; every call then needs ``cu_seq_lens_q``."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -43,7 +47,7 @@ def packed_attention(model: nn.Module) -> Iterator[None]:
         model.config._attn_implementation = before
 
 
-def packed_inputs(starts: torch.Tensor, longest: int) -> dict:
+def packed_inputs(starts: torch.Tensor, longest: int) -> dict[str, torch.Tensor | int]:
     """Return the keyword arguments that a decoder passes on to packed attention.
 
     The one-number mask is not used: its four dimensions keep every version of transformers from building its own.
@@ -76,7 +80,7 @@ def _attention(
     Raises:
         ValueError: the prompts' bounds are missing, or the kind of attention is not supported here.
     """
-    if cu_seq_lens_q is None or query.shape[0] != 1:
+    if cu_seq_lens_q is None or max_length_q is None or query.shape[0] != 1:
         raise ValueError("packed attention needs one row and the bounds of the prompts in it (cu_seq_lens_q)")
     if softcap is not None or (sliding_window is not None and max_length_q > sliding_window):
         raise ValueError("packed attention supports neither a soft cap nor a window shorter than the prompts")
@@ -109,19 +113,32 @@ def _packed(
 
 
 @_packed.register_fake
-def _(query, key, value, starts, *, longest, scale):
+def _(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    starts: torch.Tensor,
+    *,
+    longest: int,
+    scale: float,
+) -> torch.Tensor:
     return torch.empty(query.shape, dtype=query.dtype, device=query.device)
 
 
-def _varlen(query, key, value, starts, *, longest: int, scale: float):
+def _varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, starts: torch.Tensor, *, longest: int, scale: float
+) -> torch.Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    states = (one.contiguous() for one in (query, key, value))
-    causal = (-1, 0)
-    return varlen_attn(*states, starts, starts, longest, longest, scale=scale, window_size=causal, enable_gqa=True)
+    query, key, value = (one.contiguous() for one in (query, key, value))
+    bounds, causal = (starts, starts, longest, longest), (-1, 0)
+    found = varlen_attn(query, key, value, *bounds, scale=scale, window_size=causal, enable_gqa=True)
+    return cast(torch.Tensor, found)  # it would be a pair only if more were asked for, which its types do not say
 
 
-def _by_runs(query, key, value, starts: list[int], *, scale: float) -> torch.Tensor:
+def _by_runs(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, starts: list[int], *, scale: float
+) -> torch.Tensor:
     result = torch.empty(query.shape, dtype=query.dtype, device=query.device)
     groups = query.shape[1] // key.shape[1]
     for begin, end, count in _runs(starts):

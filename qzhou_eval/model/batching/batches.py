@@ -2,12 +2,16 @@
 
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
+
+Item = TypeVar("Item")
 
 PACKED, PADDED, ONE_LENGTH = WAYS = ("packed", "padded", "one length")  # the fastest first
 
@@ -123,14 +127,17 @@ def _long(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.int64))
 
 
-def prefetch(items: Iterable, *, count: int = 2) -> Iterator:
+def prefetch(items: Iterable[Item], *, count: int = 2) -> Generator[Item, None, None]:
     """Yield the same items, made ``count`` ahead in another thread; an interrupt does not wait for that thread."""
-    iterator, end = iter(items), object()
-    thread = ThreadPoolExecutor(1)
+    iterator, thread = iter(items), ThreadPoolExecutor(1)
+
+    def following() -> list[Item]:
+        return list(islice(iterator, 1))  # empty at the end
+
     try:
-        made = deque(thread.submit(next, iterator, end) for _ in range(count))
-        while (item := made.popleft().result()) is not end:
-            made.append(thread.submit(next, iterator, end))
-            yield item
+        made = deque(thread.submit(following) for _ in range(count))
+        while found := made.popleft().result():
+            made.append(thread.submit(following))
+            yield found[0]
     finally:
         thread.shutdown(wait=False, cancel_futures=True)

@@ -3,14 +3,19 @@
 What a trial with short prompts can show is left to independence.py.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED
 from qzhou_eval.system.options import option
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
 
-def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> str | None:
+
+def obstacle(model: "PreTrainedModel", way: str, max_length: int, *, own_code: bool) -> str | None:
     """Return why prompts of up to ``max_length`` tokens may not share batches in the given way, or None.
 
     Args:
@@ -32,7 +37,7 @@ def obstacle(model: nn.Module, way: str, max_length: int, *, own_code: bool) -> 
     return None
 
 
-def _sees_lengths(config, max_length: int) -> str | None:
+def _sees_lengths(config: "PreTrainedConfig", max_length: int) -> str | None:
     limit = _rotary_limit(config, "longrope")
     if limit is not None and limit < max_length:
         return f"beyond {limit} tokens, rotary positions depend on the batch's longest prompt"
@@ -42,7 +47,7 @@ def _sees_lengths(config, max_length: int) -> str | None:
     return None
 
 
-def _not_packed(config, max_length: int, *, own_code: bool) -> str | None:
+def _not_packed(config: "PreTrainedConfig", max_length: int, *, own_code: bool) -> str | None:
     if own_code:
         return "the checkpoint's own code pads"
     if getattr(config, "attn_logit_softcapping", None) is not None:
@@ -60,7 +65,7 @@ def _has_state(model: nn.Module) -> bool:
     return getattr(model, "_is_stateful", False) or any(isinstance(part, nn.Conv1d) for part in model.modules())
 
 
-def _rotary_limit(config, kind: str) -> int | None:
+def _rotary_limit(config: "PreTrainedConfig", kind: str) -> int | None:
     """Return how many tokens have fixed rotary positions of this kind, or None if the kind is not used."""
     written = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     each = [written, *(value for value in written.values() if isinstance(value, dict))]  # by kind of layer, or flat

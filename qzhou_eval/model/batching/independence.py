@@ -8,8 +8,12 @@ position.
 
 from array import array
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 LENGTHS = (17, 9, 9, 2)  # tokens after those that all prompts begin with; longest first, as in planned batches
 CHANGED = 2  # the changed prompt: it has longer, equal and shorter neighbours, on both sides
@@ -59,7 +63,7 @@ def leak(
     return None
 
 
-def routes_experts(config) -> bool:
+def routes_experts(config: "PreTrainedConfig") -> bool:
     """Whether a decoder's configuration names experts."""
     counts = (value for name, value in vars(config).items() if "expert" in name and not isinstance(value, bool))
     return any(isinstance(value, int) and value > 1 for value in counts)

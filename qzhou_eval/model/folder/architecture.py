@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.files import whole_number
+from qzhou_eval.model.folder.files import JsonObject, whole_number, whole_number_if_there
 from qzhou_eval.system.options import option
 
 SUPPORTED = "only causal decoders are supported (such as Qwen3, Llama, Mistral and Gemma)"
@@ -50,7 +50,7 @@ class Architecture:
     learned_positions: bool
 
 
-def read_architecture(path: Path, config: dict, shapes: dict[str, tuple[int, ...]]) -> Architecture:
+def read_architecture(path: Path, config: JsonObject, shapes: dict[str, tuple[int, ...]]) -> Architecture:
     """Read the sizes from a config.json, wherever they are in it and whatever they are called.
 
     Args:
@@ -63,15 +63,13 @@ def read_architecture(path: Path, config: dict, shapes: dict[str, tuple[int, ...
     kind = config.get("model_type")
     if not isinstance(kind, str):
         raise BadInput(f"{path}: model_type is {kind!r}; expected the name of an architecture")
-    text = next((config[name] for name in _NESTED if isinstance(config.get(name), dict)), config)
-    vocabulary = whole_number(path, text, "vocab_size", required=text is config) or whole_number(
-        path, config, "vocab_size"
-    )
+    text = _of_text(config)
+    vocabulary = whole_number_if_there(path, text, "vocab_size") or whole_number(path, config, "vocab_size")
     rows = {shape[0] for name, shape in shapes.items() if _TOKENS.search(name)}
     if len(rows) == 1 and rows != {vocabulary}:
         raise BadInput(f"{path}: vocab_size is {vocabulary}, but the embedding matrix has {rows.pop()} rows")
     table = {shape[0] for name, shape in shapes.items() if _POSITIONS.search(name)}
-    positions = whole_number(path, text, "max_position_embeddings", "n_positions", "n_ctx", required=False)
+    positions = whole_number_if_there(path, text, "max_position_embeddings", "n_positions", "n_ctx")
     return Architecture(
         kind=kind,
         layers=whole_number(path, text, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -82,7 +80,7 @@ def read_architecture(path: Path, config: dict, shapes: dict[str, tuple[int, ...
     )
 
 
-def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> None:
+def check_causal_decoder(path: Path, config: JsonObject, *, own_code: str | None) -> None:
     """Refuse a model that, by its configuration, is not a causal decoder.
 
     Args:
@@ -94,7 +92,7 @@ def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> N
     kind = config.get("model_type")
     classes = config.get("architectures")
     name = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else kind
-    text = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), config)
+    text = _of_text(config)
     run_it = option("trust_remote_code", True)
     hint = f"; its own code, {own_code}, may work: read it, then give {run_it}" if own_code else ""
     if config.get("is_encoder_decoder") is True or kind in _ENCODER_DECODERS.split():
@@ -108,3 +106,9 @@ def check_causal_decoder(path: Path, config: dict, *, own_code: str | None) -> N
             if fields.get(field) not in (None, causal, "vision"):
                 said = f"{field}: {str(fields[field]).lower()}"
                 raise BadInput(f"{path}: {kind} ({name}) is not causal ({said}); {SUPPORTED}{hint}")
+
+
+def _of_text(config: JsonObject) -> JsonObject:
+    """The part of a config.json that describes the decoder: a nested one in models of text and images, else all."""
+    nested = (config.get(name) for name in _NESTED)
+    return next((part for part in nested if isinstance(part, dict)), config)

@@ -5,9 +5,12 @@ Loads no weights and needs no torch. Every error names the file and says what to
 
 import json
 from pathlib import Path
+from typing import TypeAlias
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.system.paths import stays_inside
+
+JsonObject: TypeAlias = dict[str, object]  # of a model folder: each value is checked where it is used
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _READ_IF_THERE = (
@@ -29,29 +32,44 @@ _BEGINNINGS = {
 }
 
 
-def read_json(path: Path, *, what: str = "broken checkpoint", kind: type = dict) -> dict | list:
-    """Read a JSON file.
+def read_json(path: Path, *, what: str = "broken checkpoint") -> JsonObject:
+    """Read a JSON file that contains an object.
 
     Raises:
-        BadInput: missing, not a file, not the file itself, not UTF-8, not JSON, a repeated name, or a content other
-            than ``kind``.
+        BadInput: missing, not a file, not the file itself, not UTF-8, not JSON, a repeated name, or no object.
     """
+    content = _content(path, what)
+    if not isinstance(content, dict):
+        raise BadInput(f"{what}: {path} does not contain a dict")
+    return content
+
+
+def read_json_list(path: Path, *, what: str = "broken checkpoint") -> list[object]:
+    """Read a JSON file that contains a list.
+
+    Raises:
+        BadInput: as :func:`read_json`, or no list.
+    """
+    content = _content(path, what)
+    if not isinstance(content, list):
+        raise BadInput(f"{what}: {path} does not contain a list")
+    return content
+
+
+def _content(path: Path, what: str) -> object:
     if not present(path):
         raise BadInput(f"{what}: {path.name} is missing in {path.parent}")
     if (reason := obstacle(path)) is not None:
         raise BadInput(f"{what}: cannot read {path}: it {reason}")
     try:
-        content = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_without_repeats)
+        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_without_repeats)
     except UnicodeDecodeError as error:
         raise BadInput(f"{what}: cannot read {path}: it is not UTF-8 ({error.reason} at {error.start})") from None
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{what}: cannot read {path}: it is not JSON ({error})") from None
-    if not isinstance(content, kind):
-        raise BadInput(f"{what}: {path} does not contain a {kind.__name__}")
-    return content
 
 
-def read_if_there(path: Path) -> dict:
+def read_if_there(path: Path) -> JsonObject:
     """Read a JSON file that may be missing, in which case the result is empty."""
     return read_json(path) if present(path) else {}
 
@@ -89,16 +107,26 @@ def obstacle(path: Path) -> str | None:
     return next((words for bytes_, words in _BEGINNINGS.items() if start.startswith(bytes_)), None)
 
 
-def whole_number(path: Path, fields: dict, *names: str, required: bool = True) -> int | None:
-    """Return the value of the first of ``names`` found, a whole number of at least 1; None if missing and not required.
+def whole_number(path: Path, fields: JsonObject, *names: str) -> int:
+    """Return the value of the first of ``names`` found, a whole number of at least 1.
 
     Raises:
-        BadInput: all are missing although one is required, or the value is something else.
+        BadInput: all are missing, or the value is something else.
+    """
+    value = whole_number_if_there(path, fields, *names)
+    if value is None:
+        raise BadInput(f"{path}: no {' or '.join(names)}; is this a decoder?")
+    return value
+
+
+def whole_number_if_there(path: Path, fields: JsonObject, *names: str) -> int | None:
+    """Like :func:`whole_number`, but None if all are missing.
+
+    Raises:
+        BadInput: the value is something else.
     """
     name = next((name for name in names if fields.get(name) is not None), None)
     if name is None:
-        if required:
-            raise BadInput(f"{path}: no {' or '.join(names)}; is this a decoder?")
         return None
     value = fields[name]
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -134,7 +162,7 @@ def _indexed(folder: Path, weight_map: object) -> dict[str, tuple[int, ...]]:
     shards = sorted(set(weight_map.values()))
     if (folder / SINGLE).exists() and SINGLE not in shards:
         raise BadInput(f"{folder}: has both {SINGLE} and {INDEX}, two sets of weights; remove the wrong one")
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for shard in shards:
         if not (folder / shard).exists():
             raise BadInput(f"{folder / shard}: missing, but {INDEX} names it; download it again")
@@ -158,7 +186,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise BadInput(f"{path}: damaged or incomplete ({error})") from None
 
 
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict:
+def _without_repeats(pairs: list[tuple[str, object]]) -> JsonObject:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]

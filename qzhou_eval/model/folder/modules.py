@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.files import present, read_json, stored_shapes, whole_number
+from qzhou_eval.model.folder.files import (
+    present,
+    read_json,
+    read_json_list,
+    stored_shapes,
+    whole_number_if_there,
+)
 from qzhou_eval.model.pooling import pooling_named
 from qzhou_eval.system.paths import stays_inside
 
@@ -32,13 +38,9 @@ def read_modules(folder: Path) -> Modules:
     if not present(path):
         _check_bare(folder)
         return Modules(folder)
-    modules = read_json(path, what="broken modules.json", kind=list)
-    try:
-        classes = [module["type"] for module in modules]
-        kinds = [kind.rsplit(".", 1)[-1] for kind in classes]
-        names = [module["path"] for module in modules]
-    except (KeyError, TypeError, AttributeError):
-        raise BadInput(f"{path}: a module without type or path") from None
+    found = [_class_and_folder(path, module) for module in read_json_list(path, what="broken modules.json")]
+    classes, names = tuple(kind for kind, _ in found), [name for _, name in found]
+    kinds = [kind.rsplit(".", 1)[-1] for kind in classes]
     for name in names:
         if not stays_inside(name):
             raise BadInput(f"{path}: the path {name} leads out of the model's folder")
@@ -48,7 +50,14 @@ def read_modules(folder: Path) -> Modules:
             "supported are Transformer, Pooling, and then Dense, Normalize or both"
         )
     paths = [folder / name for name in names]
-    return Modules(paths[0], paths[1], paths[2] if "Dense" in kinds else None, tuple(classes))
+    return Modules(paths[0], paths[1], paths[2] if "Dense" in kinds else None, classes)
+
+
+def _class_and_folder(path: Path, module: object) -> tuple[str, str]:
+    kind, name = (module.get("type"), module.get("path")) if isinstance(module, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(name, str):
+        raise BadInput(f"{path}: a module without type or path")
+    return kind, name
 
 
 def _check_bare(folder: Path) -> None:
@@ -69,7 +78,7 @@ def width_of_vectors(modules: Modules, hidden: int) -> int:
         return hidden
     path = modules.projection / "config.json"
     config = read_json(path, what="broken Dense module")
-    into, out = (whole_number(path, config, name, required=False) for name in ("in_features", "out_features"))
+    into, out = (whole_number_if_there(path, config, name) for name in ("in_features", "out_features"))
     if into is None or out is None:
         raise BadInput(f"{path}: no {'in' if into is None else 'out'}_features; is this a Dense module?")
     if into != hidden:
@@ -88,6 +97,6 @@ def _check_pooling(path: Path, hidden: int) -> None:
     mode = config.get("pooling_mode") or legacy
     if pooling_named(mode) is None:
         raise BadInput(f"{path}: pooling {mode}; only last-token pooling is supported")
-    size = whole_number(path, config, "word_embedding_dimension", "embedding_dimension", required=False)
+    size = whole_number_if_there(path, config, "word_embedding_dimension", "embedding_dimension")
     if size not in (None, hidden):
         raise BadInput(f"{path}: pools vectors of {size} components, but the decoder's hidden states have {hidden}")

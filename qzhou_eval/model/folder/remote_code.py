@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.files import present, read_if_there, read_json
+from qzhou_eval.model.folder.files import JsonObject, present, read_if_there, read_json, read_json_list
 from qzhou_eval.model.folder.modules import Modules
 
 _OURS = "sentence_transformers."
 
 
-def decoder_class(path: Path, config: dict, *, trust_remote_code: bool, how: str) -> str | None:
+def decoder_class(path: Path, config: JsonObject, *, trust_remote_code: bool, how: str) -> str | None:
     """Return the class that a config.json names for its decoder. Code is trusted only if the revision pins it.
 
     Args:
@@ -98,7 +98,7 @@ def named_code(folder: Path) -> list[str]:
     return list(dict.fromkeys(kinds))
 
 
-def classes_left_out(modules: Modules, config: dict, own_code: str | None, *, runs: bool) -> tuple[str, ...]:
+def classes_left_out(modules: Modules, config: JsonObject, own_code: str | None, *, runs: bool) -> tuple[str, ...]:
     """List the checkpoint's own classes that are not run, each with the file that names it.
 
     Args:
@@ -114,12 +114,12 @@ def classes_left_out(modules: Modules, config: dict, own_code: str | None, *, ru
 
 def _own_modules(folder: Path) -> list[str]:
     path = folder / "modules.json"
-    modules = read_json(path, kind=list) if present(path) else []
+    modules = read_json_list(path) if present(path) else []
     kinds = [str(module.get("type", _OURS)) for module in modules if isinstance(module, dict)]
     return [kind for kind in kinds if not kind.startswith(_OURS)]
 
 
-def _mapped(fields: dict) -> list[str]:
+def _mapped(fields: JsonObject) -> list[str]:
     """The classes of an ``auto_map``, in its order; a tokenizer's are a pair of a slow and a fast one."""
     value = fields.get("auto_map") or {}
     kinds = value.values() if isinstance(value, dict) else [value]

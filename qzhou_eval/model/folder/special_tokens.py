@@ -39,13 +39,15 @@ def special_tokens(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list
         token = token.get("content") if isinstance(token, dict) else token
         number = tokenizer.token_to_id(token) if isinstance(token, str) else None
         both = f"{decoder}: tokenizer_config.json says {flag}: {str(asked).lower()}"
-        if asked and number is None:
+        if not asked:
+            if number in side:
+                raise BadInput(f"{both}, but tokenizer.json adds {token} {where} each text; correct one of the two")
+            continue
+        if number is None:
             raise BadInput(f"{both}, but its {name}, {token!r}, is not a token of the tokenizer")
-        if asked and side and number not in side:
+        if side and number not in side:
             raise BadInput(f"{both} ({token}), but tokenizer.json adds another token {where} each text; correct one")
-        if not asked and number in side:
-            raise BadInput(f"{both}, but tokenizer.json adds {token} {where} each text; correct one of the two")
-        if asked and not side:
+        if not side:
             side.append(number)
             _say_once(f"{both}, but tokenizer.json adds none; {token} is added {where} each text, as asked")
     return head, tail

@@ -11,9 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tokenizers import Tokenizer
+from tokenizers.normalizers import Normalizer
+from tokenizers.pre_tokenizers import PreTokenizer
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.files import read_if_there
+from qzhou_eval.model.folder.files import JsonObject, read_if_there
 
 FILE = "tokenizer.json"
 _RULE = "special tokens of its post-processor, and those that add_bos_token and add_eos_token ask for"
@@ -73,7 +75,7 @@ def _converted(decoder: Path) -> Tokenizer:
     return found.backend_tokenizer
 
 
-def _check_flags(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
+def _check_flags(tokenizer: Tokenizer, decoder: Path, config: JsonObject) -> None:
     """Refuse settings in tokenizer_config.json that some versions obey although tokenizer.json says otherwise."""
     for flag, said in _states(tokenizer).items():
         wanted = config.get(flag)
@@ -84,7 +86,7 @@ def _check_flags(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
             )
 
 
-def _states(tokenizer: Tokenizer) -> dict[str, bool | None]:
+def _states(tokenizer: Tokenizer) -> dict[str, object]:
     """Return what tokenizer.json says about these flags; None where it says nothing."""
     normalizers = list(_nodes(tokenizer.normalizer))
     splitters = list(_nodes(tokenizer.pre_tokenizer))
@@ -100,7 +102,7 @@ def _states(tokenizer: Tokenizer) -> dict[str, bool | None]:
     }
 
 
-def _nodes(part: object) -> Iterator[dict]:
+def _nodes(part: Normalizer | PreTokenizer | None) -> Iterator[JsonObject]:
     """Yield the steps of a normalizer or pre-tokenizer; a sequence is split into its steps."""
     if part is None:
         return
@@ -108,17 +110,18 @@ def _nodes(part: object) -> Iterator[dict]:
     yield from state.get("normalizers") or state.get("pretokenizers") or [state]
 
 
-def _check_added(tokenizer: Tokenizer, decoder: Path, config: dict) -> None:
+def _check_added(tokenizer: Tokenizer, decoder: Path, config: JsonObject) -> None:
     """Refuse added tokens whose id in the tokenizer's other files differs from that in tokenizer.json."""
     listed = config.get("added_tokens_decoder") or {}
-    said = {"tokenizer_config.json": {}, "added_tokens.json": read_if_there(decoder / "added_tokens.json")}
+    wrong = BadInput(f"{decoder / 'tokenizer_config.json'}: added_tokens_decoder is not a mapping from ids to tokens")
+    if not isinstance(listed, dict):
+        raise wrong
     try:
-        said["tokenizer_config.json"] = {token["content"]: int(number) for number, token in listed.items()}
+        ids = {token["content"]: int(number) for number, token in listed.items()}
     except (AttributeError, TypeError, KeyError, ValueError):
-        raise BadInput(
-            f"{decoder / 'tokenizer_config.json'}: added_tokens_decoder is not a mapping from ids to tokens"
-        ) from None
-    for file, tokens in said.items():
+        raise wrong from None
+    others = read_if_there(decoder / "added_tokens.json")
+    for file, tokens in (("tokenizer_config.json", ids), ("added_tokens.json", others)):
         for token, number in tokens.items():
             if (there := tokenizer.token_to_id(token)) != number:
                 raise BadInput(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -10,6 +11,9 @@ from qzhou_eval.model.batching.independence import routes_experts
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.loading import decoder_shape, projection_shape
 from qzhou_eval.model.token_prepending import decoder_layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 ATTENTION_SLOWER = 4  # times, per operation, than a large product: measured on a CPU, see docs/benchmarks.md, "ETA"
 
@@ -43,7 +47,7 @@ class Cost:
         return self.per_token * sum(lengths) + attention * self.per_pair * pairs + self.per_prompt * prompts
 
 
-def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None) -> Cost | None:
+def cost_of(layers: nn.ModuleList, config: "PreTrainedConfig", projection: nn.Module | None) -> Cost | None:
     """Return the cost of a decoder's layers, on any device including meta, and of its projection.
 
     None if it cannot be counted this way: no attention, a state or a convolution, routed experts, or sizes that differ
@@ -52,10 +56,11 @@ def cost_of(layers: nn.ModuleList, config, projection: nn.Module | None) -> Cost
     Args:
         config: the decoder's text configuration.
     """
-    sizes = [getattr(config, name, None) for name in ("num_attention_heads", "hidden_size")]
-    if routes_experts(config) or not all(isinstance(size, int) for size in sizes) or _has_more_than_matrices(layers):
+    heads, width = getattr(config, "num_attention_heads", None), getattr(config, "hidden_size", None)
+    if not isinstance(heads, int) or not isinstance(width, int):
         return None
-    heads, width = sizes
+    if routes_experts(config) or _has_more_than_matrices(layers):
+        return None
     size = getattr(config, "head_dim", None) or width // heads
     return Cost(
         per_token=2.0 * _weights(layers),

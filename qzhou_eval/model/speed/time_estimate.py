@@ -4,12 +4,16 @@ import random
 import time
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import TYPE_CHECKING
 
 import torch
 
 from qzhou_eval.model.speed.cost import Cost
 from qzhou_eval.model.tokenizer import Tokenized
 from qzhou_eval.system.environment import hardware
+
+if TYPE_CHECKING:
+    from qzhou_eval.model.embedder import Embedder
 
 # Operations per second of dense bfloat16 products with float32 sums: the vendor's data sheets (SXM where there is one).
 PEAKS = {"h100": 989e12, "h200": 989e12, "a100": 312e12, "4090": 165e12}
@@ -46,7 +50,7 @@ def is_here(name: str, device: str = "cuda") -> bool:
 
 
 def measured(
-    encoder, tokenized: list[Tokenized], cost: Cost, *, seconds: float = PROBE_SECONDS, devices: int = 1
+    encoder: "Embedder", tokenized: list[Tokenized], cost: Cost, *, seconds: float = PROBE_SECONDS, devices: int = 1
 ) -> Speed:
     """Measure the speed: send prompts through a loaded model for about ``seconds`` and discard the vectors.
 
@@ -54,7 +58,6 @@ def measured(
     second or fills :data:`PART_BATCHES` batches. Those parts are warm-up; only later ones are timed.
 
     Args:
-        encoder: an :class:`~qzhou_eval.model.embedder.Embedder`.
         tokenized: at least one prompt with a token.
         devices: how many GPUs like this one share the prompts; workers on a CPU share the same cores.
     """
@@ -78,14 +81,14 @@ def measured(
     return Speed(devices * effort / timed, f"{source}; multiplied by {devices}, not measured")
 
 
-def _seconds(encoder, part: list[Tokenized]) -> float:
+def _seconds(encoder: "Embedder", part: list[Tokenized]) -> float:
     start = time.perf_counter()
     for _ in encoder.stream(part):
         pass  # a yielded vector is on the CPU, so the device has done its work
     return time.perf_counter() - start
 
 
-def _name(encoder) -> str:
+def _name(encoder: "Embedder") -> str:
     found = hardware(encoder.settings.device)
     kind, name = ("GPU", found["gpu"]) if "gpu" in found else ("CPU", found["cpu"] or found["machine"])
     return f"this machine's {kind} ({name})"
