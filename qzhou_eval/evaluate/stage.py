@@ -14,6 +14,7 @@ from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.errors import UnusableScore
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.manifest import Manifest, supersede
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.statistics.item_scores import Items, write_items
@@ -58,7 +59,7 @@ class Evaluated:
     scores: dict[int, float]
     texts: int
     samples: dict[str, str]
-    encoded_with: list[dict]
+    encoded_with: list[MadeWith]
 
 
 def evaluate(job: EvaluateJob) -> Evaluated:

@@ -90,7 +90,7 @@ def _check_dimensions(several: list[RecordedResults]) -> None:
             raise BadInput(f"{recorded.place}: made with a different {', '.join(unlike)} than {first.place}; {_AGAIN}")
         for task, made in recorded.tasks.items():
             record = made["record"]
-            facts = {"data": record["data"], "metric": record["metric"], "splits": record["splits"]}
+            facts: dict[str, object] = {"data": record["data"], "metric": record["metric"], "splits": record["splits"]}
             of, other = data.setdefault(task, (recorded, facts))
             unlike = [name for name in facts if facts[name] != other[name]]
             if unlike:

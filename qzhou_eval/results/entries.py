@@ -58,7 +58,7 @@ class Made(Counts, total=False):
     """How a task's result was made, besides its record."""
 
     texts: int
-    samples: dict[str, int]
+    samples: dict[str, str]
     encoded_with: list[MadeWith]
     instruction: Instruction | None
     data_files: str | None

@@ -67,6 +67,7 @@ def open_workers(
     ray: str | None,
     device: str,
     open_encoder: Callable[[], "Embedder"],
+    *,
     readings: Sequence[Reading],
     store_dir: Path,
 ) -> "WorkerPool":

@@ -173,8 +173,8 @@ class MTEBEncoder:
             progress.expect(name, *estimate(part, self.embedder.tokenize))
         tokenized = (tokenize(part, self.embedder.tokenize) for part in parts)
         with shown(progress):
-            for name, part in zip(named, prefetch(tokenized, count=1), strict=True):
-                encode(part, store, lambda: writer, self._identity, task=name, progress=progress)
+            for name, ready in zip(named, prefetch(tokenized, count=1), strict=True):
+                encode(ready, store, lambda: writer, self._identity, task=name, progress=progress)
                 progress.end(name)
 
     def _writer(self, store: Store) -> InProcess:

@@ -121,16 +121,18 @@ def _encode_tasks(
         estimate_workload(list(zip(plans, stores, strict=True)), tokenizer, progress)
         tokenized = ended.enter_context(closing(prefetch(_tokenized(plans, tokenizer), count=1)))
         open_writer = cache(partial(_open_writer, run, ended))
-        for number, (one, (plan, prompts)) in enumerate(zip(work, tokenized, strict=True), start=1):
+        for number, (one, ready) in enumerate(zip(work, tokenized, strict=True), start=1):
             for name, (reading, _) in one.parts.items():
                 try:
-                    if isinstance(plan, Exception):
-                        raise plan
+                    if isinstance(ready, Exception):
+                        raise ready
+                    plan, prompts = ready
                     done = vectors[reading.fingerprint].fill(one.task.name, name, prompts, open_writer, progress)
                 except torch.AcceleratorError:
                     raise  # a broken device breaks every task and is not a fault of this project
                 except Exception as error:
-                    if prompts is not None and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
+                    planned = not isinstance(ready, Exception)
+                    if planned and (isinstance(error, BadInput) or not open_writer.cache_info().currsize):
                         raise  # the store cannot be written or the model cannot be loaded: no task can go on
                     outcome.fail(one.task.name, error)
                     continue
@@ -187,14 +189,14 @@ def _open_writer(run: Run, ended: ExitStack) -> Writer:
 
 def _tokenized(
     plans: list[Future[WaitingPlan]], tokenizer: Prepare
-) -> Iterator[tuple[WaitingPlan, Prompts] | tuple[Exception, None]]:
+) -> Iterator[tuple[WaitingPlan, Prompts] | Exception]:
     """Yield plans in order, each with its token ids, or the error if a task has none."""
     for planned in plans:
         try:
             plan = planned.result()
             prompts = tokenize(plan.read(), tokenizer)
         except Exception as error:
-            yield error, None
+            yield error
         else:
             yield plan, prompts
 

@@ -74,7 +74,7 @@ class Scoring:
         reading: Reading,
         variants: list[Variant],
         *,
-        counts: Mapping[str, object],
+        counts: Counts,
         memory: int,
     ) -> None:
         """Submit a task for scoring, in one reading.

@@ -1,6 +1,7 @@
 """Reads from a results folder what ``check`` judges, grouped by model and setting. Judges nothing."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic import JsonValue
 from qzhou_eval.benchmark.averages import counted_splits, task_score
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
+from qzhou_eval.results.entries import TaskEntry
 from qzhou_eval.results.facts import NOTHING, joined, machines, run_facts, task_facts
 from qzhou_eval.results.reader import RecordedResults, read_recorded
 from qzhou_eval.results.setting import Fact, label, without_dimension
@@ -134,9 +136,10 @@ def _settings(recorded: RecordedResults) -> dict[str, object]:
     }
 
 
-def _task_settings(made: dict) -> dict[str, object]:
+def _task_settings(made: TaskEntry) -> dict[str, object]:
     instruction = _value(task_facts(made)["instruction"])
-    return {field: made["record"][field] for field in _OF_RECORD} | {"instruction": instruction}
+    record: Mapping[str, object] = made["record"]
+    return {field: record[field] for field in _OF_RECORD} | {"instruction": instruction}
 
 
 def _value(fact: object) -> object:

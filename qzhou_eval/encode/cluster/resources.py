@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage reports
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -24,7 +24,7 @@ class RayOptions(TypedDict, total=False):
 
     num_gpus: int
     num_cpus: int
-    scheduling_strategy: str
+    scheduling_strategy: Literal["SPREAD"]
 
 
 @dataclass(frozen=True)

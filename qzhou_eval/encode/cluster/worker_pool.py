@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import ray
 from ray.actor import ActorHandle
@@ -147,7 +147,7 @@ class WorkerPool:
         ray.shutdown()
 
     def _start(self) -> None:
-        member = _Member(self._start_actor())
+        member = _Member(cast("ActorHandle[Worker]", self._start_actor()))  # by Ray's types it could be the class
         self._members.append(member)
         self._waiting[member.actor.open.remote()] = member, None
 

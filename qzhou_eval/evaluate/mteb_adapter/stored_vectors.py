@@ -12,6 +12,7 @@ from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.statistics.item_scores import PROBE
 
 SAME = 1e-5  # of the largest component: far below differences between texts, above rounding in float32
@@ -42,7 +43,7 @@ class Vectors(ABC):
         self._starts: list[int] = []
         self.texts = 0
         self.samples: dict[str, str] = {}
-        self.made_with: list[dict] = []
+        self.made_with: list[MadeWith] = []
 
     def of(self, texts: list[str], side: str | None) -> np.ndarray:
         """float32 (n, width), in the order of ``texts``.

@@ -127,8 +127,8 @@ def scored(scores: Iterable[TaskScore], score_profile: str, resamples: int = RES
 
 
 def _hidden(score: TaskScore) -> int | None:
-    model = (score.recorded.entry.get("provenance") or {}).get("model") or {}
-    size = model.get("hidden_size")
+    model = (score.recorded.entry.get("provenance") or {}).get("model")
+    size = model.get("hidden_size") if isinstance(model, dict) else None
     return size if isinstance(size, int) else None
 
 

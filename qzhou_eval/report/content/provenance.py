@@ -1,7 +1,8 @@
 """What a setting's results were made with, from the manifest: facts, counts by task, and prompts as sent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from qzhou_eval.report.content.elements import Cell, Table, TableRow, Text
 from qzhou_eval.report.content.labels import labels
@@ -48,7 +49,7 @@ def _run(label: str | Text, scores: list[TaskScore]) -> RunDescription:
 
 
 def _facts(
-    recorded: RecordedResults, made: dict[str, dict], scores: list[TaskScore]
+    recorded: RecordedResults, made: Mapping[str, Mapping[str, Any]], scores: list[TaskScore]
 ) -> Iterable[tuple[str, str | Text | tuple]]:
     variant = recorded.entry["variant"]
     layers = variant["token_prepending"]
@@ -116,7 +117,7 @@ def _code(code: dict) -> str:
     return f"{named} *" if code.get("changed") else named
 
 
-def _prompts(made: dict[str, dict]) -> Iterable[tuple[Text, str]]:
+def _prompts(made: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[Text, str]]:
     """Prompts of the first task without sides, and of the first with sides."""
     for of_one in (True, False):
         samples = ((task, one.get("samples") or {}) for task, one in made.items())
@@ -129,7 +130,7 @@ def _prompts(made: dict[str, dict]) -> Iterable[tuple[Text, str]]:
             yield Text("run.prompt", {"task": task, "side": known}), str(prompt)
 
 
-def _tasks(label: str | Text, made: dict[str, dict]) -> Table:
+def _tasks(label: str | Text, made: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = []
     for task, one in made.items():
         record = one["record"]
