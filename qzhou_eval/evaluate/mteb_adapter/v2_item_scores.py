@@ -92,6 +92,7 @@ class Listener:
         setattr(self._mteb_task, method, heard)
 
     def _correct(self, result: tuple, _train, test, *_) -> np.ndarray:
+        # No other task has experiments.
         assert isinstance(self._mteb_task, AbsTaskClassification)
         return np.asarray(test[self._mteb_task.label_column_name]) == np.asarray(result[1])
 
