@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batching.batches import WAYS
 from qzhou_eval.model.causal import check_causal
-from qzhou_eval.model.folder.architecture import check_causal_decoder
+from qzhou_eval.model.folder.config_file import check_causal_decoder
 from qzhou_eval.model.forward import Forward
 
 LARGEST = 30_000_000  # parameters; a larger model has parts that these names do not shrink

@@ -1,4 +1,4 @@
-"""The baseline that a trained model must beat: hashed character n-grams, without any training.
+"""The smallest encoder: hashed character n-grams. The example to copy, and the baseline any trained model must beat.
 
 For every character n-gram (n = 1, 2, 3) of the text without white space, CRC-32 picks one of 256
 components and, by its bit 16, the sign.

@@ -1,9 +1,9 @@
 """The interface that the encode stage expects of an encoder. Does not depend on a model.
 
-Two encoders are built in: :class:`~qzhou_eval.model.embedder.Embedder` for transformers, and the character n-grams next
-to this file, which are the example to copy; miniature/__main__.py runs them. Everything besides the prompt that decides
-their vectors is in a reading's ``identity``. Several readings of one model, and workers on several devices, need more
-than this interface: only the Embedder supports them.
+Two encoders are built in: :class:`~qzhou_eval.model.embedder.Embedder` for transformers, which run/openers.py opens, and
+the character n-grams next to this file, the example to copy, which miniature/__main__.py runs. Everything besides the
+prompt that decides their vectors is in a reading's ``identity``. Several readings of one model, and workers on several
+devices, need more than this interface: only the Embedder supports them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qzhou_eval.encode.encoder import Encoder, HasReadings
-from qzhou_eval.model.settings import layers_text
 from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import Variant
+from qzhou_eval.system.formatting import layers_text
 
 
 @dataclass(frozen=True)

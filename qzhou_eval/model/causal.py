@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.architecture import SUPPORTED
+from qzhou_eval.model.folder.config_file import SUPPORTED
 from qzhou_eval.model.streams import current
 
 if TYPE_CHECKING:

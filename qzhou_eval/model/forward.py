@@ -16,11 +16,11 @@ from torch import nn
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batching.attention import kernel, packed_attention, packed_inputs
 from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, WAYS, Batch, pack, pad, plan, prefetch
-from qzhou_eval.model.batching.compatibility import obstacle
 from qzhou_eval.model.batching.independence import leak, routes_experts, trial_prompts
+from qzhou_eval.model.decoder_family import decoder_layers, obstacle
 from qzhou_eval.model.pooling import pool
 from qzhou_eval.model.streams import current, start_copy
-from qzhou_eval.model.token_prepending import PrependedLayers, TokenPositions, decoder_layers, prepending
+from qzhou_eval.model.token_prepending import PrependedLayers, TokenPositions, prepending
 from qzhou_eval.system.options import option
 
 if TYPE_CHECKING:

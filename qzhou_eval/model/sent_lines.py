@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import read_if_there
-from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layers_text
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.formatting import layers_text
 from qzhou_eval.system.options import option
 
 OWN_PROMPTS = "config_sentence_transformers.json"

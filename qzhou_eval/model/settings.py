@@ -187,11 +187,6 @@ def layer_range(
     return first, last
 
 
-def layers_text(layers: tuple[int, int] | None) -> str:
-    """Format a range of layers as it is given on the command line; None is ``off``."""
-    return f"{layers[0]}-{layers[1]}" if layers else "off"
-
-
 def _count(name: str, asked: int | None, default: int) -> int:
     """Return a number of tokens, at least 1: the one asked for, or the default."""
     if asked is None:

@@ -19,23 +19,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from qzhou_eval.model.decoder_family import decoder_layers
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-def decoder_layers(model: "PreTrainedModel") -> nn.ModuleList:
-    """Return the list of decoder layers of any Hugging Face decoder.
-
-    It is the one ``nn.ModuleList`` whose length is ``num_hidden_layers`` of the text config.
-
-    Raises:
-        ValueError: the model has no such list, or more than one.
-    """
-    depth = model.config.get_text_config(decoder=True).num_hidden_layers
-    found = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
-    if len(found) != 1:
-        raise ValueError(f"{type(model).__name__}: expected one list of {depth} decoder layers, found {len(found)}")
-    return found[0]
 
 
 def check_range(first_layer: int, last_layer: int, depth: int) -> None:

@@ -1,4 +1,4 @@
-"""Profiles: one YAML per evaluation protocol (template, instructions, sides, limits). Data, not code.
+"""Reads a profile: one YAML in task_instructions/ per evaluation protocol (template, instructions, sides, limits).
 
 A profile does not depend on models or tasks' data; :mod:`qzhou_eval.protocol.prompts` applies it to texts.
 """

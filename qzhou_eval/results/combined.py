@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results.mteb_files import read_plain
+from qzhou_eval.results.plain_mteb import read_plain
 from qzhou_eval.results.reader import AGAIN, Complaints, RecordedResults, contradiction, read_recorded
 from qzhou_eval.results.setting import without_dimension
 

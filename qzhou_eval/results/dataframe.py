@@ -16,6 +16,7 @@ from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.results.setting import facts_text, setting_of
 from qzhou_eval.statistics.bootstrap import RESAMPLES, resample_together
 from qzhou_eval.statistics.intervals import CONFIDENCE, interval
+from qzhou_eval.system.formatting import layers_text
 
 COLUMNS = [
     *("model", "dim", "tp", "task", "type", "split", "metric", "score", "low", "high"),
@@ -97,12 +98,11 @@ def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
 
 def _row(result: _Result) -> dict[str, object]:
     variant = result.recorded.variant
-    layers = variant.token_prepending
     apart = setting_of(result.recorded).without_token_prepending()
     return {
         "model": variant.model,
         "dim": variant.dim,
-        "tp": "unknown" if result.recorded.plain else f"{layers[0]}-{layers[1]}" if layers else "off",
+        "tp": "unknown" if result.recorded.plain else layers_text(variant.token_prepending),
         "task": result.task,
         "type": result.record["type"],
         "split": result.split,

@@ -6,7 +6,7 @@ The report has its own names for settings: report/content/labels.py.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from qzhou_eval.results.mteb_files import PLAIN
+from qzhou_eval.results.plain_mteb import PLAIN
 from qzhou_eval.results.reader import RecordedResults
 
 MINIATURE_PROFILE = "qzhou-zh-mini"  # shared by every model of the miniature, so it distinguishes none

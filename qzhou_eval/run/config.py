@@ -20,7 +20,6 @@ from qzhou_eval.model.settings import (
     EncoderOptions,
     EncoderSettings,
     layer_range,
-    layers_text,
     resolve_settings,
 )
 from qzhou_eval.protocol.dimensions import dimensions
@@ -28,10 +27,11 @@ from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import check_instructions
 from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import SHARED, Variant
-from qzhou_eval.run import factories
+from qzhou_eval.run import openers
 from qzhou_eval.run.filing import variant_of
 from qzhou_eval.system.environment import code_revision
 from qzhou_eval.system.files import check_writable
+from qzhou_eval.system.formatting import layers_text
 
 if TYPE_CHECKING:
     from qzhou_eval.encode.stage import Workers
@@ -155,10 +155,10 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
     check_writable("--output_dir", output_dir)
     if encodes:
         check_writable("--store_dir", store_dir)
-    on_workers = factories.on_workers(config.workers, config.ray)
+    on_workers = openers.on_workers(config.workers, config.ray)
     layers = [one.token_prepending for one in settings]
     chosen = {"given": config.profile is not None, "use_instruction": config.use_instruction}
-    open_encoder = partial(factories.open_encoder, checkpoint, profile, settings[0])
+    open_encoder = partial(openers.open_encoder, checkpoint, profile, settings[0])
     return Run(
         tasks=[task for task in tasks if task.name in sources],
         without_data=[task for task in tasks if task.name not in sources],
@@ -180,10 +180,10 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         model_label=config.model_label,
         reencode=reencode,
         reevaluate=reevaluate,
-        open_tokenizer=partial(factories.open_tokenizer, checkpoint, profile, settings[0], prepends=any(layers)),
+        open_tokenizer=partial(openers.open_tokenizer, checkpoint, profile, settings[0], prepends=any(layers)),
         open_encoder=open_encoder,
-        open_cost=partial(factories.open_cost, checkpoint, settings[0]),
-        open_workers=partial(factories.open_workers, config.workers, config.ray, settings[0].device, open_encoder)
+        open_cost=partial(openers.open_cost, checkpoint, settings[0]),
+        open_workers=partial(openers.open_workers, config.workers, config.ray, settings[0].device, open_encoder)
         if on_workers
         else None,
     )
@@ -214,7 +214,7 @@ def _settings(config: RunConfig, checkpoint: Checkpoint, profile: Profile, *, pl
     """
     options = config.encoder
     if not plans or (config.ray is not None and options.device == "auto"):
-        options = factories.device_of_workers(options, config.workers, config.ray)
+        options = openers.device_of_workers(options, config.workers, config.ray)
     first = resolve_settings(checkpoint, profile, options, here=config.ray is None)
     others = config.also_token_prepending
     if others and first.trust_remote_code:

@@ -1,9 +1,10 @@
 """Names the variant that results are filed under, by what differs from the profile's protocol."""
 
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.settings import EncoderSettings, layers_text
+from qzhou_eval.model.settings import EncoderSettings
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.results.variant import Variant
+from qzhou_eval.system.formatting import layers_text
 from qzhou_eval.system.mteb_version import CARD_MTEB, generation
 from qzhou_eval.system.options import DEFAULT_PROFILE
 

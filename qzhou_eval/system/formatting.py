@@ -1,4 +1,4 @@
-"""Formats numbers, durations and untrusted text for people, and reads whole numbers."""
+"""Formats numbers, durations, layer ranges and untrusted text for people, and reads whole numbers."""
 
 import html
 import re
@@ -23,6 +23,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def layers_text(layers: tuple[int, int] | None) -> str:
+    """Format a range of layers as it is given on the command line; None is ``off``."""
+    return f"{layers[0]}-{layers[1]}" if layers else "off"
 
 
 def whole_number(text: str) -> int | None:

@@ -89,7 +89,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("qzhou_eval.run.factories.find_spec", lambda name: None)
+    monkeypatch.setattr("qzhou_eval.run.openers.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
     assert capsys.readouterr().err.endswith(f": needs Ray: {how_to_install('ray')}\n")
     assert not (tmp_path / "out").exists()

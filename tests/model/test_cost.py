@@ -13,11 +13,11 @@ from qzhou_eval import Embedder, cli
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.miniature.__main__ import CHECKPOINT
+from qzhou_eval.model.decoder_family import decoder_layers
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.speed.cost import checkpoint_cost, cost_of
 from qzhou_eval.model.speed.time_estimate import EFFICIENCY, PEAKS
-from qzhou_eval.model.token_prepending import decoder_layers
 from qzhou_eval.protocol.profile import load_profile
 from qzhou_eval.run.plan import plan_task
 
@@ -185,7 +185,7 @@ def test_several_gpus_share_the_time_evenly_without_ray(tiny, tmp_path, capsys, 
     """This holds for an estimate; the cluster that ``--ray`` names is not contacted."""
     if torch.cuda.is_available():
         pytest.skip("the GPU may be here")
-    monkeypatch.setattr("qzhou_eval.run.factories.find_spec", lambda name: pytest.fail("Ray was looked for"))
+    monkeypatch.setattr("qzhou_eval.run.openers.find_spec", lambda name: pytest.fail("Ray was looked for"))
     monkeypatch.setattr("qzhou_eval.run.dry_run.duration", str)  # seconds, not rounded
     argv = plan(tiny, tmp_path, "--gpu", "h100", "--tasks", "MiniRetrieval")
     seconds = []
@@ -202,7 +202,7 @@ def test_without_hardware_the_time_is_this_machines_where_it_costs_little(tiny, 
     monkeypatch.setattr("qzhou_eval.run.dry_run.CHEAP_SECONDS", 0.1)
     if not cheap:
         monkeypatch.setattr("qzhou_eval.run.dry_run.CHEAP_WEIGHTS", 1)
-        monkeypatch.setattr("qzhou_eval.run.factories.open_encoder", lambda *_: pytest.fail("the model was loaded"))
+        monkeypatch.setattr("qzhou_eval.run.openers.open_encoder", lambda *_: pytest.fail("the model was loaded"))
     assert cli.main(plan(tiny, tmp_path, "--device", "cpu", "--tasks", "MiniSTS")) == 0
     out = capsys.readouterr().out
     assert ("time: calibrated: " in out) == ("time" in out.splitlines()[0]) == cheap

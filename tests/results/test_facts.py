@@ -8,7 +8,7 @@ from qzhou_eval import load_results
 from qzhou_eval.checks.compare.sides import from_folder
 from qzhou_eval.checks.regression.measured import measure
 from qzhou_eval.errors import BadInput
-from qzhou_eval.report.content.provenance import runs
+from qzhou_eval.report.content.run_table import runs
 from qzhou_eval.results.task_scores import read_scores
 
 READERS = {

@@ -12,7 +12,7 @@ from mteb.results import TaskResult
 from qzhou_eval import cli, load_results
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results.mteb_files import read_plain
+from qzhou_eval.results.plain_mteb import read_plain
 
 REVISION = "5617a9f61b028005a4858fdac845db406aefb181"
 PAIRS = {"cos_sim": {"accuracy": 0.71, "ap": 0.75}, "max": {"accuracy": 0.72, "ap": 0.76, "f1": 0.7}}

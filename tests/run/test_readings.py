@@ -12,7 +12,7 @@ from faults import scores
 from qzhou_eval import cli
 from qzhou_eval.encode.readings import encoders
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.run import factories
+from qzhou_eval.run import openers
 from qzhou_eval.run.config import RunConfig, prepare_run
 from qzhou_eval.run.plan import Planner
 
@@ -47,7 +47,7 @@ def both(tiny, tmp_path_factory) -> tuple[Path, dict[str, int]]:
         return counting
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(factories, "open_encoder", counted(factories.open_encoder, "loads"))
+        patch.setattr(openers, "open_encoder", counted(openers.open_encoder, "loads"))
         patch.setattr(Planner, "submit", counted(Planner.submit, "plans"))
         assert cli.main(command(tiny, output, "--token_prepending", "auto", "off")) == 0
     return output, counts

@@ -5,7 +5,7 @@ from pathlib import Path
 from qzhou_eval.checks.compare.differences import common_tasks
 from qzhou_eval.checks.compare.sides import Side, from_folder, from_published
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results.mteb_files import is_plain
+from qzhou_eval.results.plain_mteb import is_plain
 
 Pair = tuple[Side, Side]
 

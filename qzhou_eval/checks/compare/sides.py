@@ -13,7 +13,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.results.combined import read_results
 from qzhou_eval.results.facts import NOTHING, instruction_text, run_facts, task_facts
-from qzhou_eval.results.mteb_files import CUT, PLAIN
+from qzhou_eval.results.plain_mteb import CUT, PLAIN
 from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.results.setting import label
 from qzhou_eval.system.mteb_version import CARD_MTEB

@@ -16,6 +16,7 @@ from qzhou_eval.results.facts import NOTHING, joined, machines, run_facts, task_
 from qzhou_eval.results.reader import RecordedResults, read_recorded
 from qzhou_eval.results.setting import Fact, label, without_dimension
 from qzhou_eval.statistics.item_scores import Items
+from qzhou_eval.system.formatting import layers_text
 
 _OF_RUN = {  # its name in a baseline -> the fact's name
     "max_length": "limit",
@@ -125,10 +126,9 @@ def _the_same(folder: Path, what: str, several: list[dict]) -> dict:
 
 def _settings(recorded: RecordedResults) -> dict[str, object]:
     facts = run_facts(recorded)
-    layers = recorded.variant.token_prepending
     protocol = {name: _value(facts[fact]) for name, fact in _OF_PROFILE.items()}
     return {
-        "token_prepending": f"{layers[0]}-{layers[1]}" if layers else "off",
+        "token_prepending": layers_text(recorded.variant.token_prepending),
         "remote_code": bool(_value(facts["remote code"])),
         **{name: facts[fact] for name, fact in _OF_RUN.items()},
         "width": recorded.variant.width,

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
+from qzhou_eval.system.formatting import layers_text
 
 Span = tuple[int, int] | None
 Vectors = dict[str, dict[Span, np.ndarray]]  # precision -> reading -> float32 (n, width), not normalised
@@ -34,7 +35,7 @@ class ReadingDistance:
 
 def name_of(span: Span) -> str:
     """``TP 1-7`` or ``off``."""
-    return f"TP {span[0]}-{span[1]}" if span else "off"
+    return f"TP {layers_text(span)}" if span else "off"
 
 
 def among_ours(ours: Vectors, rows: list[int]) -> list[ReadingDistance]:

@@ -1,6 +1,7 @@
 """Collects item scores from mteb 2.26.24: what a task computes for each item on the way to its score.
 
-The task object's own methods are wrapped; their arguments and return values are not changed.
+The task object's own methods are wrapped; their arguments and return values are not changed. Ranked tasks under the
+shared evaluators get their items from v2_retrieval.py instead.
 """
 
 import logging

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.architecture import Architecture, check_causal_decoder, read_architecture
+from qzhou_eval.model.folder.config_file import Architecture, check_causal_decoder, read_architecture
 from qzhou_eval.model.folder.files import check_case, obstacle, present, read_if_there, read_json, stored_shapes
 from qzhou_eval.model.folder.location import locate
 from qzhou_eval.model.folder.modules import read_modules, width_of_vectors

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from qzhou_eval.model.batching.independence import routes_experts
+from qzhou_eval.model.decoder_family import decoder_layers
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.loading import decoder_shape, projection_shape
-from qzhou_eval.model.token_prepending import decoder_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig

@@ -15,8 +15,8 @@ from qzhou_eval.report.content.mean_tables import (
     token_prepending,
     token_prepending_by_dimension,
 )
-from qzhou_eval.report.content.provenance import RunDescription, runs
 from qzhou_eval.report.content.published_table import against_published, published_table
+from qzhou_eval.report.content.run_table import RunDescription, runs
 from qzhou_eval.report.content.scope import own
 from qzhou_eval.report.content.task_tables import per_task, token_prepending_by_task
 from qzhou_eval.results.setting import Setting

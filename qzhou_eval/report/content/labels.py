@@ -1,4 +1,7 @@
-"""The labels of settings in a report, in its language: as short as they can be and still differ."""
+"""The labels of settings in a report, in its language: as short as they can be and still differ.
+
+Without a language (compare, check, CSV files), :func:`qzhou_eval.results.setting.label` names a setting.
+"""
 
 import re
 from collections import Counter

@@ -8,7 +8,7 @@ import tabulate
 
 from qzhou_eval.report.content.build import Contents
 from qzhou_eval.report.content.elements import Cell, Finding, Table, TableRow, Text
-from qzhou_eval.report.content.provenance import RunDescription
+from qzhou_eval.report.content.run_table import RunDescription
 from qzhou_eval.report.formats.language import UNSURE, Words
 from qzhou_eval.system.formatting import escaped, fenced
 

@@ -1,6 +1,6 @@
-"""Whether a decoder's configuration allows packing or padding: sliding windows, soft caps, rotary limits, state.
+"""What differs from one decoder family to the next: where its layers are, and when its prompts may share a batch.
 
-What a trial with short prompts can show is left to independence.py.
+A family that needs more than this fails the trial at load, which names what is wrong: batching/independence.py.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +13,21 @@ from qzhou_eval.system.options import option
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
+
+
+def decoder_layers(model: "PreTrainedModel") -> nn.ModuleList:
+    """Return the list of decoder layers of any Hugging Face decoder.
+
+    It is the one ``nn.ModuleList`` whose length is ``num_hidden_layers`` of the text config.
+
+    Raises:
+        ValueError: the model has no such list, or more than one.
+    """
+    depth = model.config.get_text_config(decoder=True).num_hidden_layers
+    found = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
+    if len(found) != 1:
+        raise ValueError(f"{type(model).__name__}: expected one list of {depth} decoder layers, found {len(found)}")
+    return found[0]
 
 
 def obstacle(model: "PreTrainedModel", way: str, max_length: int, *, own_code: bool) -> str | None:

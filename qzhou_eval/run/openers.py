@@ -1,4 +1,4 @@
-"""Opens what a run needs once there is work for it: tokenizer, model, cost estimate, workers on several devices."""
+"""Opens what a run needs once there is work for it: tokenizer, encoder, cost estimate, workers on several devices."""
 
 import socket
 from collections.abc import Callable, Sequence
