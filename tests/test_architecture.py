@@ -85,7 +85,7 @@ def test_every_folder_says_what_is_inside():
             ["mteb", "datasets", "sklearn", "sentence_transformers"],
         ),
         (
-            "import qzhou_eval.evaluate.retrieval.search, qzhou_eval.evaluate.retrieval.metrics",
+            "import qzhou_eval.evaluate.retrieval.search, qzhou_eval.evaluate.retrieval.rank_metrics",
             ["mteb", "datasets", "sklearn"],
         ),
         ("import qzhou_eval.statistics.bootstrap", HEAVY),

@@ -1,4 +1,6 @@
-"""Item scores, from which a task's score is computed, in a small file next to its result. Does not import mteb.
+"""The file of a result's item scores, from which its score is computed. Does not import mteb.
+
+Which items a metric has is decided where they are collected: evaluate/mteb_adapter/v2_item_scores.py.
 
     <Task>.items.safetensors   split/<split>: rows of values; probe/<side>: a few vectors
 

@@ -18,7 +18,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.store import Store
 from qzhou_eval.evaluate.mteb_adapter import v2, v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
-from qzhou_eval.evaluate.retrieval.metrics import confidence
+from qzhou_eval.evaluate.retrieval.rank_metrics import confidence
 from qzhou_eval.evaluate.retrieval.search import search
 
 RANKED = [t.name for t in all_tasks().values() if t.benchmark == "cmteb" and t.type in ("Retrieval", "Reranking")]

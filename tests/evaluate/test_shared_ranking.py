@@ -19,7 +19,7 @@ from stored import variant
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2, v2_retrieval
-from qzhou_eval.evaluate.retrieval.metrics import confidence, places, rank_metrics
+from qzhou_eval.evaluate.retrieval.rank_metrics import confidence, places, rank_metrics
 
 K_VALUES = (1, 3, 5, 10, 20, 100, 1000)
 

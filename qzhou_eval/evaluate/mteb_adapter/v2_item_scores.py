@@ -1,4 +1,4 @@
-"""Collects item scores from mteb 2.26.24: what a task computes for each item on the way to its score.
+"""Item scores by type of task: what mteb 2.26.24 computes for each item on the way to the main score.
 
 The task object's own methods are wrapped; their arguments and return values are not changed. Ranked tasks under the
 shared evaluators get their items from v2_retrieval.py instead.

@@ -17,7 +17,7 @@ from mteb.models import EncoderProtocol
 from mteb.models.search_wrappers import SearchEncoderWrapper
 from mteb.types import Array, EncodeKwargs
 
-from qzhou_eval.evaluate.retrieval.metrics import confidence, places, rank_metrics
+from qzhou_eval.evaluate.retrieval.rank_metrics import confidence, places, rank_metrics
 from qzhou_eval.evaluate.retrieval.search import Found, rerank, search
 
 log = logging.getLogger(__name__)
