@@ -42,11 +42,11 @@ def room_for(monkeypatch):
     tried = []
 
     def fill(limit: int, *, of: str = "tokens") -> list[int]:
-        def call(self, batch, **how):
+        def call(self, batch, *args, **how):
             tried.append(batch.tokens)
             if getattr(batch, of) > limit:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return real(self, batch, **how)
+            return real(self, batch, *args, **how)
 
         monkeypatch.setattr(Forward, "__call__", call)
         return tried

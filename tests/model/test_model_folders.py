@@ -210,7 +210,7 @@ CONTRADICTIONS = {
     ),
     "an added token of one file": (
         lambda d: (d / "added_tokens.json").write_text('{"<x>": 2430}'),
-        "added_tokens.json gives the token '<x>' the id 2430, tokenizer.json has no such token",
+        "added_tokens.json gives the token '<x>' the id 2430, but tokenizer.json has no such token",
     ),
     "added tokens as a list": (
         _tokenizer(added_tokens_decoder=["a"]),
