@@ -70,7 +70,8 @@ def guarded(command: Callable[[], int], folder: Callable[[], Path] = cache_home)
     except BrokenPipeError:
         sys.stdout = None  # the reader has closed the pipe, as in `qzhou-eval report D | head`
         return 0
-    except BaseException as error:
+    except BaseException as raised:
+        error = KeyboardInterrupt() if _interrupted(raised) else raised
         known = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ENDINGS]
         if not known and isinstance(error, Exception):
             print(f"error: {reason(error, 'command', folder())}", file=sys.stderr)
@@ -84,6 +85,13 @@ def guarded(command: Callable[[], int], folder: Callable[[], Path] = cache_home)
 
 def _interrupt(_signal, _frame) -> None:
     raise KeyboardInterrupt
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an interrupt caused it: libraries that are being imported turn one into errors of their own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def run_cmteb_all() -> int:

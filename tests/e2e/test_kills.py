@@ -83,3 +83,20 @@ def test_a_signal_stops_a_run_cleanly_at_any_moment(unbroken, tmp_path, seed):
     assert not list(tmp_path.rglob(".tmp-*"))
     finish(tmp_path, command(output))
     assert_same(output, expected)
+
+
+def test_an_interrupt_that_a_library_turned_into_its_own_error_is_an_interrupt(tmp_path, capsys):
+    """As transformers does where Ctrl-C hits while one of its modules is imported."""
+
+    def command() -> int:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise RuntimeError("Error calling __set_name__") from error
+        except RuntimeError as error:
+            raise ModuleNotFoundError("Could not import module 'Qwen3Model'") from error
+
+    assert cli.guarded(command, lambda: tmp_path) == cli.EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "interrupted; repeat the command to resume\n"
+    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from qzhou_eval import Embedder
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.causal import check_causal
-from qzhou_eval.model.folder import architecture
+from qzhou_eval.model.folder import config_file
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 
 MASKED = set(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES)
@@ -145,7 +145,7 @@ def test_a_bare_encoder_never_gives_a_vector(bert, monkeypatch, profile):
     """The second time it passes the configuration check, as an architecture would that is still unknown."""
     with pytest.raises(BadInput, match=r"config.json: bert \(BertModel\) is an encoder"):
         Embedder.from_pretrained(str(bert), profile=profile, max_length=64, token_prepending="off")
-    monkeypatch.setattr(architecture, "_ENCODERS", "")
+    monkeypatch.setattr(config_file, "_ENCODERS", "")
     span = "off" if profile == "plain" else (0, 1)
     with pytest.raises(BadInput, match="BertModel is not causal"):
         Embedder.from_pretrained(str(bert), profile=profile, max_length=64, token_prepending=span)
