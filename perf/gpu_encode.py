@@ -196,7 +196,7 @@ class Bench:
             torch.cuda.set_per_process_memory_fraction(1.0)
         lowest = float(cosine_similarity(found, expected).min())
         fits = forward.limit(self.shape.tokens)
-        self.notes.append(f"1 GiB besides the weights: batches shrank to {fits} tokens; lowest cosine {lowest:.5f}")
+        self.notes.append(f"1 GiB on top of the weights: batches shrank to {fits} tokens; lowest cosine {lowest:.5f}")
 
     def _last_gpu(self, packed: Forward) -> None:
         """Compare the last GPU's vectors with the first's while the first is the current one, if there are two."""

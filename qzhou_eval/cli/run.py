@@ -178,7 +178,7 @@ def _readings(asked: list[Layers], on: tuple[int, int] | None) -> list[Layers]:
 
 def _pick(kind: type[Chosen], args: argparse.Namespace) -> Chosen:
     """A dataclass filled from the arguments that have its fields' names."""
-    return kind(**{name: getattr(args, name) for name in (field.name for field in fields(kind))})
+    return kind(**{field.name: getattr(args, field.name) for field in fields(kind)})
 
 
 def _run(args: argparse.Namespace) -> int:

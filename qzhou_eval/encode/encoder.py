@@ -1,7 +1,7 @@
 """The interface that the encode stage expects of an encoder. Does not depend on a model.
 
 Two encoders are built in: :class:`~qzhou_eval.model.embedder.Embedder` for transformers (opened in run/openers.py) and
-the character n-grams next to this file, the example to copy, which miniature/__main__.py runs. Everything besides the
+the character n-grams next to this file, the example to copy, which miniature/__main__.py runs. Everything except the
 prompt that decides their vectors is in a reading's ``identity``. Several readings of one model, and workers on several
 devices, need more than this interface: only the Embedder supports them.
 """

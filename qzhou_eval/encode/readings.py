@@ -19,7 +19,7 @@ class Reading:
     Attributes:
         token_prepending: its layers (0-based, both included), or None.
         variants: what its results are filed as, one per dimension.
-        identity: everything besides the prompt that decides a vector.
+        identity: everything except the prompt that decides a vector.
         provenance: what the manifest records about model and profile.
     """
 

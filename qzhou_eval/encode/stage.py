@@ -4,9 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from qzhou_eval.encode.encoder import Encoder, Prepare
 from qzhou_eval.encode.progress import Progress
@@ -38,16 +38,7 @@ class EncodeCounts:
     @property
     def recorded(self) -> Counts:
         """As the manifest records it."""
-        return {
-            "prompts": self.prompts,
-            "tokens": self.tokens,
-            "cut": self.cut,
-            "encoded": self.encoded,
-            "encoded_tokens": self.encoded_tokens,
-            "padding_tokens": self.padding_tokens,
-            "seconds": self.seconds,
-            "share_of_ceiling": self.share_of_ceiling,
-        }
+        return cast(Counts, asdict(self))  # the same fields
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
         BadInput: no such profile.
     """
     profile = load_profile(name or DEFAULT_PROFILE)
-    if name is None and profile.model is not None and profile.model.name != checkpoint.name:
+    if name is None and profile.model is not None and not profile.is_of(checkpoint.name):
         other = "not proven to be" if checkpoint.is_local else "not"
         own = own_prompts(checkpoint)
         log.warning(

@@ -1,4 +1,4 @@
-"""Everything besides the prompt that decides a vector: options, resolved once for the Embedder and the fingerprint."""
+"""Everything except the prompt that decides a vector: options, resolved once for the Embedder and the fingerprint."""
 
 import logging
 import re
@@ -61,7 +61,7 @@ class EncoderSettings:
         return "fp8" if self.fp8 else self.dtype
 
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict[str, object]:
-        """Everything besides the prompt that decides a vector, except library versions (the manifest records those)."""
+        """Everything except the prompt that decides a vector, without library versions (the manifest records those)."""
         return {
             "encoding_version": ENCODING_VERSION,
             "checkpoint": checkpoint.digest,

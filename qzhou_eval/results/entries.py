@@ -11,7 +11,7 @@ VariantFields: TypeAlias = dict[str, Any]  # a Variant as JSON; its types are ch
 
 
 class MadeWith(TypedDict, total=False):
-    """What vectors were made with, besides the settings; each encoder records what it knows."""
+    """What vectors were made with, apart from the settings; each encoder records what it knows."""
 
     device: str
     attention: str
@@ -55,7 +55,7 @@ class Counts(TypedDict, total=False):
 
 
 class Made(Counts, total=False):
-    """How a task's result was made, besides its record."""
+    """How a task's result was made, in addition to its record."""
 
     texts: int
     samples: dict[str, str]

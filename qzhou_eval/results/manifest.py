@@ -15,17 +15,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results.entries import (
-    Made,
-    ManifestContent,
-    Provenance,
-    RecordFields,
-    TaskEntry,
-    VariantEntry,
-    VariantFields,
-)
+from qzhou_eval.results.entries import Made, ManifestContent, Provenance, TaskEntry, VariantEntry
 from qzhou_eval.results.variant import Record, Variant, is_label
 from qzhou_eval.system.files import file_lock, write_text
 from qzhou_eval.system.paths import items_path, stays_inside
@@ -75,7 +68,7 @@ class Manifest:
         entry = self.content["variants"].get(variant.folder)
         if entry is None or task not in entry["tasks"]:
             return False
-        same = entry["variant"] == _plain(variant) and entry["tasks"][task]["record"] == _plain_record(record)
+        same = entry["variant"] == _plain(variant) and entry["tasks"][task]["record"] == _plain(record)
         return same and self.intact(variant.folder, task) and self.items_intact(variant.folder, task)
 
     def made(self, variant: Variant, task: str) -> TaskEntry:
@@ -119,7 +112,7 @@ class Manifest:
         reader finds two variants in one folder.
 
         Args:
-            made: how they were made, besides their record.
+            made: how they were made, in addition to their record.
             label: the model's label in reports; None leaves it unchanged.
         """
         with file_lock(self.folder / ".manifest.lock"):
@@ -128,7 +121,7 @@ class Manifest:
                 entry = self._entry(variant, task, provenance)
                 path = self._path(variant.folder, task)
                 entry["tasks"][task] = {
-                    "record": _plain_record(record),
+                    "record": _plain(record),
                     "sha256": _sha256(path),
                     "items": _sha256(items_path(path)),
                     **made,
@@ -172,12 +165,9 @@ def check_place(place: str, tasks: Iterable[str]) -> None:
         raise ValueError("a task name with a slash")
 
 
-def _plain(variant: Variant) -> VariantFields:
-    return json.loads(json.dumps(asdict(variant)))
-
-
-def _plain_record(record: Record) -> RecordFields:
-    return json.loads(json.dumps(asdict(record)))
+def _plain(value: Variant | Record) -> Any:
+    """As it is read back from JSON: VariantFields or RecordFields."""
+    return json.loads(json.dumps(asdict(value)))
 
 
 def _sha256(path: Path) -> str | None:

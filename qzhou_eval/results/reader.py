@@ -61,7 +61,12 @@ class RecordedResults:
         Raises:
             BadInput: not a complete items file.
         """
-        return read_items(items_path(self.path(task))) if self.tasks[task].get("items") else None
+        file = self.items_file(task)
+        return None if file is None else read_items(file)
+
+    def items_file(self, task: str) -> Path | None:
+        """The file of these items; None if they were not stored."""
+        return items_path(self.path(task)) if self.tasks[task].get("items") else None
 
 
 class Complaints:

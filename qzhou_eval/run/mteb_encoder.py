@@ -54,7 +54,7 @@ class MTEBEncoder:
         self.normalize = normalize
         self.use_instruction = use_instruction
         variant = variant_of(
-            *(checkpoint, profile, settings), dim=self.dim, normalize=normalize, use_instruction=use_instruction
+            checkpoint, profile, settings, dim=self.dim, normalize=normalize, use_instruction=use_instruction
         )
         self.mteb_model_meta = installed_adapter().model_meta(variant)
         self._checkpoint, self._settings = checkpoint, settings

@@ -67,7 +67,11 @@ class Planner:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._files.enter_context(temporary_in(self._folder))
         return self._pool.submit(
-            *(_write_plan, path, task, source, self._profile),
+            _write_plan,
+            path,
+            task,
+            source,
+            self._profile,
             use_instruction=self._use_instruction,
             memory=planning(source.size),
         )

@@ -17,7 +17,6 @@ from qzhou_eval.results.plain_mteb import CUT, PLAIN
 from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.results.setting import label
 from qzhou_eval.system.mteb_version import CARD_MTEB
-from qzhou_eval.system.paths import items_path
 
 if TYPE_CHECKING:
     from qzhou_eval.protocol.profile import Profile
@@ -107,7 +106,7 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
             None if score is None else 100 * score,
             task_facts(made),
             tuple(counted_splits(task, score_profile)),
-            items_path(recorded.path(task)) if made.get("items") else None,
+            recorded.items_file(task),
             made.get("data_files"),
         )
     return Side(
