@@ -7,6 +7,7 @@ import pytest
 import torch
 from commands import run_command
 from decoders import make_decoder
+from kept_processes import KeptProcesses, open_pool
 from layouts import new_layout
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
@@ -15,6 +16,7 @@ from transformers import AutoTokenizer
 
 from qzhou_eval import cli
 from qzhou_eval.miniature.__main__ import CHECKPOINT
+from qzhou_eval.run import processes
 
 
 def pytest_addoption(parser):
@@ -44,6 +46,16 @@ def own_cache(tmp_path_factory):
     os.environ["QZHOU_EVAL_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_MODULES_CACHE"] = str(tmp_path_factory.mktemp("modules"))  # where subprocesses copy remote code
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kept_processes():
+    """Runs of this process use one another's scoring processes: see :mod:`kept_processes`."""
+    kept = KeptProcesses()
+    processes.process_pool = kept.process_pool
+    yield
+    processes.process_pool = open_pool
+    kept.end()
 
 
 @pytest.fixture(scope="session")
