@@ -18,7 +18,7 @@ if __name__ == "__main__":
     shard_writer.SHARD_PROMPTS = 128
     sys.exit(cli.main(sys.argv[1:]))
 """
-TASKS = ["MiniRetrieval", "MiniSTS"]
+TASKS = ["MiniRetrieval", "MiniClustering"]
 
 
 def launch(folder: Path, argv: list[str], **options) -> subprocess.Popen:

@@ -1,6 +1,6 @@
 """Command lines that cannot work, each with a part of the one line of answer.
 
-Rows marked slow need a process, or reach a library that may print something of its own.
+Rows marked slow read data in another process, or load the model.
 """
 
 import pytest

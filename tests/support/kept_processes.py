@@ -1,4 +1,4 @@
-"""Scoring processes that live as long as the tests: to import mteb in a new one for each run would take half the time."""
+"""Scoring processes that live as long as the tests: importing mteb in new ones for each run took half of the time."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ open_pool = processes.process_pool
 class KeptProcesses:
     """Gives a run in this process the scoring processes of the run before.
 
-    They are new if their environment or folder would be others, after a run that an exception ended, and for a test
-    marked ``new_processes``. A command that a test starts as a process of its own has its own.
+    They are new if their environment or folder would be others, and after a run that an exception ended. A command
+    that a test starts as a process of its own has its own.
     """
 
     def __init__(self) -> None:
