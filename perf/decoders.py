@@ -23,8 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batching.batches import WAYS
-from qzhou_eval.model.causal import check_causal
-from qzhou_eval.model.folder.config_file import check_causal_decoder
+from qzhou_eval.model.folder.config_file import attends_both_ways
 from qzhou_eval.model.forward import Forward
 
 LARGEST = 30_000_000  # parameters; a larger model has parts that these names do not shrink
@@ -128,13 +127,12 @@ def row(family: str) -> Row:
         return Row(family, "not built", f"{type(error).__name__}: {' '.join(str(error).split())[:90]}")
     reasons: list[str] = []
     try:
-        check_causal_decoder(Path(family), model.config.to_dict(), own_code=None)
-        check_causal(model, family)
+        both_ways = attends_both_ways(Path(family), model.config.to_dict())
     except BadInput as error:
-        return Row(family, "refused", str(error).removeprefix(f"{family}: ").split("; only causal")[0])
+        return Row(family, "refused", str(error).removeprefix(f"{family}: "))
     for way in WAYS:
         try:
-            Forward(model, None, device="cpu", max_length=MAX_LENGTH, attention=way)
+            Forward(model, None, device="cpu", max_length=MAX_LENGTH, attention=way, both_ways=both_ways)
         except BadInput as error:
             reasons.append(str(error).removeprefix(f"--attention {way}: ").removesuffix("; use --attention auto"))
         else:

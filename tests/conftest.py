@@ -1,5 +1,6 @@
 """Shared fixtures: tiny models that the tests make, the packaged checkpoint, and real data where available."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def kept_processes():
     yield
     processes.process_pool = open_pool
     kept.end()
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Undo what ``--quiet`` and ``--verbose`` of a test's own commands set for the whole process."""
+    logger = logging.getLogger("qzhou_eval")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture(scope="session")

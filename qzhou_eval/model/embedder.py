@@ -13,13 +13,13 @@ from torch.nn.functional import cosine_similarity
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
-from qzhou_eval.model.causal import check_causal
 from qzhou_eval.model.cpu_half_precision import settle_products
 from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.forward import Encoded, Forward
-from qzhou_eval.model.loading import load_decoder, load_projection
+from qzhou_eval.model.head import load_head
+from qzhou_eval.model.loading import load_body
 from qzhou_eval.model.made_with import batch_plan
-from qzhou_eval.model.profile_choice import profile_for
+from qzhou_eval.model.profile_choice import check_parameters, profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
 from qzhou_eval.model.speed.cost import Cost, cost_of
 from qzhou_eval.model.speed.matmul_rate import matmul_rate
@@ -36,42 +36,42 @@ log = logging.getLogger(__name__)
 
 
 class Embedder:
-    """A decoder with last-token pooling, an optional projection, and optional token prepending.
+    """A transformer with pooling, an optional head, and optional token prepending.
 
-    Vectors follow the QZhou-Embedding-Zh protocol: projected in the model's dtype, converted to
-    float32, cut to a dimension, then L2-normalised.
+    Vectors follow the QZhou-Embedding-Zh protocol: pooled and projected in the model's dtype, converted
+    to float32, cut to a dimension, then L2-normalised.
     """
 
     def __init__(self, checkpoint: Checkpoint, profile: Profile, settings: EncoderSettings) -> None:
         self.checkpoint = checkpoint
         self.profile = profile
         self.settings = settings
-        self.tokenize = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
+        self.tokenize = PromptTokenizer(checkpoint, profile, **settings.tokenizing)
         self._placeholder = self.tokenize.placeholder() if settings.token_prepending else None
         dtype, device = getattr(torch, settings.dtype), settings.device
-        self.model = load_decoder(checkpoint, dtype=dtype, device=device, trust_remote_code=settings.trust_remote_code)
-        self.projection = load_projection(checkpoint, dtype=dtype, device=device)
-        self._multiplies = settle_products(filter(None, (self.model, self.projection)), device, dtype)
-        self.parameters = sum(p.numel() for m in (self.model, self.projection) if m for p in m.parameters())
-        self._check_parameters()
-        if not settings.trust_remote_code:
-            check_causal(self.model, checkpoint.folder)
+        self.model = load_body(checkpoint, dtype=dtype, device=device, trust_remote_code=settings.trust_remote_code)
+        self.head = load_head(checkpoint, dtype=dtype, device=device)
+        self._multiplies = settle_products(filter(None, (self.model, self.head)), device, dtype)
+        self.parameters = sum(p.numel() for m in (self.model, self.head) if m for p in m.parameters())
+        check_parameters(profile, checkpoint, self.parameters)
         self._forward = Forward(
             self.model,
-            self.projection,
+            self.head,
             device=device,
             max_length=settings.max_length,
             attention=settings.attention,
             own_code=settings.trust_remote_code,
+            pooling=settings.pooling,
+            both_ways=settings.both_ways,
             span=settings.token_prepending,
-            head=self._template_head(),
+            begins=self._template_begins(),
         )
         if self._forward.width != self.width:
             found = f"its vectors have {self._forward.width} components, not {self.width} as its configuration says"
             raise BadInput(f"{checkpoint.folder}: {found}")
         self.fp8_cosine = self._use_fp8() if settings.fp8 else None
         if settings.compile:
-            self._forward.compile()
+            self._forward.body.compile()
 
     @classmethod
     def from_pretrained(
@@ -106,8 +106,8 @@ class Embedder:
                 ``"auto"`` takes the first of packed, padded and batches of one length in which no vector depends on
                 its neighbours, and logs it once if that is not packed.
             batch_tokens: tokens per forward pass; None is 16384 on a GPU and 1024 on a CPU.
-            compile: compile the decoder's layers with torch.compile.
-            fp8: FP8 matrix products in the decoder's layers; vectors differ, not for published scores.
+            compile: compile the model's layers with torch.compile.
+            fp8: FP8 matrix products in the model's layers; vectors differ, not for published scores.
 
         Raises:
             BadInput: no such model, tensors missing or unexpected, no placeholder token, or a
@@ -165,10 +165,10 @@ class Embedder:
     @cached_property
     def cost(self) -> Cost | None:
         """The arithmetic of a prompt; None if it cannot be counted, as with the checkpoint's own code."""
-        if self._forward.layers is None:
+        if self._forward.body.layers is None:
             return None
         config = self.model.config.get_text_config(decoder=True)
-        return cost_of(self._forward.layers, config, self.projection)
+        return cost_of(self._forward.body.layers, config, self.head, both_ways=self.settings.both_ways)
 
     @cached_property
     def _matmul_rate(self) -> float:
@@ -178,16 +178,18 @@ class Embedder:
         """Return an Embedder with the same loaded weights and token prepending on another range of layers (None: off).
 
         Raises:
-            BadInput: no placeholder token, no such layers, or a model whose own code decides.
+            BadInput: no placeholder token, no such layers, no causal decoder, or a model whose own code decides.
         """
         if span and self.settings.trust_remote_code:
             raise BadInput("token prepending: the checkpoint's own code decides on it")
+        if span and self.settings.both_ways:
+            raise BadInput("token prepending: needs a causal decoder, and here a token attends to those after it too")
         span = layer_range(span, self.profile, self.checkpoint)
         other = copy(self)
         other.settings = replace(self.settings, token_prepending=span)
         other._placeholder = self.tokenize.placeholder() if span else None
         if span not in (None, self.settings.token_prepending):
-            self._forward.check(span, other._template_head())
+            self._forward.check(span, other._template_begins())
         return other
 
     def encode(
@@ -222,7 +224,8 @@ class Embedder:
             prompt_rules.check_text(instruction, "instruction")
         texts = prompt_rules.as_texts(texts)
         prompts = [prompt_rules.render(self.profile, text, instruction) for text in texts]
-        return cut_and_normalize(self.encode_prompts(prompts), dim, normalize=normalize)
+        beginning = "".join(prompt_rules.prompt_parts(self.profile, "", instruction)[:2])
+        return cut_and_normalize(self._vectors(self.tokenize(prompts, beginning=beginning)), dim, normalize=normalize)
 
     def encode_prompts(self, prompts: str | Iterable[str]) -> np.ndarray:
         """Embed rendered prompts as they are; nothing is added.
@@ -235,9 +238,11 @@ class Embedder:
         """
         if isinstance(prompts, str):
             return self.encode_prompts([prompts])[0]
-        prompts = prompt_rules.as_texts(prompts, "prompt")
-        vectors = torch.empty(len(prompts), self.width)
-        for done in self.stream(self.tokenize(prompts)):
+        return self._vectors(self.tokenize(prompt_rules.as_texts(prompts, "prompt")))
+
+    def _vectors(self, tokenized: list[Tokenized]) -> np.ndarray:
+        vectors = torch.empty(len(tokenized), self.width)
+        for done in self.stream(tokenized):
             vectors[done.rows] = done.vectors.float()
         return vectors.numpy()
 
@@ -257,9 +262,10 @@ class Embedder:
             yield Encoded(empty, torch.zeros(len(empty), self.width, dtype=dtype), forwarded=0)
         span = self.settings.token_prepending
         prepended = PrependedLayers(*span, self._placeholder[0]) if span and self._placeholder else None
-        yield from self._forward.stream(sequences, self.settings.batch_tokens, prepended=prepended)
+        before = None if self.settings.pooling.include_prompt else [prompt.before for prompt in tokenized]
+        yield from self._forward.stream(sequences, self.settings.batch_tokens, before=before, prepended=prepended)
 
-    def _template_head(self) -> array:
+    def _template_begins(self) -> array:
         """The tokens that all prompts begin with, up to the placeholder; empty if nothing looks for a placeholder."""
         if self._placeholder is None and not self.settings.trust_remote_code:
             return array("I")
@@ -280,7 +286,7 @@ class Embedder:
         """Switch to FP8 and return the mean cosine of a few texts' vectors to their earlier bfloat16 vectors."""
         exact = torch.from_numpy(self.encode(fp8.PROBE, normalize=False))
         try:
-            fp8.use_fp8(self._forward.layers or torch.nn.ModuleList())
+            fp8.use_fp8(self._forward.body.layers or torch.nn.ModuleList())
         except ValueError as error:
             raise BadInput(f"{option('fp8', True)}: {error}; drop it") from None
         cosines = cosine_similarity(torch.from_numpy(self.encode(fp8.PROBE, normalize=False)), exact)
@@ -289,12 +295,3 @@ class Embedder:
             *(len(fp8.PROBE), cosines.mean(), cosines.min()),
         )
         return round(float(cosines.mean()), 6)
-
-    def _check_parameters(self) -> None:
-        """Compare the parameter count with the profile's, if this is the profile's model."""
-        own, published = self.profile.model, self.profile.published_parameters(self.checkpoint.name)
-        if own is None or published is None:
-            log.info("%s: %s parameters", self.checkpoint.name, f"{self.parameters:,}")
-        elif self.parameters != published:
-            named = f"{own.name} has {published:,}"
-            raise BadInput(f"{self.checkpoint.folder}: {self.parameters:,} parameters, but {named}")

@@ -1,26 +1,25 @@
-"""Run batches through decoder and projection: packed, padded or of one length, whichever keeps prompts independent."""
+"""Run batches through body, pooling and head: packed, padded or of one length, whichever keeps prompts independent."""
 
-import inspect
 import logging
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.batching.attention import kernel, packed_attention, packed_inputs
-from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, WAYS, Batch, pack, pad, plan, prefetch
+from qzhou_eval.model.batching.attention import kernel
+from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, WAYS, Batch, plan, prefetch
 from qzhou_eval.model.batching.independence import leak, routes_experts, trial_prompts
-from qzhou_eval.model.decoder_family import decoder_layers, obstacle
-from qzhou_eval.model.pooling import pool
+from qzhou_eval.model.body import Body
+from qzhou_eval.model.pooling import LAST, Pooling, pool
 from qzhou_eval.model.streams import current, start_copy
-from qzhou_eval.model.token_prepending import PrependedLayers, TokenPositions, prepending
+from qzhou_eval.model.token_prepending import PrependedLayers
 from qzhou_eval.system.options import option
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Encoded:
 
 
 class Forward:
-    """A loaded decoder with its projection, and the way in which batches go through it.
+    """A loaded transformer with pooling and head, and the way in which batches go through it.
 
     The way is the fastest of :data:`~qzhou_eval.model.batching.batches.WAYS` in which, in a trial with these weights,
     no vector depends on its neighbours; token prepending is part of the trial.
@@ -47,47 +46,48 @@ class Forward:
     Args:
         max_length: tokens of the longest prompt to expect.
         attention: ``packed``, ``padded``, or ``auto``: the fastest way that works with the decoder.
-        own_code: whether the decoder is the checkpoint's own code, which runs as it is.
+        own_code: whether the model is the checkpoint's own code, which runs as it is.
+        pooling: how a prompt's states become one vector.
+        both_ways: whether a token attends to those after it too; a decoder's causal mask is then replaced.
         span: first and last layer (0-based, both included) with token prepending, or None.
-        head: the tokens that all prompts begin with, up to the placeholder; None if there is none.
+        begins: the tokens that all prompts begin with, up to the placeholder; None if there is none.
 
     Attributes:
         way: how its prompts share batches.
         attention: the way and its kernel, for the manifest.
         width: components of a vector.
-        layers: the decoder's layers, or None if they cannot be found or must not be changed.
 
     Raises:
-        BadInput: the decoder does not run at all, with token prepending, or in the way that is asked for; or no way
-            keeps its prompts independent.
+        BadInput: the model does not run at all, with token prepending, or in the way that is asked for; a token attends
+            to others than it should; or no way keeps its prompts independent.
     """
 
     def __init__(
         self,
         model: "PreTrainedModel",
-        projection: nn.Linear | None,
+        head: nn.Module | None,
         *,
         device: str,
         max_length: int,
         attention: str = "auto",
         own_code: bool = False,
+        pooling: Pooling = LAST,
+        both_ways: bool = False,
         span: tuple[int, int] | None = None,
-        head: array | None = None,
+        begins: array | None = None,
     ) -> None:
-        self.model = model
-        self.projection = projection
+        self.body = Body(model, device=device, own_code=own_code, both_ways=both_ways)
+        self.head = head
+        self.pooling = pooling
         self.device = device
         self.max_length = max_length
         self.way = ONE_LENGTH
-        self.own_code = own_code
-        self.layers = None if own_code else _layers(model)
         if span is not None:
-            self._to_prepend(*span)
+            self.body.to_prepend(*span)
         self._fits: int | None = None
-        self._takes = inspect.signature(model.forward).parameters
-        self._choose(attention, span, head or array("I"))
+        self._choose(attention, span, begins or array("I"))
         dense = model.config._attn_implementation
-        self.attention = f"{self.way}, {kernel(*self._place()) if self.way == PACKED else dense}"
+        self.attention = f"{self.way}, {kernel(*self.body.place) if self.way == PACKED else dense}"
 
     def __call__(self, batch: Batch, prepended: PrependedLayers | None = None) -> torch.Tensor:
         """Compute the vectors (n, width) of a batch, in the model's dtype, on its device, without waiting for a GPU.
@@ -95,36 +95,34 @@ class Forward:
         Args:
             prepended: the layers with token prepending, or None.
         """
-        with current(self.device), torch.inference_mode(), ExitStack() as changed:
+        with current(self.device), torch.inference_mode():
             batch = batch.to(self.device)
-            if self.way == PACKED:
-                changed.enter_context(packed_attention(self.model))
-            if prepended is not None:
-                (row, first), last = batch.first, (batch.last[0], batch.last[1])
-                places = TokenPositions(len(batch.ids), placeholder=(row, first + prepended.placeholder), last=last)
-                changed.enter_context(prepending(self._to_prepend(prepended.first, prepended.last), places))
-            hidden = self.model(**self._inputs(batch)).last_hidden_state
-            pooled = pool(hidden, batch.last)
-            return pooled if self.projection is None else self.projection(pooled)
+            pooled = pool(self.pooling, self.body.states(self.way, batch, prepended), batch)
+            return pooled if self.head is None else self.head(pooled)
 
     def stream(
         self,
         sequences: list[array],
         batch_tokens: int,
         *,
+        before: list[int] | None = None,
         prepended: PrependedLayers | None = None,
     ) -> Iterator[Encoded]:
         """Yield the vectors of all token sequences that are not empty, batch by batch.
 
         The next batch is made in another thread and started before the vectors of the previous one are waited for.
 
+        Args:
+            before: how many tokens of each come before its text, if pooling leaves those out.
+
         Raises:
             torch.OutOfMemoryError: a single prompt does not fit on the device.
         """
         rows = plan([len(ids) for ids in sequences], batch_tokens, self.way)
         waiting = None
-        for batch in prefetch(self.batch(some, sequences) for some in rows):
-            for started in self._start(batch, sequences, prepended):
+        make = partial(self.batch, sequences=sequences, before=before)
+        for batch in prefetch(make(some) for some in rows):
+            for started in self._start(batch, make, prepended):
                 if waiting is not None:
                     yield _arrived(*waiting)
                 waiting = started
@@ -132,7 +130,7 @@ class Forward:
             yield _arrived(*waiting)
 
     def _start(
-        self, batch: Batch, sequences: list[array], prepended: PrependedLayers | None
+        self, batch: Batch, make: Callable[[list[int]], Batch], prepended: PrependedLayers | None
     ) -> Iterator[tuple[Batch, Callable[[], torch.Tensor]]]:
         """Start a batch; if it does not fit on the device, start its halves, and split later batches likewise."""
         started = None
@@ -147,9 +145,8 @@ class Forward:
             return
         if batch.tokens <= self.limit(batch.tokens):  # outside the handler, whose traceback would keep the tensors
             self._lower_limit(batch.tokens)
-        lengths = [len(sequences[row]) for row in batch.rows]
-        for part in plan(lengths, self.limit(batch.tokens), self.way):
-            yield from self._start(self.batch([batch.rows[i] for i in part], sequences), sequences, prepended)
+        for part in plan(batch.lengths.tolist(), self.limit(batch.tokens), self.way):
+            yield from self._start(make([batch.rows[i] for i in part]), make, prepended)
 
     def limit(self, batch_tokens: int) -> int:
         """The tokens that fit on the device, as far as known: ``batch_tokens``, or fewer if that many did not fit."""
@@ -163,40 +160,37 @@ class Forward:
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
-    def batch(self, rows: list[int], sequences: list[array]) -> Batch:
-        """Make a batch of some of the token sequences, in the form that this decoder takes."""
-        return (pack if self.way == PACKED else pad)(rows, sequences)
+    def batch(self, rows: list[int], sequences: list[array], before: list[int] | None = None) -> Batch:
+        """Make a batch of some of the token sequences, in the form that this model takes.
 
-    def compile(self) -> None:
-        """Compile the decoder's layers, for any number of tokens.
-
-        Raises:
-            BadInput: they cannot be found.
+        Args:
+            before: how many tokens of each come before its text, if pooling leaves those out.
         """
-        if self.layers is None:
-            flag = option("compile", True)
-            raise BadInput(f"{flag}: {self._name} has no list of layers to compile; drop it")
-        for layer in self.layers:
-            layer.compile(dynamic=True)
+        batch = self.body.batch(self.way, rows, sequences)
+        if not self.pooling.averages:
+            return batch
+        skipped = np.array([before[row] if before else 0 for row in rows])
+        weights = self.pooling.weights(batch.lengths.numpy(), skipped)
+        return replace(batch, weights=torch.from_numpy(weights))
 
-    def check(self, span: tuple[int, int] | None, head: array) -> None:
+    def check(self, span: tuple[int, int] | None, begins: array) -> None:
         """Repeat the trial in the chosen way, with token prepending on other layers.
 
         Raises:
             BadInput: prompts are then not independent.
         """
         if span is not None:
-            self._to_prepend(*span)
-        trial = self._trial(span, head)
+            self.body.to_prepend(*span)
+        trial = self._trial(span, begins)
         if found := trial(self.way):
-            raise BadInput(f"{self._name}: token prepending on layers {span} is not possible here: {found}")
+            raise BadInput(f"{self.body.name}: token prepending on layers {span} is not possible here: {found}")
 
-    def _choose(self, attention: str, span: tuple[int, int] | None, head: array) -> None:
+    def _choose(self, attention: str, span: tuple[int, int] | None, begins: array) -> None:
         """Choose the first way in which prompts are independent."""
-        trial = self._trial(span, head)
+        trial = self._trial(span, begins)
         faults: dict[str, str] = {}
         for way in WAYS if attention == "auto" else (attention,):
-            fault = obstacle(self.model, way, self.max_length, own_code=self.own_code)
+            fault = self.body.obstacle(way, self.max_length)
             if fault is None and (fault := trial(way)) is None:
                 self.way = way
                 if faults:
@@ -206,23 +200,23 @@ class Forward:
         if attention != "auto":
             raise BadInput(f"{option('attention', attention)}: {faults[attention]}; use {option('attention', 'auto')}")
         raise BadInput(
-            f"{self._name}: its prompts cannot be kept independent: {'; '.join(map(': '.join, faults.items()))}"
+            f"{self.body.name}: its prompts cannot be kept independent: {'; '.join(map(': '.join, faults.items()))}"
         )
 
-    def _trial(self, span: tuple[int, int] | None, head: array) -> Callable[[str], str | None]:
+    def _trial(self, span: tuple[int, int] | None, begins: array) -> Callable[[str], str | None]:
         """Run a few prompts alone; the returned function says why a way would not keep prompts independent, or None."""
-        config = self.model.config.get_text_config(decoder=True)
-        prompts = trial_prompts(head, config.vocab_size, self.max_length)
-        prepended = None if span is None else PrependedLayers(*span, placeholder=len(head) - 1)
-        judge = partial(leak, prompts=prompts, dtype=self._place()[1], routed=routes_experts(config))
+        config = self.body.model.config.get_text_config(decoder=True)
+        prompts = trial_prompts(begins, config.vocab_size, self.max_length)
+        prepended = None if span is None else PrependedLayers(*span, placeholder=len(begins) - 1)
+        judge = partial(leak, prompts=prompts, dtype=self.body.place[1], routed=routes_experts(config))
         tried = copy(self)
         tried.way = ONE_LENGTH
         try:
-            alone = torch.cat([tried(pad([0], [ids]), prepended) for ids in prompts[0]])
+            alone = torch.cat([tried(tried.batch([0], [ids]), prepended) for ids in prompts[0]])
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            raise BadInput(f"{self._name}: it does not run here ({_line(error)})") from error
+            raise BadInput(f"{self.body.name}: it does not run here ({_line(error)})") from error
         self.width = alone.shape[1]
 
         def trial(way: str) -> str | None:
@@ -232,7 +226,7 @@ class Forward:
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:
-                return f"the decoder does not take such batches ({_line(error)})"
+                return f"the model does not take such batches ({_line(error)})"
 
         return trial
 
@@ -242,44 +236,9 @@ class Forward:
         budget = 8 * len(lengths) * max(lengths)  # large enough that padding splits nothing
         return torch.cat([self(self.batch(rows, prompts), prepended) for rows in plan(lengths, budget, self.way)])
 
-    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor | int]:
-        """The decoder's keyword arguments; decoders that count positions themselves are not given any."""
-        inputs: dict[str, torch.Tensor | int] = {"input_ids": batch.ids, "position_ids": batch.positions}
-        inputs["use_cache"] = False
-        if batch.mask is not None:
-            inputs["attention_mask"] = batch.mask
-        packed = {} if batch.starts is None else packed_inputs(batch.starts, batch.longest)
-        return {name: value for name, value in inputs.items() if name in self._takes} | packed
-
-    def _to_prepend(self, first: int, last: int) -> nn.ModuleList:
-        """The layers from ``first`` to ``last``, both included.
-
-        Raises:
-            BadInput: the layers cannot be found.
-        """
-        if self.layers is None:
-            off = option("token_prepending", "off")
-            raise BadInput(f"{self._name}: token prepending cannot find its list of layers; give {off}")
-        return self.layers[first : last + 1]
-
-    @property
-    def _name(self) -> str:
-        return f"model type {self.model.config.model_type!r} ({type(self.model).__name__})"
-
-    def _place(self) -> tuple[torch.device, torch.dtype]:
-        weight = next(self.model.parameters())
-        return weight.device, weight.dtype
-
 
 def _arrived(batch: Batch, wait: Callable[[], torch.Tensor]) -> Encoded:
     return Encoded(batch.rows, wait(), forwarded=batch.tokens)
-
-
-def _layers(model: "PreTrainedModel") -> nn.ModuleList | None:
-    try:
-        return decoder_layers(model)
-    except (ValueError, AttributeError):
-        return None
 
 
 def _line(error: Exception) -> str:

@@ -1,5 +1,6 @@
-"""Load a checkpoint's decoder and projection: stock transformers classes, safetensors, every tensor accounted for."""
+"""Load a checkpoint's transformer: a stock class, safetensors, every tensor accounted for."""
 
+import inspect
 import json
 import logging
 from collections.abc import Callable, Collection, Iterator
@@ -8,8 +9,6 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HEADS = ("lm_head.", "score.")
+# Stored tensors that make no hidden state: language-model heads, pre-training's heads, BERT's pooler, and positions.
+_HEADS = ("lm_head.", "score.", "cls.", "pooler.", "classifier.", "predictions.")
+_BUFFERS = ("position_ids", "token_type_ids", "rotary_emb.inv_freq")
 
 
 class _LoadingInfo(TypedDict):
@@ -32,10 +33,8 @@ class _LoadingInfo(TypedDict):
     mismatched_keys: Collection[tuple[str, torch.Size, torch.Size]]
 
 
-def load_decoder(
-    checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool
-) -> "PreTrainedModel":
-    """Load the decoder without its language-model head.
+def load_body(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_remote_code: bool) -> "PreTrainedModel":
+    """Load the transformer without its language-model head or pooler.
 
     The stock class is looked up by model type, not through ``AutoModel``: remote code loaded earlier may have
     registered its class for the stock configuration, for the whole process.
@@ -57,13 +56,13 @@ def load_decoder(
     if trust_remote_code:
         log.warning("running the checkpoint's own code (--trust_remote_code), revision %s", checkpoint.revision)
         with _named(checkpoint):
-            loaded = transformers.AutoModel.from_pretrained(checkpoint.decoder, trust_remote_code=True, **options)
+            loaded = transformers.AutoModel.from_pretrained(checkpoint.body, trust_remote_code=True, **options)
     else:
         stock_config, stock_model = _stock_classes(checkpoint, config)
         load: Callable[..., object] = stock_model.from_pretrained
         with _named(checkpoint):
-            own_config = stock_config.from_pretrained(checkpoint.decoder)
-            loaded = load(checkpoint.decoder, config=own_config, **options)
+            own_config = stock_config.from_pretrained(checkpoint.body)
+            loaded = load(checkpoint.body, config=own_config, **_without_pooler(stock_model), **options)
     model, info = cast("tuple[PreTrainedModel, _LoadingInfo]", loaded)  # a pair because of output_loading_info
     _account_for_tensors(checkpoint, info)
     # Only tensors that are in no file can be elsewhere.
@@ -71,25 +70,25 @@ def load_decoder(
     return model.eval()
 
 
-def decoder_shape(checkpoint: Checkpoint) -> "PreTrainedModel":
-    """Build the decoder with transformers' own class on the meta device: all sizes, but no weights.
+def body_shape(checkpoint: Checkpoint) -> "PreTrainedModel":
+    """Build the model with transformers' own class on the meta device: all sizes, but no weights.
 
     Raises:
         BadInput: unknown architecture, or a configuration that it does not accept.
     """
     stock_config, stock_model = _stock_classes(checkpoint, _config(checkpoint))
     with _named(checkpoint), torch.device("meta"):
-        return stock_model(stock_config.from_pretrained(checkpoint.decoder))
+        return stock_model(stock_config.from_pretrained(checkpoint.body), **_without_pooler(stock_model))
 
 
 def _config(checkpoint: Checkpoint) -> JsonObject:
-    return json.loads((checkpoint.decoder / "config.json").read_text("utf-8"))
+    return json.loads((checkpoint.body / "config.json").read_text("utf-8"))
 
 
 def _stock_classes(
     checkpoint: Checkpoint, config: JsonObject
 ) -> tuple[type["PreTrainedConfig"], type["PreTrainedModel"]]:
-    """Return transformers' own classes for configuration and decoder."""
+    """Return transformers' own classes for configuration and model."""
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
@@ -97,12 +96,18 @@ def _stock_classes(
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in MODEL_MAPPING_NAMES:
         raise BadInput(
-            f"{checkpoint.decoder}: model type {kind!r} is not in transformers; "
+            f"{checkpoint.body}: model type {kind!r} is not in transformers; "
             f"to run the checkpoint's own code, give {option('trust_remote_code', True)}"
         )
     name = MODEL_MAPPING_NAMES[kind]
     name = name if isinstance(name, str) else name[0]
     return getattr(transformers, CONFIG_MAPPING_NAMES[kind]), getattr(transformers, name)
+
+
+def _without_pooler(stock_model: type["PreTrainedModel"]) -> dict[str, bool]:
+    """The argument that leaves out a pooler over the first token, whose output is not used, if the class takes it."""
+    takes = "add_pooling_layer" in inspect.signature(stock_model).parameters
+    return {"add_pooling_layer": False} if takes else {}
 
 
 @contextmanager
@@ -115,7 +120,7 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise BadInput(
-            f"{checkpoint.decoder}: transformers cannot load it ({type(error).__name__}: {reason[:300]})"
+            f"{checkpoint.body}: transformers cannot load it ({type(error).__name__}: {reason[:300]})"
         ) from error
 
 
@@ -125,14 +130,14 @@ def _rotary_base_is_read(checkpoint: Checkpoint, config: JsonObject, version: st
     written = parameters.get("rope_theta") if isinstance(parameters, dict) else None
     if version.startswith("4.") and written not in (None, config.get("rope_theta", 10000), 10000.0):
         raise BadInput(
-            f"{checkpoint.decoder}: saved by transformers 5, and transformers {version} would not read its rotary "
+            f"{checkpoint.body}: saved by transformers 5, and transformers {version} would not read its rotary "
             "base; encode with --mteb current, then evaluate with --mteb card"
         )
 
 
 def _readable(checkpoint: Checkpoint) -> None:
     """Refuse a damaged weight file by name, before a loader fails on it."""
-    for path in sorted(checkpoint.decoder.glob("*.safetensors")):
+    for path in sorted(checkpoint.body.glob("*.safetensors")):
         try:
             with safe_open(path, framework="pt") as file:
                 file.keys()
@@ -141,57 +146,15 @@ def _readable(checkpoint: Checkpoint) -> None:
 
 
 def _account_for_tensors(checkpoint: Checkpoint, info: _LoadingInfo) -> None:
-    heads = {key for key in info["unexpected_keys"] if key.startswith(_HEADS)}
-    if heads:
-        log.info("not used: %s (a language-model head)", ", ".join(sorted(heads)))
+    unused = {key for key in info["unexpected_keys"] if key.startswith(_HEADS) or key.endswith(_BUFFERS)}
+    if unused:
+        log.info("not used: %s (not part of the hidden states)", ", ".join(sorted(unused)))
     faults = {
         "missing": set(info["missing_keys"]),
-        "unexpected": set(info["unexpected_keys"]) - heads,
+        "unexpected": set(info["unexpected_keys"]) - unused,
         "of another shape": {key[0] for key in info["mismatched_keys"]},
     }
     for fault, keys in faults.items():
         if keys:
             shown = ", ".join(sorted(keys)[:3]) + (", ..." if len(keys) > 3 else "")
-            raise BadInput(f"{checkpoint.decoder}: {len(keys)} tensors {fault} ({shown}); not the whole model")
-
-
-def load_projection(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) -> nn.Linear | None:
-    """Load the sentence-transformers Dense module as a linear layer, or None if there is none.
-
-    Raises:
-        BadInput: an activation other than identity, or tensors that do not fit.
-    """
-    linear, folder = projection_shape(checkpoint), checkpoint.projection
-    if linear is None or folder is None:
-        return None
-    try:
-        tensors = load_file(folder / "model.safetensors", device=device)
-        tensors = {name.removeprefix("linear."): tensor.to(dtype) for name, tensor in tensors.items()}
-        linear.load_state_dict(tensors, assign=True)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise _no_projection(checkpoint, error) from None
-    return linear.eval()
-
-
-def projection_shape(checkpoint: Checkpoint) -> nn.Linear | None:
-    """Build the projection on the meta device, without its weights, or return None if there is none.
-
-    Raises:
-        BadInput: an activation other than identity, or missing sizes.
-    """
-    if checkpoint.projection is None:
-        return None
-    config = json.loads((checkpoint.projection / "config.json").read_text("utf-8"))
-    activation = config.get("activation_function", "torch.nn.modules.activation.Tanh")
-    if not str(activation).endswith(".Identity") or config.get("use_residual"):
-        raise BadInput(f"{checkpoint.projection}: only a plain linear projection is supported, not {activation}")
-    try:
-        with torch.device("meta"):
-            return nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
-    except (RuntimeError, KeyError, TypeError) as error:
-        raise _no_projection(checkpoint, error) from None
-
-
-def _no_projection(checkpoint: Checkpoint, error: Exception) -> BadInput:
-    reason = " ".join(str(error).split())
-    return BadInput(f"{checkpoint.projection}: cannot load the projection ({reason})")
+            raise BadInput(f"{checkpoint.body}: {len(keys)} tensors {fault} ({shown}); not the whole model")

@@ -1,7 +1,8 @@
-"""Choose a model's profile: the one asked for, or the default."""
+"""Choose a model's profile: the one asked for, or the default; and check that the model is the profile's."""
 
 import logging
 
+from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.sent_lines import own_prompts
 from qzhou_eval.protocol.profile import Profile, load_profile
@@ -29,3 +30,16 @@ def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
             f"; the checkpoint's own prompts ({', '.join(own)}) are not used" if own else "",
         )
     return profile
+
+
+def check_parameters(profile: Profile, checkpoint: Checkpoint, parameters: int) -> None:
+    """Compare a loaded model's number of parameters with the profile's, if this is the profile's model.
+
+    Raises:
+        BadInput: they differ.
+    """
+    own, published = profile.model, profile.published_parameters(checkpoint.name)
+    if own is None or published is None:
+        log.info("%s: %s parameters", checkpoint.name, f"{parameters:,}")
+    elif parameters != published:
+        raise BadInput(f"{checkpoint.folder}: {parameters:,} parameters, but {own.name} has {published:,}")

@@ -1,4 +1,4 @@
-"""Lines that say, before encoding, what is sent to a model: profile and why, template, layers, limit, precision."""
+"""Lines that say, before encoding, what is sent to a model and how its states become a vector, each with its reason."""
 
 import json
 from collections.abc import Iterator
@@ -53,8 +53,14 @@ def sent_lines(
     cut = ", only the text is cut" if settings.truncate == "text" else ""
     prepending = _prepending(settings, asked, layers)
     yield f"{prepending}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
+    pooling = f"pooling {settings.pooling.name} ({_by(profile.pooling)})"
+    yield f"{pooling}, {settings.direction} attention ({_by(profile.attention)})"
     if own := own_prompts(checkpoint):
         yield f"not used: the checkpoint's own prompts, {'; '.join(own)} ({OWN_PROMPTS})"
+
+
+def _by(named: str | None) -> str:
+    return "checkpoint" if named is None else "profile"
 
 
 def _prepending(settings: EncoderSettings, asked: EncoderOptions, layers: list[tuple[int, int] | None]) -> str:

@@ -5,12 +5,13 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from operator import index
+from typing import Any
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.tokenizer_file import token_rule
 from qzhou_eval.model.max_length import check_limit
-from qzhou_eval.model.pooling import LAST_TOKEN
+from qzhou_eval.model.pooling import KINDS, Pooling
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.options import option
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 DTYPES = ("float32", "bfloat16", "float16")
 TRUNCATE = ("whole", "text")
 ATTENTION = ("auto", "packed", "padded")
+
+CAUSAL, BIDIRECTIONAL = "causal", "bidirectional"
 
 ENCODING_VERSION = 1  # raised by every fix that changes vectors: earlier ones are then not reused
 
@@ -45,6 +48,8 @@ class EncoderSettings:
     """Settings of an :class:`~qzhou_eval.model.embedder.Embedder`, with every ``auto`` resolved."""
 
     token_prepending: tuple[int, int] | None
+    both_ways: bool
+    pooling: Pooling
     max_length: int
     truncate: str
     dtype: str
@@ -60,12 +65,24 @@ class EncoderSettings:
         """The dtype, or ``fp8``; results are filed under it."""
         return "fp8" if self.fp8 else self.dtype
 
+    @property
+    def direction(self) -> str:
+        """Which tokens a token attends to: ``causal``, ``bidirectional``, or as the checkpoint's own code decides."""
+        if self.trust_remote_code:
+            return "the checkpoint's own"
+        return BIDIRECTIONAL if self.both_ways else CAUSAL
+
+    @property
+    def tokenizing(self) -> dict[str, Any]:
+        """The arguments of :class:`~qzhou_eval.model.tokenizer.PromptTokenizer` after checkpoint and profile."""
+        return {"max_length": self.max_length, "truncate": self.truncate, "pooling": self.pooling}
+
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict[str, object]:
         """Everything except the prompt that decides a vector, without library versions (the manifest records those)."""
         return {
             "encoding_version": ENCODING_VERSION,
             "checkpoint": checkpoint.digest,
-            "token_ids": token_rule(checkpoint.decoder),
+            "token_ids": token_rule(checkpoint.body),
             "remote_code": checkpoint.code_digest if self.trust_remote_code else False,
             "token_prepending": self.token_prepending,
             "placeholder": profile.placeholder if self.token_prepending else None,
@@ -73,9 +90,10 @@ class EncoderSettings:
             "truncate": self.truncate,
             "template_end": profile.suffix if self.truncate == "text" else None,
             "end_token": profile.end_token,
-            "pooling": LAST_TOKEN,
+            "pooling": self.pooling.name,
             "dtype": self.precision,
             "width": checkpoint.width,
+            **({"attention": BIDIRECTIONAL} if self.both_ways else {}),  # nothing for causal: as before encoders
         }
 
     def fingerprint(self, checkpoint: Checkpoint, profile: Profile) -> str:
@@ -122,12 +140,21 @@ def resolve_settings(
             f"{option('trust_remote_code', True)}: the checkpoint's own code runs as it is; "
             f"drop {option('fp8')} and {option('compile')}"
         )
+    both_ways = checkpoint.both_ways if profile.attention is None else profile.attention == BIDIRECTIONAL
     layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
+    if layers is not None and both_ways:
+        raise BadInput(
+            f"{option('token_prepending', options.token_prepending)}: token prepending needs a causal decoder, and in "
+            f"{checkpoint.name} a token attends to those after it too; give {option('token_prepending', 'off')}, or "
+            f"another profile than {profile.name}, such as {option('profile', 'plain')}"
+        )
     source = profile.called if options.max_length is None else option("max_length")
     check_limit(checkpoint, max_length, source)
     _say_what_is_left_out(checkpoint, layers, can_run=checkpoint.own_code is not None and not remote_code)
     return EncoderSettings(
         token_prepending=layers,
+        both_ways=both_ways,
+        pooling=_pooling(checkpoint, profile),
         max_length=max_length,
         truncate=options.truncate,
         dtype=dtype,
@@ -187,6 +214,23 @@ def layer_range(
     return first, last
 
 
+def _pooling(checkpoint: Checkpoint, profile: Profile) -> Pooling:
+    """The profile's pooling or, if it names none, the checkpoint's.
+
+    Raises:
+        BadInput: neither names one, and the model is not a decoder, whose last token has seen the whole text.
+    """
+    own = checkpoint.pooling
+    if profile.pooling is not None:
+        return Pooling(profile.pooling, include_prompt=profile.include_prompt is not False)
+    if own is None:
+        raise BadInput(
+            f"{checkpoint.folder}: it does not say how a text's vector is made from its tokens'; "
+            f"give a profile with a line such as pooling: mean ({', '.join(KINDS)})"
+        )
+    return own
+
+
 def _count(name: str, asked: int | None, default: int) -> int:
     """Return a number of tokens, at least 1: the one asked for, or the default."""
     if asked is None:
@@ -211,7 +255,7 @@ def _say_what_is_left_out(checkpoint: Checkpoint, layers: tuple[int, int] | None
         checkpoint.name,
         ", ".join(checkpoint.left_out),
         ours,
-        f"To run the decoder's, read it, then give {option('trust_remote_code', True)}; qzhou-eval verify compares both"
+        f"To run the model's, read it, then give {option('trust_remote_code', True)}; qzhou-eval verify compares both"
         if can_run
-        else "Only a decoder's code can run",
+        else "Only a transformer's code can run",
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from qzhou_eval.model.decoder_family import decoder_layers
+from qzhou_eval.model.family import decoder_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,7 +9,9 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.special_tokens import special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
+from qzhou_eval.model.pooling import LAST, Pooling
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.options import option
 
 CHUNK = 1024  # prompts tokenised at once; the tokenizer's own results take much memory
@@ -17,10 +19,14 @@ CHUNK = 1024  # prompts tokenised at once; the tokenizer's own results take much
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Token ids of one prompt (compact: a task may have tens of millions) and whether the limit cut it."""
+    """Token ids of one prompt (compact: a task may have tens of millions) and whether the limit cut it.
+
+    ``before`` is how many of them come before the text, for a pooling that leaves those out; else 0.
+    """
 
     ids: "array[int]"
     cut: bool
+    before: int = 0
 
 
 class PromptTokenizer:
@@ -30,24 +36,37 @@ class PromptTokenizer:
     the template is lost. ``text`` cuts the end of the text instead and keeps the template whole.
     """
 
-    def __init__(self, checkpoint: Checkpoint, profile: Profile, *, max_length: int, truncate: str) -> None:
-        self.tokenizer: Tokenizer = open_tokenizer(checkpoint.decoder)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        profile: Profile,
+        *,
+        max_length: int,
+        truncate: str,
+        pooling: Pooling = LAST,
+    ) -> None:
+        self._counted: dict[str, int] = {}
+        self._beginnings = [] if pooling.include_prompt else beginnings(profile)
+        self.tokenizer: Tokenizer = open_tokenizer(checkpoint.body)
         self.truncate = truncate
         self._profile = profile
         self._rows = checkpoint.architecture.vocabulary
-        self._rowless = check_vocabulary(self.tokenizer, checkpoint.decoder, self._rows)
-        self._head, self._tail = special_tokens(self.tokenizer, checkpoint.decoder)
+        self._rowless = check_vocabulary(self.tokenizer, checkpoint.body, self._rows)
+        self._head, self._tail = special_tokens(self.tokenizer, checkpoint.body)
         if profile.end_token is not None:
             end = self._single_token(profile.end_token, role="end token")
             self._tail = self._tail if self._tail[-1:] == [end] else [*self._tail, end]
         if lost := [number for number in self._head + self._tail if number >= self._rows]:
-            raise BadInput(f"{checkpoint.decoder}: {self.decode(lost)} is added to each text, but has no embedding")
+            raise BadInput(f"{checkpoint.body}: {self.decode(lost)} is added to each text, but has no embedding")
         self._room = max_length - len(self._head) - len(self._tail)
         if self._room < 1:
             raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
 
-    def __call__(self, prompts: list[str]) -> list[Tokenized]:
+    def __call__(self, prompts: list[str], *, beginning: str | None = None) -> list[Tokenized]:
         """Tokenise; ids are at most ``max_length`` long.
+
+        Args:
+            beginning: what comes before each text, if that is not the profile's beginning with a task's instruction.
 
         Raises:
             BadInput: a prompt contains a token for which the model has no embedding.
@@ -61,7 +80,8 @@ class PromptTokenizer:
                 if self._rowless and max(kept, default=0) >= self._rows:
                     lost = self.tokenizer.id_to_token(max(kept))
                     raise BadInput(f"a prompt contains {lost}, for which the model has no embedding: {prompt[:60]!r}")
-                result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut))
+                before = self._before(prompt, beginning) if self._beginnings else 0
+                result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut, before))
         return result
 
     def decode(self, ids: list[int]) -> str:
@@ -82,6 +102,17 @@ class PromptTokenizer:
         if position >= len(self._head) + self._room:
             raise BadInput(f"{option('max_length')}: too short for the template up to the placeholder token")
         return position, token
+
+    def _before(self, prompt: str, beginning: str | None) -> int:
+        """The tokens before a prompt's text as sentence-transformers counts them: of the beginning on its own.
+
+        A special token before the text counts if a prompt has a beginning, and not if it has none.
+        """
+        if beginning is None:
+            beginning = next((one for one in self._beginnings if prompt.startswith(one)), "")
+        if beginning not in self._counted:
+            self._counted[beginning] = len(self._head) + len(self._ids([beginning])[0]) if beginning else 0
+        return self._counted[beginning]
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return [encoded.ids for encoded in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]

@@ -42,7 +42,8 @@ class Profile(_Strict):
     ``template`` contains ``{text}`` exactly once; the instruction line is put before the text,
     inside the template. ``dtype`` is the published precision; a run in another one is filed separately.
     ``token_prepending`` is the inclusive 0-based layer range
-    that ``--token_prepending auto`` uses, or None for off.
+    that ``--token_prepending auto`` uses, or None for off. ``attention``, ``pooling`` and ``include_prompt`` (whether
+    the tokens before the text are pooled too) are for models whose folder says nothing or something else.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
@@ -56,6 +57,9 @@ class Profile(_Strict):
     end_token: str | None = None
     placeholder: str | None = None
     token_prepending: tuple[int, int] | None = None
+    attention: Literal["causal", "bidirectional"] | None = None
+    pooling: Literal["last token", "cls", "mean", "weighted mean", "max"] | None = None
+    include_prompt: bool | None = None
     matryoshka_dims: tuple[int, ...] = ()
     tasks: dict[str, TaskPrompt] = {}
     _file: Path | None = PrivateAttr(default=None)
@@ -82,6 +86,12 @@ class Profile(_Strict):
             raise ValueError("token_prepending needs a placeholder token")
         if self.tasks and self.instruction is None:
             raise ValueError("tasks have instructions but the profile has no instruction line")
+        if self.token_prepending is not None and self.attention == "bidirectional":
+            raise ValueError("token_prepending needs causal attention")
+        if self.include_prompt is not None and self.pooling is None:
+            raise ValueError("include_prompt needs a pooling")
+        if self.include_prompt is False and self.pooling == "cls":
+            raise ValueError("pooling cls needs the tokens before the text, so include_prompt cannot be false")
         return self
 
     @property
@@ -119,6 +129,9 @@ class Profile(_Strict):
     def digest(self) -> str:
         """SHA-256 (hex) of everything in the profile that changes a prompt or a vector."""
         fields = self.model_dump(exclude={"source", "model", "dtype", "matryoshka_dims"})
+        for name in ("attention", "pooling", "include_prompt"):
+            if fields[name] is None:
+                del fields[name]  # as before there were such fields, so that results stay valid
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 

@@ -49,6 +49,12 @@ def prompt_parts(profile: Profile, text: str, instruction: str | None = None) ->
     return profile.prefix, line, text or profile.empty_text, profile.suffix
 
 
+def beginnings(profile: Profile) -> list[str]:
+    """All that :func:`render` puts before a text, with the instruction of any task or none; the longest first."""
+    lines = {prompt_parts(profile, "", task.instruction)[1] for task in profile.tasks.values()}
+    return sorted((profile.prefix + line for line in {"", *lines}), key=len, reverse=True)
+
+
 def as_texts(values: Iterable[str], what: str = "text") -> list[str]:
     """Texts from a list, tuple, generator or array of strings.
 

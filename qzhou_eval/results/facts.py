@@ -14,6 +14,8 @@ MADE = ("attention", "device", "batch_plan", "products")  # facts about how vect
 _OF_RUN = {  # fact -> where a manifest's entry has it
     "weights": ("provenance", "model", "weights_sha256"),
     "tokenizer": ("provenance", "model", "tokenizer_sha256"),
+    "pooling": ("provenance", "model", "pooling"),
+    "attention direction": ("provenance", "model", "attention"),
     "remote code": ("provenance", "model", "remote_code"),
     "precision": ("variant", "dtype"),
     "token prepending": ("variant", "token_prepending"),

@@ -251,6 +251,8 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "weights_sha256": checkpoint.weights_digest,
             "tokenizer_sha256": checkpoint.tokenizer_digest,
             "hidden_size": checkpoint.architecture.hidden,
+            "pooling": settings.pooling.name,
+            "attention": settings.direction,
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },

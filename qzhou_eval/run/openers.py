@@ -90,7 +90,7 @@ def open_tokenizer(
     """
     from qzhou_eval.model.tokenizer import PromptTokenizer
 
-    tokenizer = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
+    tokenizer = PromptTokenizer(checkpoint, profile, **settings.tokenizing)
     if prepends:
         tokenizer.placeholder()  # fail now, not only after the texts are read
     return tokenizer
@@ -109,4 +109,4 @@ def open_cost(checkpoint: Checkpoint, settings: EncoderSettings) -> "Cost | None
         return None  # its operations are unknown
     from qzhou_eval.model.speed.cost import checkpoint_cost
 
-    return checkpoint_cost(checkpoint)
+    return checkpoint_cost(checkpoint, both_ways=settings.both_ways)

@@ -13,7 +13,7 @@ from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
 from qzhou_eval.encode.char_ngrams import vectors
 from qzhou_eval.miniature import build_data, grammar, lessons, train
 from qzhou_eval.miniature.__main__ import CHECKPOINT
-from qzhou_eval.model.decoder_family import decoder_layers
+from qzhou_eval.model.family import decoder_layers
 from qzhou_eval.protocol.profile import load_profile
 
 PROFILE = load_profile("qzhou-zh-mini")

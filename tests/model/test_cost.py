@@ -13,7 +13,7 @@ from qzhou_eval import Embedder, cli
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.miniature.__main__ import CHECKPOINT
-from qzhou_eval.model.decoder_family import decoder_layers
+from qzhou_eval.model.family import decoder_layers
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.speed.cost import checkpoint_cost, cost_of
@@ -67,7 +67,7 @@ def list_of(length: int) -> array:
 def test_without_weights_the_cost_is_that_of_the_loaded_model():
     model = Embedder.from_pretrained(str(CHECKPOINT), profile="qzhou-zh-mini", device="cpu")
     layers = decoder_layers(model.model)
-    loaded = cost_of(layers, model.model.config, model.projection)
+    loaded = cost_of(layers, model.model.config, model.head)
     assert checkpoint_cost(find_checkpoint(str(CHECKPOINT))) == loaded
     ratio = model.ideal_seconds([7, 9]) / model.ideal_seconds([16])
     assert ratio == pytest.approx(loaded([7, 9]) / loaded([16]))

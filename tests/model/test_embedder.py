@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from qzhou_eval import Embedder
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model import loading
+from qzhou_eval.model import head, loading
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.token_prepending import token_prepending
@@ -212,12 +212,12 @@ def test_trust_without_code_changes_nothing(tiny):
 def test_weights_go_straight_to_their_device(tiny, monkeypatch):
     """The meta device acts as a GPU: whatever is on the CPU when the model is sent there was in host memory."""
     sent, asked = [], []
-    to, load_file = torch.nn.Module.to, loading.load_file
+    to, load_file = torch.nn.Module.to, head.load_file
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, *a: sent.extend(self.parameters()) or to(self, *a))
-    monkeypatch.setattr(loading, "load_file", lambda path, device="cpu": asked.append(device) or load_file(path))
+    monkeypatch.setattr(head, "load_file", lambda path, device="cpu": asked.append(device) or load_file(path))
     checkpoint = find_checkpoint(str(tiny))
-    decoder = loading.load_decoder(checkpoint, dtype=torch.bfloat16, device="meta", trust_remote_code=False)
-    loading.load_projection(checkpoint, dtype=torch.bfloat16, device="meta")
+    decoder = loading.load_body(checkpoint, dtype=torch.bfloat16, device="meta", trust_remote_code=False)
+    head.load_head(checkpoint, dtype=torch.bfloat16, device="meta")
     assert {p.device.type for p in [*decoder.parameters(), *decoder.buffers(), *sent]} == {"meta"}
     assert {p.dtype for p in decoder.parameters()} == {torch.bfloat16}
     assert asked == ["meta"]
@@ -243,9 +243,12 @@ def test_every_tensor_is_accounted_for(tmp_path, tiny, break_it, message):
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda d: edit_json(d / "1_Pooling/config.json", pooling_mode="mean"), "pooling mean"),
-        (lambda d: edit_json(d / "2_Dense/config.json", activation_function="torch.nn.Tanh"), "Tanh"),
-        (lambda d: edit_json(d / "2_Dense/config.json", bias=False), "cannot load the projection"),
+        (lambda d: edit_json(d / "1_Pooling/config.json", pooling_mode="mean_sqrt_len_tokens"), "pooling mean_sqrt"),
+        (
+            lambda d: edit_json(d / "2_Dense/config.json", activation_function="torch.nn.Softmax"),
+            "activation torch.nn.Softmax",
+        ),
+        (lambda d: edit_json(d / "2_Dense/config.json", bias=False), "cannot load the Dense module"),
         (lambda d: edit_json(d / "config.json", model_type="nobody"), "nobody.*trust_remote_code=True"),
         (lambda d: (d / "model.safetensors").rename(d / "model.bin"), r"no \*.safetensors"),
         (lambda d: (d / "config.json").unlink(), "not a model folder"),

@@ -176,11 +176,11 @@ def test_token_prepending_is_part_of_the_trial(monkeypatch):
 
     monkeypatch.setattr(token_prepending._Prepending, "__call__", from_the_first)
     head = array("I", [5, 6, 7])
-    assert Forward(make_decoder("Qwen3"), None, **ON_CPU, head=head).way == PACKED
+    assert Forward(make_decoder("Qwen3"), None, **ON_CPU, begins=head).way == PACKED
     with pytest.raises(BadInput, match="attention='packed': a prompt changes the vectors of others"):
-        Forward(make_decoder("Qwen3"), None, **ON_CPU, attention="packed", span=(1, 7), head=head)
+        Forward(make_decoder("Qwen3"), None, **ON_CPU, attention="packed", span=(1, 7), begins=head)
     with pytest.raises(BadInput, match="token prepending on layers"):
-        Forward(make_decoder("Qwen3"), None, **ON_CPU, head=head).check((1, 7), head)
+        Forward(make_decoder("Qwen3"), None, **ON_CPU, begins=head).check((1, 7), head)
 
 
 def test_the_trials_prompts_keep_the_limit_and_differ_in_one():
@@ -199,5 +199,5 @@ def test_weights_that_give_no_numbers_are_not_called_a_leak():
 def test_what_cannot_be_counted_has_no_cost(family):
     model = perf_script("decoders").random_decoder(family)
     forward = Forward(model, None, **ON_CPU)
-    cost = cost_of(forward.layers, model.config, None)
+    cost = cost_of(forward.body.layers, model.config, None)
     assert (cost is None) == (family != "gpt2")

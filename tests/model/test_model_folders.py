@@ -150,7 +150,7 @@ CONTRADICTIONS = {
     ),
     "in_features of another size": (
         lambda d: edit_json(d / "2_Dense/config.json", in_features=65),
-        "in_features is 65, but the decoder's hidden states have 64 components",
+        "in_features is 65, but the vectors before it have 64 components",
     ),
     "projection of another shape": (
         lambda d: _tensors(d / "2_Dense/model.safetensors", lambda t: t.update({"linear.weight": torch.zeros(96, 65)})),

@@ -89,7 +89,7 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
     prompts = sequences([n for n in LENGTHS if n > PLACEHOLDER])
     model = make_decoder(family)
     expected = unit(one_by_one(model, prompts, (1, 7)))
-    with pytest.raises(BadInput, match=f"attention='packed': the decoder.*{reason}"):
+    with pytest.raises(BadInput, match=f"attention='packed': .*{reason}"):
         Forward(model, None, **ON_CPU, attention="packed")
     with caplog.at_level(logging.WARNING):
         forward = Forward(model, None, **ON_CPU)
@@ -101,8 +101,8 @@ def test_a_decoder_that_cannot_be_packed_is_padded_aloud_or_refused(family, reas
 def test_a_decoder_that_leaks_between_prompts_is_found_out(monkeypatch):
     """A decoder that drops the bounds between prompts on the way attends over the whole row."""
 
-    def whole(query, key, value, starts, *, scale):
-        return right(query, key, value, [0, starts[-1]], scale=scale)
+    def whole(query, key, value, starts, **how):
+        return right(query, key, value, [0, starts[-1]], **how)
 
     right = attention._by_runs
     model = make_decoder("Qwen3")
@@ -196,15 +196,17 @@ def test_attention_refuses_what_it_does_not_know():
     bounds = dict(cu_seq_lens_q=torch.tensor([0, 6], dtype=torch.int32), max_length_q=6)
     for wrong in ({}, bounds | {"softcap": 50.0}, bounds | {"sliding_window": 5}):
         with pytest.raises(ValueError, match="packed attention"):
-            attention._attention(None, states, states, states, None, **wrong)
-    assert attention._attention(None, states, states, states, None, **bounds)[0].shape == (1, 6, 2, 4)
+            attention._causal(None, states, states, states, None, **wrong)
+    assert attention._causal(None, states, states, states, None, **bounds)[0].shape == (1, 6, 2, 4)
 
 
 def test_the_gpu_kernel_takes_our_call():
     """Without a GPU: torch's own shape rules on the meta device bind the arguments and give the result's shape."""
     query, key = (torch.empty(6, heads, 16, dtype=torch.bfloat16, device="meta") for heads in (4, 2))
     starts = torch.empty(3, dtype=torch.int32, device="meta")
-    assert attention._varlen(query, key, key, starts, longest=4, scale=0.25).shape == query.shape
+    for causal in (True, False):
+        found = attention._varlen(query, key, key, starts, longest=4, scale=0.25, causal=causal)
+        assert found.shape == query.shape
 
 
 def test_items_are_made_ahead_and_errors_come_out():

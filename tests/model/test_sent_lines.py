@@ -52,11 +52,12 @@ def copy(tiny, tmp_path):
 
 def test_a_run_begins_with_profile_template_layers_limit_and_dtype(tiny, official, tmp_path, caplog):
     argv = run_command(tiny, official, tmp_path / "out", "--dim", "96")
-    assert first_lines(caplog, argv)[:2] == [
+    assert first_lines(caplog, argv)[:3] == [
         "sent to local/tiny: "
         r'"This sentence: <|im_start|>“Instruct: {instruction}\nQuery: {text}” means in one word: “", '
         "profile qzhou-zh (--profile)",
         "token prepending on layers 1-7 (profile); at most 1024 tokens (profile); bfloat16",
+        "pooling last token (checkpoint), causal attention (checkpoint)",
     ]
     more = ["--profile", "plain", "--max_length", "64", "--truncate", "text", "--tp_layers", "2-3"]
     lines = first_lines(caplog, [*argv, *more[:-2]])
@@ -110,13 +111,13 @@ def test_the_models_own_profile_is_called_so_where_the_folder_is_proven_to_be_th
 
 def test_prompts_of_the_checkpoint_that_are_not_used_are_named(copy, tiny, tmp_path):
     peer = SentenceTransformer(str(copy), device="cpu")
-    (line,) = prepared(copy, tmp_path, profile="plain").sent[2:]
+    (line,) = prepared(copy, tmp_path, profile="plain").sent[3:]
     assert line == (
         "not used: the checkpoint's own prompts, query, the default; sts (config_sentence_transformers.json)"
     )
     assert {name for name, text in peer.prompts.items() if text} == {"query", "sts"}
     assert peer.default_prompt_name == "query"
-    assert len(prepared(tiny, tmp_path, profile="plain").sent) == 2
+    assert len(prepared(tiny, tmp_path, profile="plain").sent) == 3
 
 
 def test_several_readings_are_said_in_one_line(tiny, tmp_path):

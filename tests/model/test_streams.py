@@ -165,7 +165,7 @@ def test_a_decoder_on_the_second_gpu_works_there_and_gives_the_cpus_vectors(gpus
 
 
 def run(projection, device: str, prompts: list[array]):
-    options = dict(max_length=64, attention="padded", span=(1, 2), head=array("I", [5, 6]))
+    options = dict(max_length=64, attention="padded", span=(1, 2), begins=array("I", [5, 6]))
     forward = Forward(make_decoder("Qwen3", layers=3), projection, device="cpu", **options)
     forward.device = device  # the trial only compares numbers and needs no second GPU
     yield from forward.stream(prompts, 32, prepended=PrependedLayers(1, 2, placeholder=1))

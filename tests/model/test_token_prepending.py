@@ -5,7 +5,7 @@ import torch
 from decoders import DECODERS, make_decoder, reference
 from torch.nn.functional import normalize
 
-from qzhou_eval.model.decoder_family import decoder_layers
+from qzhou_eval.model.family import decoder_layers
 from qzhou_eval.model.token_prepending import token_prepending
 
 PLACEHOLDER = 2

@@ -27,7 +27,7 @@ def by_hand(model: Embedder, folder, ids: list[int], last_layer: int) -> np.ndar
     """One prompt's unit vector: a loop over layers, the last row, the stored projection, in float32."""
     weights = load_file(folder / "2_Dense" / "model.safetensors")
     with torch.no_grad():
-        decoder = transformers.AutoModel.from_pretrained(model.checkpoint.decoder, dtype=torch.float32).eval()
+        decoder = transformers.AutoModel.from_pretrained(model.checkpoint.body, dtype=torch.float32).eval()
         hidden = reference(decoder, torch.tensor(ids), 4, 1, last_layer)[-1]
         vector = weights["linear.weight"].float() @ hidden + weights["linear.bias"].float()
     return (vector / vector.norm()).numpy()

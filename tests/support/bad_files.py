@@ -46,6 +46,12 @@ def _two_dense(folder: Path) -> None:
     (folder / "modules.json").write_text(json.dumps([*stack, stack[-1]]))
 
 
+def _last_module(folder: Path, kind: str) -> None:
+    stack = json.loads((folder / "modules.json").read_text())
+    stack[-1]["type"] = kind
+    (folder / "modules.json").write_text(json.dumps(stack))
+
+
 def _cut(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -74,6 +80,10 @@ CHECKPOINTS = {
     "no-placeholder": _without_placeholder,
     "cut-weights": _cut,
     "two-dense": _two_dense,
+    "lstm": lambda d: _last_module(d, "sentence_transformers.models.LSTM"),
+    "two-poolings": lambda d: edit_json(d / "1_Pooling/config.json", pooling_mode=["cls", "mean"]),
+    "no-prompt-flag": lambda d: edit_json(d / "1_Pooling/config.json", include_prompt="no"),
+    "both-ways": lambda d: edit_json(d / "config.json", is_causal=False),
     "bad-config": lambda d: (d / "config.json").write_text("{"),
     "bad-heads": lambda d: edit_json(d / "config.json", num_attention_heads="four"),
     "no-tokenizer": lambda d: (d / "tokenizer.json").unlink(),
@@ -117,6 +127,10 @@ PROFILES = {
     "named-slash": f"name: a/b\n{MINE}",
     "named-two-lines": f'name: "a\\n"\n{MINE}',
     "named-long": f"name: {'x' * 300}\n{MINE}",
+    "unknown-pooling": f"name: x\npooling: sum\n{MINE}",
+    "unknown-attention": f"name: x\nattention: both\n{MINE}",
+    "prepends-both-ways": "name: x\nextends: qzhou-zh\nsource: t\nattention: bidirectional\n",
+    "prompt-without-pooling": f"name: x\ninclude_prompt: false\n{MINE}",
     "extends-above": "name: x\nextends: ../../secret\nsource: t\n",
     "code": f'name: !!python/object/apply:os.rmdir ["ran"]\n{MINE}',
 }

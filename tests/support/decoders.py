@@ -3,7 +3,7 @@
 import torch
 import transformers
 
-from qzhou_eval.model.decoder_family import decoder_layers
+from qzhou_eval.model.family import decoder_layers
 
 DECODERS = {
     "Qwen3": {"head_dim": 16},

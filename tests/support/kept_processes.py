@@ -13,8 +13,8 @@ open_pool = processes.process_pool
 class KeptProcesses:
     """Gives a run in this process the scoring processes of the run before.
 
-    They are new if their environment or folder would be others, and after a run that an exception ended. A command
-    that a test starts as a process of its own has its own.
+    They are new if their environment, folder or path of modules would be others, and after a run that an exception
+    ended. A command that a test starts as a process of its own has its own.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class KeptProcesses:
     def process_pool(self, workers: int | None = None) -> Iterator[processes.ProcessPool]:
         """As :func:`qzhou_eval.run.processes.process_pool`, but the processes stay."""
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")  # as opening a pool does
-        started_with = (processes.worker_count(workers), os.getcwd(), _environment())
+        started_with = (processes.worker_count(workers), os.getcwd(), _environment(), list(sys.path))
         if self._opened is None or started_with != self._started_with:
             self.end()
             self._started_with, self._opened = started_with, open_pool(workers)

@@ -9,12 +9,15 @@ from safetensors import SafetensorError, safe_open
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.modules import DENSE, NORMALIZE
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
-    """Each tensor's name -> ``dtype shape sha256``; the projection's names begin with ``projection.``.
+    """Each tensor's name -> ``dtype shape sha256``.
+
+    The names of an only Dense begin with ``projection.``, those of other modules after pooling with the folder's name.
 
     The digest is over the bytes as they are stored; how they are split over files does not matter.
 
@@ -22,11 +25,12 @@ def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
         BadInput: a file is missing or damaged.
     """
     found: dict[str, str] = {}
-    for path in _files(checkpoint.decoder):
+    for path in _files(checkpoint.body):
         found |= _tensors(path)
-    if checkpoint.projection is not None:
-        projection = _tensors(checkpoint.projection / SINGLE)
-        found |= {f"projection.{name}": value for name, value in projection.items()}
+    weighted = [module for module in checkpoint.head if module.kind != NORMALIZE]
+    for module in weighted:
+        prefix = "projection" if len(weighted) == 1 and module.kind == DENSE else module.folder.name
+        found |= {f"{prefix}.{name}": value for name, value in _tensors(module.folder / SINGLE).items()}
     return dict(sorted(found.items()))
 
 

@@ -49,7 +49,7 @@ def prepare_input(checkpoint: Checkpoint, profile: Profile, device: str) -> Inpu
         BadInput: the profile's token prepending, placeholder or the device does not fit the model or machine.
     """
     settings = resolve_settings(checkpoint, profile, EncoderOptions(device=device))
-    tokenizer = PromptTokenizer(checkpoint, profile, max_length=settings.max_length, truncate=settings.truncate)
+    tokenizer = PromptTokenizer(checkpoint, profile, **settings.tokenizing)
     rendered = probe(profile)
     tokenized = tokenizer([prompt.prompt for prompt in rendered])
     return Input(

@@ -76,7 +76,7 @@ def _ask(sent: Input, *, remote_code: bool) -> Reply:
     if remote_code:
         own = _code(sent.checkpoint)
         check_beside_the_decoders(
-            folder, sent.checkpoint.decoder, how=how_to_bring(sent.checkpoint.name, sent.checkpoint.commit)
+            folder, sent.checkpoint.body, how=how_to_bring(sent.checkpoint.name, sent.checkpoint.commit)
         )
         log.warning("running the checkpoint's own code %s, revision %s", own, sent.checkpoint.revision)
     elif custom := [kind for kind in read_modules(folder).classes if not kind.startswith("sentence_transformers.")]:
@@ -94,7 +94,7 @@ def _code(checkpoint: Checkpoint) -> str:
     """The decoder class in the checkpoint's own code."""
     if checkpoint.own_code is None:
         raise BadInput(
-            f"--against remote: {checkpoint.decoder / 'config.json'} names no code of its own (auto_map, AutoModel); "
+            f"--against remote: {checkpoint.body / 'config.json'} names no code of its own (auto_map, AutoModel); "
             "use --against sentence-transformers, or a file that --save wrote"
         )
     return checkpoint.own_code

@@ -1,4 +1,4 @@
-"""Token ids -> batches for a decoder, longest prompts first: packed, left-padded or of one length. Needs no model."""
+"""Token ids -> batches for a model, longest prompts first: packed, padded or of one length. Needs no model."""
 
 from array import array
 from collections import deque
@@ -33,6 +33,9 @@ class Batch:
         last: (2, n) row and column of each prompt's last token.
         first: (2, n) row and column of each prompt's first token.
         longest: tokens of the longest prompt.
+        lengths: (n,) tokens of each prompt.
+        kept: (tokens,) where the prompts' tokens are, one after another, in the flattened batch; None: everywhere.
+        weights: (tokens,) float32, each token's weight in its prompt's vector; None if one token makes the vector.
     """
 
     rows: list[int]
@@ -41,6 +44,9 @@ class Batch:
     first: torch.Tensor
     last: torch.Tensor
     longest: int
+    lengths: torch.Tensor
+    kept: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
     starts: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
@@ -86,8 +92,12 @@ def plan(lengths: list[int], batch_tokens: int, way: str) -> Iterator[list[int]]
         yield rows
 
 
-def pack(rows: list[int], sequences: list[array]) -> Batch:
-    """Put the prompts one after another in a single row, without padding."""
+def pack(rows: list[int], sequences: list[array], *, padding: int | None = None) -> Batch:
+    """Put the prompts one after another in a single row, without padding.
+
+    Args:
+        padding: the padding token's id if positions are counted from it, as in RoBERTa; else they begin at 0.
+    """
     lengths = np.array([len(sequences[row]) for row in rows])
     starts = np.concatenate([[0], lengths.cumsum()])
     first, zeros = starts[:-1], np.zeros_like(lengths)
@@ -95,31 +105,53 @@ def pack(rows: list[int], sequences: list[array]) -> Batch:
     return Batch(
         rows=rows,
         ids=_long(ids[None]),
-        positions=_long((np.arange(len(ids)) - first.repeat(lengths))[None]),
+        positions=_long(_positions(ids, lengths, padding)[None]),
         first=_long(np.stack([zeros, first])),
         last=_long(np.stack([zeros, starts[1:] - 1])),
         longest=int(lengths.max()),
+        lengths=_long(lengths),
         starts=torch.from_numpy(starts.astype(np.int32)),
     )
 
 
-def pad(rows: list[int], sequences: list[array]) -> Batch:
-    """Put each prompt in a row of its own, padded on the left with token 0."""
+def pad(rows: list[int], sequences: list[array], *, left: bool = True, padding: int | None = None) -> Batch:
+    """Put each prompt in a row of its own, padded with token 0, on the left or on the right.
+
+    Args:
+        padding: as in :func:`pack`.
+    """
     lengths = np.array([len(sequences[row]) for row in rows])
     width = int(lengths.max())
-    mask = np.arange(width) >= (width - lengths)[:, None]
+    begin = width - lengths if left else np.zeros_like(lengths)
+    columns = np.arange(width)
+    mask = (columns >= begin[:, None]) & (columns < (begin + lengths)[:, None])
     ids = np.zeros(mask.shape, np.uint32)
     ids[mask] = np.concatenate([np.frombuffer(sequences[row], np.uint32) for row in rows])
+    positions = np.zeros(mask.shape, np.int64)
+    positions[mask] = _positions(ids[mask], lengths, padding)
     lines = np.arange(len(rows))
     return Batch(
         rows=rows,
         ids=_long(ids),
-        positions=_long((mask.cumsum(axis=1) - 1).clip(min=0)),
-        first=_long(np.stack([lines, width - lengths])),
-        last=_long(np.stack([lines, np.full_like(lines, width - 1)])),
+        positions=_long(positions),
+        first=_long(np.stack([lines, begin])),
+        last=_long(np.stack([lines, begin + lengths - 1])),
         longest=width,
+        lengths=_long(lengths),
+        kept=None if mask.all() else _long(mask.reshape(-1).nonzero()[0]),
         mask=_long(mask),
     )
+
+
+def _positions(ids: np.ndarray, lengths: np.ndarray, padding: int | None) -> np.ndarray:
+    """Each token's position in its prompt; a padding token in a text has the number of padding and is not counted."""
+    first = lengths.cumsum() - lengths
+    if padding is None:
+        return np.arange(len(ids)) - first.repeat(lengths)
+    real = ids != padding
+    counted = real.cumsum()
+    before = (counted - real)[first]
+    return (counted - before.repeat(lengths)) * real + padding
 
 
 def _long(values: np.ndarray) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Find a checkpoint and describe it: name, revision, width, depth, digest. Loads no weights, needs no torch.
 
-Two layouts from the hub are supported: a sentence-transformers folder (Transformer, last-token Pooling,
-optionally Dense and Normalize) and a bare decoder.
+Two layouts from the hub are supported: a sentence-transformers folder (Transformer, Pooling, and any of Dense,
+LayerNorm and Normalize) and a bare transformers model.
 """
 
 import logging
@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.config_file import Architecture, check_causal_decoder, read_architecture
+from qzhou_eval.model.folder.config_file import Architecture, attends_both_ways, read_architecture
 from qzhou_eval.model.folder.files import check_case, obstacle, present, read_if_there, read_json, stored_shapes
 from qzhou_eval.model.folder.location import locate
-from qzhou_eval.model.folder.modules import read_modules, width_of_vectors
+from qzhou_eval.model.folder.modules import DENSE, NORMALIZE, HeadModule, read_modules, read_pooling, width_of_vectors
 from qzhou_eval.model.folder.remote_code import classes_left_out, decoder_class, how_to_bring
-from qzhou_eval.system.digests import sha256_of_files
+from qzhou_eval.model.pooling import LAST, Pooling
+from qzhou_eval.system.digests import sha256_of_files, sha256_of_json
 from qzhou_eval.system.paths import stays_inside
 
 log = logging.getLogger(__name__)
@@ -29,19 +30,24 @@ class Checkpoint:
         folder: the checkpoint's folder.
         name: ``org/name`` on the hub, ``local/<folder>`` for a folder that is not proven to be from the hub.
         revision: the hub's commit, or ``local-<digest>`` for such a folder.
-        decoder: the folder with the decoder's weights and tokenizer.
-        projection: the Dense module's folder, or None.
-        architecture: the decoder's sizes.
+        body: the folder with the transformer's weights and tokenizer.
+        pooling: how its folder says that hidden states are pooled; for a decoder without a word on it, last token;
+            None for an encoder without a word.
+        head: the modules after pooling.
+        both_ways: whether, by its configuration, a token attends to those after it too.
+        architecture: the transformer's sizes.
         width: size of the full vector.
-        own_code: the checkpoint's own class for its decoder (``auto_map``), or None.
+        own_code: the checkpoint's own class for its transformer (``auto_map``), or None.
         left_out: all its own classes that are not run, each with the file that names it.
     """
 
     folder: Path
     name: str
     commit: str | None
-    decoder: Path
-    projection: Path | None
+    body: Path
+    pooling: Pooling | None
+    head: tuple[HeadModule, ...]
+    both_ways: bool
     architecture: Architecture
     width: int
     own_code: str | None = None
@@ -49,26 +55,34 @@ class Checkpoint:
 
     @property
     def layers(self) -> int:
-        """Number of decoder layers."""
+        """Number of the transformer's layers."""
         return self.architecture.layers
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of weights, projection, configuration and tokenizer; code has its own digest."""
-        folders = {self.decoder, self.projection or self.decoder}
+        """SHA-256 (hex) of weights, head, pooling, configuration and tokenizer; code has its own digest."""
         kinds = {".safetensors", ".json", ".txt", ".model", ".jinja"}
         ours = {"modules.json", "config_sentence_transformers.json", "generation_config.json"}
-        files = [p for f in folders for p in f.iterdir() if p.suffix in kinds and p.name not in ours and p.is_file()]
-        return sha256_of_files(sorted(files), self.folder)
+        files = [
+            path
+            for folder in self._folders
+            for path in folder.iterdir()
+            if path.suffix in kinds and path.name not in ours and path.is_file()
+        ]
+        of_files = sha256_of_files(sorted(files), self.folder)
+        chain = [module.kind for module in self.head if module.kind != NORMALIZE or module is not self.head[-1]]
+        if self.pooling in (None, LAST) and chain in ([], [DENSE]):
+            return of_files  # as before there were other poolings and heads, so that stored vectors stay valid
+        return sha256_of_json([of_files, self.pooling and self.pooling.name, chain])
 
     @cached_property
     def code_digest(self) -> str:
         """SHA-256 (hex) of the checkpoint's own code; it matters only if that code runs."""
-        return sha256_of_files(sorted(self.decoder.glob("*.py")), self.folder)
+        return sha256_of_files(sorted(self.body.glob("*.py")), self.folder)
 
     @cached_property
     def weights_digest(self) -> str:
-        """SHA-256 (hex) of the weight files, including the projection's."""
+        """SHA-256 (hex) of the weight files, including the head's."""
         return sha256_of_files(self._weights, self.folder)
 
     @property
@@ -78,14 +92,18 @@ class Checkpoint:
 
     @property
     def _weights(self) -> list[Path]:
-        folders = {self.decoder, self.projection or self.decoder}
-        return sorted(path for folder in folders for path in folder.glob("*.safetensors"))
+        return sorted(path for folder in self._folders for path in folder.glob("*.safetensors"))
+
+    @property
+    def _folders(self) -> set[Path]:
+        """The folders with weights."""
+        return {self.body, *(module.folder for module in self.head if module.kind != NORMALIZE)}
 
     @cached_property
     def tokenizer_digest(self) -> str:
         """SHA-256 (hex) of the tokenizer's files."""
         kinds = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
-        files = {p for kind in kinds for p in self.decoder.glob(kind) if p.is_file()}
+        files = {p for kind in kinds for p in self.body.glob(kind) if p.is_file()}
         return sha256_of_files(sorted(files), self.folder)
 
     @property
@@ -114,27 +132,27 @@ def find_checkpoint(
     _refuse_adapter(place.folder)
     check_case(place.folder)
     modules = read_modules(place.folder)
-    decoder = modules.decoder
-    _refuse_adapter(decoder)
-    path = decoder / "config.json"
+    _refuse_adapter(modules.body)
+    path = modules.body / "config.json"
     config = read_json(path, what=f"{place.folder} is not a model folder")
     how = how_to_bring(place.name, place.commit)
     own_code = decoder_class(path, config, trust_remote_code=trust_remote_code, how=how)
-    runs_own_code = trust_remote_code and own_code is not None
-    if not runs_own_code:
-        check_causal_decoder(path, config, own_code=own_code)
-    _check_names(decoder)
-    architecture = read_architecture(path, config, stored_shapes(decoder))
+    _check_names(modules.body)
+    architecture = read_architecture(path, config, stored_shapes(modules.body))
+    both_ways = attends_both_ways(path, config)
+    pooling = read_pooling(modules, architecture.hidden)
     return Checkpoint(
         folder=place.folder,
         name=place.name,
         commit=place.commit,
-        decoder=decoder,
-        projection=modules.projection,
+        body=modules.body,
+        pooling=pooling if pooling is not None or both_ways else LAST,
+        head=modules.head,
+        both_ways=both_ways,
         architecture=architecture,
         width=width_of_vectors(modules, architecture.hidden),
         own_code=own_code,
-        left_out=classes_left_out(modules, config, own_code, runs=runs_own_code),
+        left_out=classes_left_out(modules, config, own_code, runs=trust_remote_code and own_code is not None),
     )
 
 
@@ -159,13 +177,13 @@ def _refuse_adapter(folder: Path) -> None:
         )
 
 
-def _check_names(decoder: Path) -> None:
+def _check_names(body: Path) -> None:
     """Refuse names that lead a loader out of the folder or to other weights: the digest would not cover those."""
     for file, field in (("tokenizer_config.json", "fast_tokenizer_files"), ("config.json", "transformers_weights")):
-        value = read_if_there(decoder / file).get(field) or []
+        value = read_if_there(body / file).get(field) or []
         for name in value if isinstance(value, list) else [value]:
             if not stays_inside(name) or "/" in name:
-                raise BadInput(f"{decoder / file}: {field}: {name} is not a file of the same folder")
-    tokenizer = decoder / "tokenizer.json"
+                raise BadInput(f"{body / file}: {field}: {name} is not a file of the same folder")
+    tokenizer = body / "tokenizer.json"
     if present(tokenizer) and (reason := obstacle(tokenizer)) is not None:
         raise BadInput(f"{tokenizer}: cannot load the tokenizer: the file {reason}")

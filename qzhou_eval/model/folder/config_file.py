@@ -1,6 +1,6 @@
-"""Read a model's config.json: sizes, whatever their names, and whether it is a causal decoder at all.
+"""Read a model's config.json: sizes, whatever their names, and which tokens a token attends to.
 
-Nothing is loaded here. A forward pass checks what no configuration says: see :mod:`qzhou_eval.model.causal`.
+Nothing is loaded here. A forward pass checks what the configuration says: see :mod:`qzhou_eval.model.direction`.
 """
 
 import re
@@ -9,9 +9,6 @@ from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.files import JsonObject, whole_number, whole_number_if_there
-from qzhou_eval.system.options import option
-
-SUPPORTED = "only causal decoders are supported (such as Qwen3, Llama, Mistral and Gemma)"
 
 # Model types of transformers 4.51 and 5.23 with a masked language model, and other text encoders.
 _ENCODERS = """
@@ -24,6 +21,14 @@ _ENCODER_DECODERS = """
     bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt gptsan-japanese led longt5 m2m_100 marian
     mbart mt5 mvp nllb-moe pegasus pegasus_x plbart prophetnet seamless_m4t seamless_m4t_v2 switch_transformers t5
     t5gemma t5gemma2 umt5 whisper xlm-prophetnet"""
+_BOTH_WAYS: dict[str, dict[object, bool]] = {  # field -> value -> whether a token attends to those after it too
+    "is_causal": {True: False, False: True},
+    "use_bidirectional_attention": {True: True, "all": True, False: False, "vision": False},
+}
+# Their position table begins after the padding token's number.
+_POSITIONS_AFTER_PADDING = """
+    camembert data2vec-text esm ibert lilt longformer luke markuplm mpnet roberta roberta-prelayernorm xlm-roberta
+    xlm-roberta-xl xmod"""
 _NESTED = ("text_config", "llm_config", "language_config")
 _TOKENS = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings|tokens_embed|embed_in|tok_embeddings)\.weight$")
 _POSITIONS = re.compile(r"(?:^|\.)(?:wpe|embed_positions|position_embeddings|positions_embed)\.weight$")
@@ -31,11 +36,11 @@ _POSITIONS = re.compile(r"(?:^|\.)(?:wpe|embed_positions|position_embeddings|pos
 
 @dataclass(frozen=True)
 class Architecture:
-    """A decoder's sizes.
+    """A model's sizes.
 
     Attributes:
         kind: the model type.
-        layers: number of decoder layers.
+        layers: number of layers.
         hidden: size of a hidden state.
         vocabulary: rows of the embedding matrix.
         positions: number of tokens that it was made for, None if unknown.
@@ -70,45 +75,42 @@ def read_architecture(path: Path, config: JsonObject, shapes: dict[str, tuple[in
         raise BadInput(f"{path}: vocab_size is {vocabulary}, but the embedding matrix has {rows.pop()} rows")
     table = {shape[0] for name, shape in shapes.items() if _POSITIONS.search(name)}
     positions = whole_number_if_there(path, text, "max_position_embeddings", "n_positions", "n_ctx")
+    positions = positions or (min(table) if table else None)
+    if positions is not None and kind in _POSITIONS_AFTER_PADDING.split():
+        padding = text.get("pad_token_id", 1)
+        positions -= 1 + padding if isinstance(padding, int) else 0
     return Architecture(
         kind=kind,
         layers=whole_number(path, text, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-        hidden=whole_number(path, text, "hidden_size", "n_embd", "d_model"),
+        hidden=whole_number(path, text, "hidden_size", "n_embd", "d_model", "dim"),
         vocabulary=vocabulary,
-        positions=positions or (min(table) if table else None),
+        positions=positions,
         learned_positions=bool(table),
     )
 
 
-def check_causal_decoder(path: Path, config: JsonObject, *, own_code: str | None) -> None:
-    """Refuse a model that, by its configuration, is not a causal decoder.
-
-    Args:
-        own_code: the checkpoint's own class, which is not run.
+def attends_both_ways(path: Path, config: JsonObject) -> bool:
+    """Return whether, by the configuration, a token attends to those after it too, as in an encoder.
 
     Raises:
-        BadInput: an encoder, an encoder-decoder, or a decoder with attention in both directions.
+        BadInput: an encoder-decoder, or a field with an unknown value.
     """
     kind = config.get("model_type")
-    classes = config.get("architectures")
-    name = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else kind
-    text = _of_text(config)
-    run_it = option("trust_remote_code", True)
-    hint = f"; its own code, {own_code}, may work: read it, then give {run_it}" if own_code else ""
     if config.get("is_encoder_decoder") is True or kind in _ENCODER_DECODERS.split():
-        raise BadInput(f"{path}: {kind} ({name}) is an encoder-decoder; {SUPPORTED}")
-    if kind in _ENCODERS.split() and config.get("is_decoder") is not True:
-        raise BadInput(
-            f"{path}: {kind} ({name}) is an encoder, whose last token does not represent the text; {SUPPORTED}{hint}"
-        )
-    for fields in (config, text):
-        for field, causal in (("is_causal", True), ("use_bidirectional_attention", False)):
-            if fields.get(field) not in (None, causal, "vision"):
-                said = f"{field}: {str(fields[field]).lower()}"
-                raise BadInput(f"{path}: {kind} ({name}) is not causal ({said}); {SUPPORTED}{hint}")
+        raise BadInput(f"{path}: {kind} is an encoder-decoder; encoders and decoders are supported")
+    for fields in (config, _of_text(config)):
+        for field, meanings in _BOTH_WAYS.items():
+            value = fields.get(field)
+            if value is None:
+                continue
+            if not isinstance(value, bool | str) or value not in meanings:
+                raise BadInput(f"{path}: {field} is {value!r}; expected true or false")
+            if meanings[value]:
+                return True
+    return kind in _ENCODERS.split() and config.get("is_decoder") is not True
 
 
 def _of_text(config: JsonObject) -> JsonObject:
-    """The part of a config.json that describes the decoder: a nested one in models of text and images, else all."""
+    """The part of a config.json that describes the text model: a nested one in models of text and images, else all."""
     nested = (config.get(name) for name in _NESTED)
     return next((part for part in nested if isinstance(part, dict)), config)

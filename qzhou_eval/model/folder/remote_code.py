@@ -107,7 +107,7 @@ def classes_left_out(modules: Modules, config: JsonObject, own_code: str | None,
     found = [("modules.json", kind) for kind in modules.classes if not kind.startswith(_OURS)]
     if not runs:
         found += [("config.json", own_code or kind) for kind in _mapped(config)[:1]]
-    tokenizer = read_if_there(modules.decoder / "tokenizer_config.json")
+    tokenizer = read_if_there(modules.body / "tokenizer_config.json")
     found += [("tokenizer_config.json", kind) for kind in _mapped(tokenizer)[:1]]
     return tuple(f"{kind} ({file})" for file, kind in dict.fromkeys(found))
 
