@@ -35,9 +35,17 @@ def read_published(file: Path | None = None) -> dict[str, Published]:
     Raises:
         BadInput: the file cannot be read, or is in another format.
     """
+    return _read(file or data_folder("results/published") / "published_scores.json")
+
+
+def all_published() -> dict[str, Published]:
+    """The models of :func:`read_published`, and those that have published scores on some of the tasks."""
+    return _read(data_folder("results/published") / "some_tasks.json") | read_published()
+
+
+def _read(path: Path) -> dict[str, Published]:
     from pydantic import TypeAdapter, ValidationError  # a report of the miniature does not need it
 
-    path = file or data_folder("results/published") / "published_scores.json"
     try:
         read = TypeAdapter(_File).validate_json(path.read_text("utf-8"), strict=True)
         return {entry.model: entry for entry in read.models}

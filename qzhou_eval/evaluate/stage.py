@@ -54,12 +54,14 @@ class Evaluated:
         texts: how many texts mteb asked for at one dimension, counting repetitions.
         samples: the first rendered prompt of each side ("query", "document", or "text").
         encoded_with: what the vectors were made with, as recorded in the store.
+        official: whether a local folder's data have the statistics of the official data; None if that is unknown.
     """
 
     scores: dict[int, float]
     texts: int
     samples: dict[str, str]
     encoded_with: list[MadeWith]
+    official: bool | None
 
 
 def evaluate(job: EvaluateJob) -> Evaluated:
@@ -77,7 +79,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     store = Store(job.store_dir, job.variants[0].fingerprint)
     store.refresh(verify=False)
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
-    scored, texts = _score(mteb, job, vectors)
+    scored, texts, official = _score(mteb, job, vectors)
     by_dim = {
         variant.dim: {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
         for variant, result, _ in scored
@@ -92,7 +94,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
             supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
     scores = {dim: _main_score(job, by_split) for dim, by_split in by_dim.items()}
-    return Evaluated(scores, texts, vectors.samples, vectors.made_with)
+    return Evaluated(scores, texts, vectors.samples, vectors.made_with, official)
 
 
 def _main_score(job: EvaluateJob, by_split: dict[str, float]) -> float:
@@ -101,14 +103,19 @@ def _main_score(job: EvaluateJob, by_split: dict[str, float]) -> float:
     return score
 
 
-def _score(mteb, job: EvaluateJob, vectors) -> tuple[list, int]:
-    """The adapter's output for each variant, and how many texts were asked for; the data are freed on return."""
+def _score(mteb, job: EvaluateJob, vectors) -> tuple[list, int, bool | None]:
+    """The adapter's output for each variant, how many texts were asked for, and whether the data look official.
+
+    The data are freed on return.
+    """
     mteb_task = mteb.load(job.task, job.source)
+    local = job.source.revision.startswith("local-")
+    official = mteb.has_official_statistics(mteb_task) if local else None
     scored, texts = [], 0
     for one in mteb.score(mteb_task, job.task, job.source, vectors, job.variants, evaluators=job.evaluators):
         scored.append(one)
         texts = texts or vectors.texts  # counted at the first dimension; later ones may ask for them again
-    return scored, texts
+    return scored, texts, official
 
 
 def _keep_baseline(job: EvaluateJob) -> None:

@@ -62,6 +62,7 @@ class Made(Counts, total=False):
     encoded_with: list[MadeWith]
     instruction: Instruction | None
     data_files: str | None
+    official_statistics: bool | None
     evaluators: str
     scored_with: dict[str, str]
     seed: int

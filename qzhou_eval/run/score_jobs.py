@@ -139,6 +139,7 @@ class Scoring:
             "encoded_with": evaluated.encoded_with,
             "instruction": self._instruction(task),
             "data_files": self._run.sources[task.name].content,
+            "official_statistics": evaluated.official,
             "evaluators": self._run.evaluators,
             "scored_with": versions(SCORING_LIBRARIES),
             "seed": MTEB_SEED,

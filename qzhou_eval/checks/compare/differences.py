@@ -22,7 +22,9 @@ PROTOCOL = (
     *("template", "placeholder", "instruction line", "text for the empty one", "end token", "instruction"),
     *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
 )
-OF_A_MODEL = ("model revision", "weights", "tokenizer", "remote code")  # not reported between two models
+OF_A_MODEL = (  # not reported between two models
+    *("model revision", "weights", "tokenizer", "pooling", "attention direction", "remote code"),
+)
 
 # What a difference means. Facts that are not here make scores incomparable.
 STATED = {
@@ -44,6 +46,7 @@ STATED = {
 }
 NOT_COMPARABLE = "not comparable"
 QUESTION = "what is compared"
+SAME_STATISTICS = "the statistics are those that mteb ships of the official data"
 UNPROVEN = "not proven to be the same data"
 
 
@@ -87,7 +90,8 @@ def find_differences(ours: Side, theirs: Side) -> list[Difference]:
         for name, one, two in _unlike(ours.tasks[task].facts, theirs.tasks[task].facts):
             if name == "data" and ours.tasks[task].has_data_of(theirs.tasks[task]):
                 continue  # the same files under another name
-            meaning = _meaning(task, name, one, two)
+            official = ours.tasks[task].official or theirs.tasks[task].official
+            meaning = _meaning(task, name, one, two, official=official)
             if name in question:
                 meaning = QUESTION
             elif meaning == NOT_COMPARABLE and question and name == "data" and theirs.published:
@@ -136,9 +140,15 @@ def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tupl
             yield name, one, two
 
 
-def _meaning(task: str, name: str, one: object, two: object) -> str | None:
-    """What a task's difference means; None if it means nothing: hub data whose revision was not recorded."""
+def _meaning(task: str, name: str, one: object, two: object, *, official: bool) -> str | None:
+    """What a task's difference means; None if it means nothing: hub data whose revision was not recorded.
+
+    Args:
+        official: whether a side's local data have the statistics of the official data.
+    """
     known = all_tasks()[task]
+    if name == "data" and official and {one, two} & {THE_HUBS, known.revision, known.card_revision}:
+        return SAME_STATISTICS
     if name == "data" and THE_HUBS in (one, two):
         return NOT_COMPARABLE if any(str(value).startswith("local-") for value in (one, two)) else None
     if name == "data":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qzhou_eval.benchmark.averages import counted_splits, task_score
-from qzhou_eval.benchmark.published import Published, named, read_published
+from qzhou_eval.benchmark.published import Published, all_published, named, read_published
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.results.combined import read_results
@@ -34,6 +34,7 @@ class TaskSide:
         counted: the splits whose mean the score is.
         items: the file with the items of the score; None if they were not kept.
         files: the digest of the data's files; equal digests mean the same data, whatever the revision is called.
+        official: whether the data have the statistics that mteb ships of the official data.
     """
 
     score: float | None
@@ -41,6 +42,7 @@ class TaskSide:
     counted: tuple[str, ...] = ()
     items: Path | None = None
     files: str | None = None
+    official: bool = False
 
     def has_data_of(self, other: "TaskSide") -> bool:
         """Whether the data are known to be the same."""
@@ -108,6 +110,7 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
             tuple(counted_splits(task, score_profile)),
             recorded.items_file(task),
             made.get("data_files"),
+            made.get("official_statistics") is True,
         )
     return Side(
         source=str(folder),
@@ -151,7 +154,7 @@ def from_published(file: Path | None, model: str, score_profile: str) -> Side:
 
 
 def _published_entry(file: Path | None, model: str) -> Published:
-    entries = read_published(file)
+    entries = read_published(file) if file else all_published()
     found = list(entries) if file is not None and len(entries) == 1 else named(model, entries)
     if len(found) != 1:
         short = sorted(name.split("/")[-1] for name in entries)

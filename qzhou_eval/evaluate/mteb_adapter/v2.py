@@ -20,6 +20,7 @@ from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.evaluate.mteb_adapter import v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
+from qzhou_eval.evaluate.mteb_adapter.official_statistics import has_official_statistics
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, Vectors
 from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
 from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_once
@@ -27,7 +28,7 @@ from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.statistics.item_scores import Items
 
-__all__ = ["calls", "cos_sim", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
+__all__ = ["calls", "cos_sim", "has_official_statistics", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
 
 ENCODE_OPTIONS: EncodeKwargs = {"batch_size": 1024, "show_progress_bar": False}
 
