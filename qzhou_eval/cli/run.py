@@ -135,6 +135,11 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, s
         )
     machine.add_argument("--eval_workers", type=whole(1, 1024), metavar="N", help="processes that read data and score")
     machine.add_argument("--trust_remote_code", action="store_true", help="run code that comes with the model")
+    machine.add_argument(
+        "--allow_pickle",
+        action="store_true",
+        help="load a pytorch_model.bin where there is no safetensors file, by torch's weights-only loader",
+    )
     said = machine.add_mutually_exclusive_group()
     said.add_argument("--quiet", action="store_true", help="print only warnings, and the table of scores at the end")
     said.add_argument("--verbose", action="store_true", help="also print a line per batch")

@@ -14,13 +14,13 @@ from torch.nn.functional import cosine_similarity
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
 from qzhou_eval.model.cpu_half_precision import settle_products
-from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.head import load_head
 from qzhou_eval.model.loading import load_body
 from qzhou_eval.model.made_with import batch_plan
 from qzhou_eval.model.profile_choice import check_parameters, profile_for
-from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, layer_range, resolve_settings
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, find_model, layer_range, resolve_settings
 from qzhou_eval.model.speed.cost import Cost, cost_of
 from qzhou_eval.model.speed.matmul_rate import matmul_rate
 from qzhou_eval.model.token_prepending import PrependedLayers
@@ -86,6 +86,7 @@ class Embedder:
         max_length: int | None = None,
         truncate: str = "whole",
         trust_remote_code: bool = False,
+        allow_pickle: bool = False,
         attention: str = "auto",
         batch_tokens: int | None = None,
         compile: bool = False,
@@ -102,6 +103,7 @@ class Embedder:
             truncate: ``"whole"`` cuts the rendered prompt, as published; ``"text"`` cuts the text.
             trust_remote_code: run the checkpoint's own code, if it has any. That code then decides on token
                 prepending; this harness's stays off, and asking for it is an error.
+            allow_pickle: load a ``pytorch_model.bin`` where there is no safetensors file; no code in it runs.
             attention: ``"packed"`` puts many prompts in one row without padding, ``"padded"`` pads them;
                 ``"auto"`` takes the first of packed, padded and batches of one length in which no vector depends on
                 its neighbours, and logs it once if that is not packed.
@@ -113,8 +115,6 @@ class Embedder:
             BadInput: no such model, tensors missing or unexpected, no placeholder token, or a
                 setting that does not fit the model.
         """
-        checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=trust_remote_code)
-        rules = profile_for(profile, checkpoint)
         options = EncoderOptions(
             token_prepending=token_prepending,
             dtype=dtype,
@@ -122,11 +122,14 @@ class Embedder:
             max_length=max_length,
             truncate=truncate,
             trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
             attention=attention,
             batch_tokens=batch_tokens,
             compile=compile,
             fp8=fp8,
         )
+        checkpoint = find_model(model_name_or_path, revision=revision, options=options)
+        rules = profile_for(profile, checkpoint)
         return cls(checkpoint, rules, resolve_settings(checkpoint, rules, options))
 
     @property

@@ -9,8 +9,9 @@ from torch import nn
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.folder.files import SINGLE
+from qzhou_eval.model.folder.files import PICKLE, SINGLE
 from qzhou_eval.model.folder.modules import DENSE, LAYER_NORM, HeadModule
+from qzhou_eval.model.folder.weights import is_pickled, load_pickle
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {  # by the last part of the class's path; no other class is imported
     one.__name__: one
@@ -81,7 +82,10 @@ def _load(module: HeadModule, part: nn.Module, *, dtype: torch.dtype, device: st
     """Load a module's tensors, whose names begin with ``linear.`` or ``norm.``."""
     target = part[0] if isinstance(part, nn.Sequential) else part
     try:
-        tensors = load_file(module.folder / SINGLE, device=device)
+        if is_pickled(module.folder):
+            tensors = load_pickle(module.folder / PICKLE, device=device)
+        else:
+            tensors = load_file(module.folder / SINGLE, device=device)
         tensors = {name.removeprefix("linear.").removeprefix("norm."): one.to(dtype) for name, one in tensors.items()}
         target.load_state_dict(tensors, assign=True)
     except (OSError, RuntimeError, SafetensorError) as error:

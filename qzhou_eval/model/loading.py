@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import JsonObject
+from qzhou_eval.model.folder.weights import is_pickled
 from qzhou_eval.system.options import option
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def load_body(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_
     config = _config(checkpoint)
     _rotary_base_is_read(checkpoint, config, transformers.__version__)
     precision = "torch_dtype" if transformers.__version__.startswith("4.") else "dtype"  # 4.x: the model card's version
-    options: dict[str, object] = {precision: dtype, "use_safetensors": True, "output_loading_info": True}
+    options: dict[str, object] = {precision: dtype, "output_loading_info": True}
+    options["use_safetensors"] = not is_pickled(checkpoint.body)  # a pickle only by torch's weights-only loader
     options["device_map"] = {"": device}  # tensor by tensor, so that no worker holds all weights in host memory
     options["ignore_mismatched_sizes"] = True  # so that they are listed; any mismatch is refused below
     transformers.utils.logging.set_verbosity_error()

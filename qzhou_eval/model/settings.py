@@ -8,7 +8,7 @@ from operator import index
 from typing import Any
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.folder.tokenizer_file import token_rule
 from qzhou_eval.model.max_length import check_limit
 from qzhou_eval.model.pooling import KINDS, Pooling
@@ -37,10 +37,25 @@ class EncoderOptions:
     max_length: int | None = None
     truncate: str = "whole"
     trust_remote_code: bool = False
+    allow_pickle: bool = False
     attention: str = "auto"
     batch_tokens: int | None = None
     compile: bool = False
     fp8: bool = False
+
+
+def find_model(model_name_or_path: str, *, revision: str | None, options: EncoderOptions) -> Checkpoint:
+    """Find a checkpoint, with what the options allow.
+
+    Raises:
+        BadInput: as :func:`~qzhou_eval.model.folder.checkpoint.find_checkpoint`.
+    """
+    return find_checkpoint(
+        model_name_or_path,
+        revision=revision,
+        trust_remote_code=options.trust_remote_code,
+        allow_pickle=options.allow_pickle,
+    )
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from qzhou_eval.benchmark.registry import Task, named_tasks, select
 from qzhou_eval.encode.encoder import Encoder, Prepare
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint, state_hidden_size
+from qzhou_eval.model.folder.checkpoint import Checkpoint, state_hidden_size
 from qzhou_eval.model.profile_choice import profile_for
 from qzhou_eval.model.sent_lines import sent_lines
 from qzhou_eval.model.settings import (
     ENCODING_VERSION,
     EncoderOptions,
     EncoderSettings,
+    find_model,
     layer_range,
     resolve_settings,
 )
@@ -139,11 +140,7 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
     reencode = named_tasks("--reencode", config.reencode, tasks)
     reevaluate = named_tasks("--reevaluate", config.reevaluate, tasks) | reencode
     sources = _sources(tasks, config.data_dir, partly=plans)
-    checkpoint = find_checkpoint(
-        config.model_name_or_path,
-        revision=config.revision,
-        trust_remote_code=config.encoder.trust_remote_code,
-    )
+    checkpoint = find_model(config.model_name_or_path, revision=config.revision, options=config.encoder)
     profile = profile_for(config.profile, checkpoint)
     if config.use_instruction:
         check_instructions(profile, [task.name for task in tasks])
@@ -253,6 +250,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "hidden_size": checkpoint.architecture.hidden,
             "pooling": settings.pooling.name,
             "attention": settings.direction,
+            "pickle": checkpoint.pickled,
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },

@@ -16,9 +16,9 @@ from qzhou_eval.encode.workload import estimate
 from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
 from qzhou_eval.model.batching.batches import prefetch
 from qzhou_eval.model.embedder import Embedder
-from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
+from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.profile_choice import profile_for
-from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
+from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, find_model, resolve_settings
 from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import as_texts, instruction_for, render
@@ -90,7 +90,7 @@ class MTEBEncoder:
             TypeError: an unknown keyword argument.
         """
         asked = EncoderOptions(**options)
-        checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=asked.trust_remote_code)
+        checkpoint = find_model(model_name_or_path, revision=revision, options=asked)
         rules = profile_for(profile, checkpoint)
         return cls(
             checkpoint,

@@ -13,7 +13,7 @@ from qzhou_eval.checks.regression.comparable import pairs
 from qzhou_eval.checks.regression.measured import measure
 from qzhou_eval.checks.regression.verdict import judge
 from qzhou_eval.miniature.__main__ import CHECKPOINT
-from qzhou_eval.model import forward, tokenizer
+from qzhou_eval.model import body, tokenizer
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.run.config import RunConfig, prepare_run
 from qzhou_eval.run.pipeline import execute
@@ -136,7 +136,7 @@ def test_a_prompt_changed_in_silence_fails_by_its_vectors(*, fault, check, monke
 
 
 def test_token_prepending_lost_in_silence_fails_by_its_vectors(check, monkeypatch):
-    monkeypatch.setattr(forward, "prepending", lambda *_: nullcontext())
+    monkeypatch.setattr(body, "prepending", lambda *_: nullcontext())
     code, said = check()
     assert code == FAILED and said.count("FAIL (cosine)") == len(TASKS)
 

@@ -67,7 +67,8 @@ def test_a_break_at_a_narrower_dimension_alone_is_seen(finished, tmp_path, capsy
 
 IGNORED = {  # fields that compare need not look at, because of the fact or name in the trailing comment
     *("variant.model", "variant.revision", "provenance.model.name", "provenance.model.revision"),  # model (revision)
-    "provenance.model.hidden_size",  # weights
+    *("provenance.model.hidden_size", "provenance.model.pickle"),  # weights
+    *("provenance.profile.attention", "provenance.profile.pooling", "provenance.profile.include_prompt"),  # the model's
     *("variant.profile", "variant.profile_digest", "provenance.profile.digest"),  # the profile's fields, instruction
     *("provenance.profile.name", "provenance.profile.source", "provenance.profile.matryoshka_dims"),  # names
     *("provenance.profile.dtype", "provenance.profile.max_length", "provenance.profile.token_prepending"),  # variant
@@ -85,7 +86,7 @@ IGNORED = {  # fields that compare need not look at, because of the fact or name
     *("task.instruction.instruct", "task.scored_with.python", "task.scored_with.torch", "task.code.version"),
     *("task.scored_with.mteb", "task.scored_with.scikit-learn"),  # the record's
     *("task.code.changed", "task.encoded_with"),  # its parts are tested below
-    "task.data_files",  # the name of the data is compared, unless these are the same
+    *("task.data_files", "task.official_statistics"),  # the name of the data is compared, unless these are the same
 }
 
 

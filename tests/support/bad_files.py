@@ -80,6 +80,7 @@ CHECKPOINTS = {
     "no-placeholder": _without_placeholder,
     "cut-weights": _cut,
     "two-dense": _two_dense,
+    "quantised": lambda d: edit_json(d / "config.json", quantization_config={"quant_method": "gptq", "bits": 4}),
     "lstm": lambda d: _last_module(d, "sentence_transformers.models.LSTM"),
     "two-poolings": lambda d: edit_json(d / "1_Pooling/config.json", pooling_mode=["cls", "mean"]),
     "no-prompt-flag": lambda d: edit_json(d / "1_Pooling/config.json", include_prompt="no"),

@@ -103,6 +103,7 @@ INVOCATIONS = {  # kind -> command line and message
             [*MINI, "--model_name_or_path", "two-dense"],
             "in_features is 64, but the vectors before it have 96 components",
         ),
+        ([*MINI, "--model_name_or_path", "quantised"], "config.json: quantised (gptq)"),
         ([*MINI, "--model_name_or_path", "lstm"], "cannot run modules Transformer, Pooling, LSTM"),
         ([*MINI, "--model_name_or_path", "two-poolings"], "pooling cls and mean; supported is one of last token, cls,"),
         ([*MINI, "--model_name_or_path", "no-prompt-flag"], "include_prompt is 'no'; expected true or false"),
@@ -168,7 +169,7 @@ INVOCATIONS = {  # kind -> command line and message
             ([*MINI, "--model_name_or_path", name], message)
             for name, message in {
                 "bad-config": "cannot read bad-config/config.json",
-                "bin-weights": "bin-weights: no *.safetensors file",
+                "bin-weights": "bin-weights: its weights are a pickle, which can hold code; --allow_pickle reads it",
                 "no-modules": "modules.json: a module without type or path",
                 "module-above": "the path ../../elsewhere leads out of the model's folder",
                 "module-absolute": "leads out of the model's folder",
@@ -177,7 +178,7 @@ INVOCATIONS = {  # kind -> command line and message
                 "tokenizer-elsewhere": "../model/tokenizer.1.0.json is not a file of the same folder",
                 "adapter": "adapters are not loaded",
                 "listed-code": "auto_map is not a mapping",
-                "no-projection": "no-projection/2_Dense: no *.safetensors file",
+                "no-projection": "no-projection/2_Dense: its weights are a pickle",
                 "half-projection": "half-projection/2_Dense/config.json: no in_features",
                 "org/..": "--model_name_or_path org/..: no such folder, and not a valid name on the hub",
                 "a b/<script>": "--model_name_or_path a b/<script>: no such folder",

@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.model.folder.config_file import Architecture, attends_both_ways, read_architecture
-from qzhou_eval.model.folder.files import check_case, obstacle, present, read_if_there, read_json, stored_shapes
+from qzhou_eval.model.folder.config_file import Architecture, attends_both_ways, read_architecture, refuse_quantised
+from qzhou_eval.model.folder.files import check_case, obstacle, present, read_if_there, read_json
 from qzhou_eval.model.folder.location import locate
 from qzhou_eval.model.folder.modules import DENSE, NORMALIZE, HeadModule, read_modules, read_pooling, width_of_vectors
 from qzhou_eval.model.folder.remote_code import classes_left_out, decoder_class, how_to_bring
+from qzhou_eval.model.folder.weights import is_pickled, stored_shapes, weight_files
 from qzhou_eval.model.pooling import LAST, Pooling
 from qzhou_eval.system.digests import sha256_of_files, sha256_of_json
 from qzhou_eval.system.paths import stays_inside
@@ -69,7 +70,7 @@ class Checkpoint:
             for path in folder.iterdir()
             if path.suffix in kinds and path.name not in ours and path.is_file()
         ]
-        of_files = sha256_of_files(sorted(files), self.folder)
+        of_files = sha256_of_files(sorted({*files, *self._weights}), self.folder)
         chain = [module.kind for module in self.head if module.kind != NORMALIZE or module is not self.head[-1]]
         if self.pooling in (None, LAST) and chain in ([], [DENSE]):
             return of_files  # as before there were other poolings and heads, so that stored vectors stay valid
@@ -92,7 +93,7 @@ class Checkpoint:
 
     @property
     def _weights(self) -> list[Path]:
-        return sorted(path for folder in self._folders for path in folder.glob("*.safetensors"))
+        return sorted(path for folder in self._folders for path in weight_files(folder))
 
     @property
     def _folders(self) -> set[Path]:
@@ -107,6 +108,11 @@ class Checkpoint:
         return sha256_of_files(sorted(files), self.folder)
 
     @property
+    def pickled(self) -> bool:
+        """Whether weights of the body or of the head are a pickle."""
+        return any(is_pickled(folder) for folder in self._folders)
+
+    @property
     def is_local(self) -> bool:
         """Whether it is not proven to be a model from the hub; it is then named after its folder."""
         return self.commit is None
@@ -117,9 +123,13 @@ class Checkpoint:
 
 
 def find_checkpoint(
-    model_name_or_path: str, *, revision: str | None = None, trust_remote_code: bool = False
+    model_name_or_path: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
 ) -> Checkpoint:
-    """Find a checkpoint in a folder or on the hub (downloaded once, safetensors only).
+    """Find a checkpoint in a folder or on the hub (downloaded once; pickles only if allowed and nothing else is there).
 
     A folder gets the hub's name and commit if it is byte for byte what ``fetch`` downloaded, or a snapshot in the hub
     client's cache whose files are the cache's own.
@@ -128,7 +138,12 @@ def find_checkpoint(
         BadInput: nothing found, not a model, a file that is damaged or contradicts another, or a model that this
             harness cannot run.
     """
-    place = locate(str(model_name_or_path), revision=revision, trust_remote_code=trust_remote_code)
+    place = locate(
+        str(model_name_or_path),
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
     _refuse_adapter(place.folder)
     check_case(place.folder)
     modules = read_modules(place.folder)
@@ -138,7 +153,8 @@ def find_checkpoint(
     how = how_to_bring(place.name, place.commit)
     own_code = decoder_class(path, config, trust_remote_code=trust_remote_code, how=how)
     _check_names(modules.body)
-    architecture = read_architecture(path, config, stored_shapes(modules.body))
+    architecture = read_architecture(path, config, stored_shapes(modules.body, allow_pickle=allow_pickle))
+    refuse_quantised(path, config)
     both_ways = attends_both_ways(path, config)
     pooling = read_pooling(modules, architecture.hidden)
     return Checkpoint(
@@ -150,7 +166,7 @@ def find_checkpoint(
         head=modules.head,
         both_ways=both_ways,
         architecture=architecture,
-        width=width_of_vectors(modules, architecture.hidden),
+        width=width_of_vectors(modules, architecture.hidden, allow_pickle=allow_pickle),
         own_code=own_code,
         left_out=classes_left_out(modules, config, own_code, runs=trust_remote_code and own_code is not None),
     )

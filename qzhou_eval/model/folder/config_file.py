@@ -89,6 +89,21 @@ def read_architecture(path: Path, config: JsonObject, shapes: dict[str, tuple[in
     )
 
 
+def refuse_quantised(path: Path, config: JsonObject) -> None:
+    """Refuse a checkpoint whose stored weights are quantised.
+
+    Raises:
+        BadInput: it is, by its configuration; the message names the method.
+    """
+    quantised = config.get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+        raise BadInput(
+            f"{path}: quantised ({method or 'quantization_config'}); scores of quantised weights are not the model's: "
+            "give the checkpoint that it was made from"
+        )
+
+
 def attends_both_ways(path: Path, config: JsonObject) -> bool:
     """Return whether, by the configuration, a token attends to those after it too, as in an encoder.
 

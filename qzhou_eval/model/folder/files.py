@@ -1,4 +1,4 @@
-"""Read the files of a model folder: JSON, numbers in it, shapes of tensors. Errors are worded alike.
+"""Read the files of a model folder: JSON and numbers in it. Errors are worded alike.
 
 Loads no weights and needs no torch. Every error names the file and says what to do.
 """
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.system.paths import stays_inside
 
 JsonObject: TypeAlias = dict[str, object]  # of a model folder: each value is checked where it is used
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _READ_IF_THERE = (
     *(
         "modules.json",
@@ -21,6 +21,8 @@ _READ_IF_THERE = (
         "adapter_config.json",
         SINGLE,
         INDEX,
+        PICKLE,
+        PICKLE_INDEX,
     ),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
@@ -132,58 +134,6 @@ def whole_number_if_there(path: Path, fields: JsonObject, *names: str) -> int | 
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadInput(f"{path}: {name} is {value!r}; expected a whole number of at least 1")
     return value
-
-
-def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Read the shapes of a folder's tensors, by name, from the headers of the files that are loaded.
-
-    Raises:
-        BadInput: no safetensors file to load, one that is damaged or missing, or an index that contradicts them.
-    """
-    check_case(folder)
-    if present(folder / INDEX):
-        return _indexed(folder, read_json(folder / INDEX).get("weight_map"))
-    if present(folder / SINGLE):
-        return _shapes(folder / SINGLE)
-    if others := sorted(path.name for path in folder.glob("*.safetensors")):
-        raise BadInput(f"{folder}: has {others[0]}, but neither {SINGLE} nor {INDEX}, which say what to load")
-    begun = sorted(path.name for path in folder.rglob("*.incomplete"))
-    hint = f"; the download of {begun[0]} did not finish" if begun else ""
-    raise BadInput(f"{folder}: no *.safetensors file; other weight formats are not loaded{hint}")
-
-
-def _indexed(folder: Path, weight_map: object) -> dict[str, tuple[int, ...]]:
-    """Return the shapes in all shards, after checking them against the index."""
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise BadInput(f"{folder / INDEX}: weight_map names no tensor; download it again")
-    for name in weight_map.values():
-        if not stays_inside(name) or "/" in name:
-            raise BadInput(f"{folder / INDEX}: weight_map: {name} is not a file of the same folder")
-    shards = sorted(set(weight_map.values()))
-    if (folder / SINGLE).exists() and SINGLE not in shards:
-        raise BadInput(f"{folder}: has both {SINGLE} and {INDEX}, two sets of weights; remove the wrong one")
-    found: dict[str, tuple[int, ...]] = {}
-    for shard in shards:
-        if not (folder / shard).exists():
-            raise BadInput(f"{folder / shard}: missing, but {INDEX} names it; download it again")
-        shapes = _shapes(folder / shard)
-        lost = [name for name, file in weight_map.items() if file == shard and name not in shapes]
-        if lost:
-            raise BadInput(f"{folder / INDEX}: {lost[0]} is not in {shard}; download both again")
-        found |= shapes
-    return found
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    from safetensors import SafetensorError, safe_open
-
-    if (reason := obstacle(path)) is not None:
-        raise BadInput(f"{path}: damaged or incomplete: it {reason}")
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path}: damaged or incomplete ({error})") from None
 
 
 def _without_repeats(pairs: list[tuple[str, object]]) -> JsonObject:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 # A checkpoint's files: no pickles, and no code unless it is asked for.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+PICKLES = ["pytorch_model*.bin"]
 
 _NAME = "model_name_or_path"
 _SNAPSHOT = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)/snapshots/(?P<commit>[0-9a-f]{40})$")
@@ -32,8 +33,12 @@ class Location:
     commit: str | None
 
 
-def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: bool) -> Location:
-    """Find a folder, or download it from the hub (once, safetensors only). An existing folder takes precedence.
+def locate(
+    model_name_or_path: str, *, revision: str | None, trust_remote_code: bool, allow_pickle: bool = False
+) -> Location:
+    """Find a folder, or download it from the hub (once). An existing folder takes precedence.
+
+    Pickles are downloaded if they are allowed and the model has no safetensors.
 
     Raises:
         BadInput: nothing found, a file, or a revision given for a folder.
@@ -60,7 +65,10 @@ def locate(model_name_or_path: str, *, revision: str | None, trust_remote_code: 
         raise BadInput(f"{option(_NAME, asked)}: a file; give the model's folder, {folder.parent}")
     if not could_be_hubs:
         raise BadInput(f"{option(_NAME, asked)}: no such folder, and not an org/name on the hub")
-    folder = _download(asked, revision, trust_remote_code)
+    patterns = [*WANTED, CODE] if trust_remote_code else WANTED
+    folder = _download(asked, revision, patterns)
+    if allow_pickle and not any(folder.rglob("*.safetensors")):
+        folder = _download(asked, revision, [*patterns, *PICKLES])
     return Location(folder, asked, folder.name)
 
 
@@ -98,7 +106,7 @@ def _git_hash(path: Path) -> str | None:
     return hashlib.sha1(b"blob %d\0" % size + path.read_bytes()).hexdigest() if size <= _SMALL else None
 
 
-def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
+def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -107,7 +115,6 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
         RepositoryNotFoundError,
     )
 
-    patterns = [*WANTED, CODE] if trust_remote_code else WANTED
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
@@ -116,7 +123,7 @@ def _download(name: str, revision: str | None, trust_remote_code: bool) -> Path:
         raise BadInput(f"{option(_NAME, name)}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if is_offline():
-            code = " --code" if trust_remote_code else ""
+            code = " --code" if CODE in patterns else ""
             raise BadInput(
                 f"{option(_NAME, name)}: --offline needs the model on disk; on a machine that can reach the hub, run "
                 f"qzhou-eval fetch --model {name}{code} --to ROOT, then give ROOT/models/{name}"

@@ -8,9 +8,9 @@ from qzhou_eval.model.folder.files import (
     present,
     read_json,
     read_json_list,
-    stored_shapes,
     whole_number_if_there,
 )
+from qzhou_eval.model.folder.weights import stored_shapes
 from qzhou_eval.model.pooling import CLS, KINDS, LAST_TOKEN, Pooling, pooling_named
 from qzhou_eval.system.paths import stays_inside
 
@@ -75,7 +75,7 @@ def _check_bare(folder: Path) -> None:
         raise BadInput(f"{folder}: {module.parent.name} is a module, but modules.json, which lists them, is missing")
 
 
-def width_of_vectors(modules: Modules, hidden: int) -> int:
+def width_of_vectors(modules: Modules, hidden: int, *, allow_pickle: bool) -> int:
     """Return the size of the vectors: that of the hidden states or, if there is one, of the last Dense's output.
 
     Raises:
@@ -84,7 +84,7 @@ def width_of_vectors(modules: Modules, hidden: int) -> int:
     width = hidden
     for module in modules.head:
         if module.kind == DENSE:
-            width = _width_of_dense(module.folder, width)
+            width = _width_of_dense(module.folder, width, allow_pickle=allow_pickle)
         elif module.kind == LAYER_NORM:
             path = module.folder / "config.json"
             size = whole_number_if_there(path, read_json(path, what="broken LayerNorm module"), "dimension")
@@ -93,7 +93,7 @@ def width_of_vectors(modules: Modules, hidden: int) -> int:
     return width
 
 
-def _width_of_dense(folder: Path, width: int) -> int:
+def _width_of_dense(folder: Path, width: int, *, allow_pickle: bool) -> int:
     path = folder / "config.json"
     config = read_json(path, what="broken Dense module")
     into, out = (whole_number_if_there(path, config, name) for name in ("in_features", "out_features"))
@@ -101,7 +101,7 @@ def _width_of_dense(folder: Path, width: int) -> int:
         raise BadInput(f"{path}: no {'in' if into is None else 'out'}_features; is this a Dense module?")
     if into != width:
         raise BadInput(f"{path}: in_features is {into}, but the vectors before it have {width} components")
-    for name, shape in stored_shapes(folder).items():
+    for name, shape in stored_shapes(folder, allow_pickle=allow_pickle).items():
         if name.endswith("weight") and shape != (out, into):
             raise BadInput(f"{folder}: the stored {name} has shape {shape}, not {(out, into)} (config.json)")
     return out
