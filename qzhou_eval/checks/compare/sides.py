@@ -129,7 +129,7 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
 def _run_facts(recorded: RecordedResults) -> dict[str, object]:
     facts = run_facts(recorded)
     if facts["remote code"]:
-        facts["token prepending"] = None  # decided by the checkpoint's own code
+        facts["token prepending"] = facts["attention direction"] = None  # decided by the checkpoint's own code
     return facts
 
 
