@@ -80,6 +80,7 @@ def test_each_generation_gives_its_own_scores_of_the_same_vectors(scored):
     assert compared > 200
 
 
+@pytest.mark.slow
 def test_the_task_table_names_what_the_cards_mteb_pins():
     theirs = json.loads(run("card", SCRIPTS / "card_tasks.py").splitlines()[-1])
     tasks = [task for task in all_tasks().values() if task.benchmark == "cmteb"]

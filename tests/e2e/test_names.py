@@ -53,6 +53,7 @@ def test_what_leads_out_of_a_folder(name):
     assert stays_inside(name) == (name == "")
 
 
+@pytest.mark.slow
 def test_a_run_of_an_oddly_named_model_writes_in_its_output_folder_alone(tiny, official, tmp_path, capsys, monkeypatch):
     """The name combines every oddity; the output folder is the default, which is named after the model."""
     odd = "..a\n<script>alert(1)|[x](y)`" + "模" * 60

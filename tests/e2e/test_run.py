@@ -146,6 +146,7 @@ def test_evaluate_alone_reads_the_store_loads_no_model_and_counts_the_same(tiny,
             assert new[0]["tasks"][task][what] == old[0]["tasks"][task][what]
 
 
+@pytest.mark.slow
 def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, first, tmp_path, caplog):
     both = ["MiniClassification", "MiniSTS"]
     with caplog.at_level(logging.INFO):
@@ -159,6 +160,7 @@ def test_several_workers_share_a_tasks_dimensions_and_it_has_one_line(tiny, firs
         assert json.loads(path.read_text())["scores"] == scores(first)[str(path.relative_to(tmp_path))]
 
 
+@pytest.mark.slow
 def test_a_worker_has_one_thread_whatever_the_main_module_imports(tmp_path):
     script = tmp_path / "main.py"  # worker processes import it before they start
     script.write_text("""
@@ -176,17 +178,18 @@ if __name__ == "__main__":
     assert done.stdout.split() == ["{1}", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "part"),
     [
         (["--token_prepending", "off"], "token_prepending_off"),
-        pytest.param(["--tp_layers", "1-6"], "token_prepending_1-6", marks=pytest.mark.slow),
-        pytest.param(["--normalize", "false"], "normalize_off", marks=pytest.mark.slow),
-        pytest.param(["--use_instruction", "false"], "instruction_off", marks=pytest.mark.slow),
-        pytest.param(["--max_length", "20"], "max_length_20", marks=pytest.mark.slow),
-        pytest.param(["--truncate", "text"], "truncate_text", marks=pytest.mark.slow),
-        pytest.param(["--dtype", "bfloat16"], "dtype_bfloat16", marks=pytest.mark.slow),
-        pytest.param(["--profile", "plain", "--use_instruction", "false"], "profile_plain", marks=pytest.mark.slow),
+        (["--tp_layers", "1-6"], "token_prepending_1-6"),
+        (["--normalize", "false"], "normalize_off"),
+        (["--use_instruction", "false"], "instruction_off"),
+        (["--max_length", "20"], "max_length_20"),
+        (["--truncate", "text"], "truncate_text"),
+        (["--dtype", "bfloat16"], "dtype_bfloat16"),
+        (["--profile", "plain", "--use_instruction", "false"], "profile_plain"),
     ],
 )
 def test_whatever_changes_a_score_is_filed_apart(tiny, first, setting, part):

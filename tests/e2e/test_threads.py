@@ -11,6 +11,7 @@ from commands import run_command
 SPINS = re.compile(r"GOMP_SPINCOUNT = '(\w+)'")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only libgomp tells its settings")
 @pytest.mark.parametrize(("own", "said"), [({}, "10000"), ({"OMP_WAIT_POLICY": "passive"}, "0")])
 def test_threads_that_wait_soon_sleep_unless_told_otherwise(*, tiny, official, tmp_path, own, said):

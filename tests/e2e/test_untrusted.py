@@ -96,6 +96,7 @@ def run(model: Path, data: Path, output: Path, *more: str) -> int:
 BESIDE = ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "model.pkl", "2_Dense/pytorch_model.bin")
 
 
+@pytest.mark.slow
 def test_pickles_beside_weights_results_and_vectors_are_never_read(
     *, tiny, official, finished, tmp_path, bomb, marker, monkeypatch, caplog
 ):
@@ -245,6 +246,7 @@ def test_with_the_flag_one_line_names_the_code_and_its_revision(remote, official
     assert said == [f"running the checkpoint's own code (--trust_remote_code), revision {revision}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", ["tokenizer", "decoder"])
 def test_code_for_an_architecture_that_nobody_knows_is_refused_and_nobody_is_asked(remote, marker, own):
     """Without a class of its own to fall back on, transformers would ask on the terminal."""

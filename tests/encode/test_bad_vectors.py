@@ -169,6 +169,7 @@ def test_whatever_ends_encoding_the_vectors_in_hand_are_written(tmp_path, ending
     assert set(again.keys()) == {keys[1]}
 
 
+@pytest.mark.slow
 def test_a_broken_device_ends_the_run_in_one_line_and_is_no_fault_of_ours(tiny, tmp_path, monkeypatch, capsys):
     def broken(*_):
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")

@@ -73,6 +73,7 @@ def assert_equal(output, expected) -> None:
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.slow
 def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path):
     model = shutil.copytree(tiny, tmp_path / "model")
     config = RunConfig(str(model), tmp_path / "out", profile="qzhou-zh-mini", tasks=["MiniSTS"])

@@ -30,6 +30,7 @@ def scored(folder, task, source, evaluators=SHARED) -> dict:
     return {one.dim: (result, items) for one, result, items in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_items_give_the_score_and_both_evaluators_the_same_items(tmp_path, official, name):
     task = all_tasks()[name]

@@ -77,6 +77,7 @@ def test_recorded_texts_are_those_that_mteb_asks_for(task):
     assert recorded == encoder.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
 def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
     source = locate(task, None)

@@ -146,6 +146,7 @@ class Arrays:
     similarity_pairwise = similarity
 
 
+@pytest.mark.slow
 def test_on_tie_heavy_vectors_scores_stay_within_what_mtebs_chunk_sizes_give():
     """Which of many equal documents are found, and how equal they come out, depends on mteb's chunks of the corpus."""
     rng = np.random.default_rng(5)

@@ -65,18 +65,21 @@ def assert_scores_are_mtebs(tmp_path, task, source) -> None:
     assert not same(found[DIMS[0]], found[DIMS[1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_scores_of_the_miniature_are_bitwise_mtebs(tmp_path, name):
     task = all_tasks()[name]
     assert_scores_are_mtebs(tmp_path, task, locate(task, None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_scores_of_the_benchmarks_own_tasks_are_bitwise_mtebs(tmp_path, official, name):
     task = all_tasks()[name]
     assert_scores_are_mtebs(tmp_path, task, locate(task, official))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["坏好平", (0, 1, 2)], ids=["strings", "numbers"])
 def test_three_labels_by_name_or_number(tmp_path, labels):
     task = all_tasks()["Waimai"]
@@ -88,6 +91,7 @@ def test_three_labels_by_name_or_number(tmp_path, labels):
     assert_scores_are_mtebs(tmp_path, task, locate(task, tmp_path / "data"))
 
 
+@pytest.mark.slow
 def test_two_splits_of_one_task_share_draws_but_no_texts(tmp_path):
     task = all_tasks()["MultilingualSentiment"]
     folder = tmp_path / "data" / task.path / "data"
@@ -98,6 +102,7 @@ def test_two_splits_of_one_task_share_draws_but_no_texts(tmp_path):
     assert_scores_are_mtebs(tmp_path, task, locate(task, tmp_path / "data"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("evaluators", "times"), [(SHARED, 1), (MTEB, len(DIMS))])
 def test_texts_are_read_and_samples_drawn_at_the_first_dimension_only(tmp_path, monkeypatch, evaluators, times):
     task = all_tasks()["MiniClassification"]

@@ -95,6 +95,7 @@ def test_fetch_then_verify_against_the_code(fetch, hub, model, tmp_path):
     assert f"but constants.py, which {CODE} imports, is missing; add the file, or download" in one_line(*verify())
 
 
+@pytest.mark.slow
 def test_code_that_came_stays_and_is_checked(fetch, hub, model, tmp_path):
     folder = tmp_path / "data/models/org/tiny"
     assert fetch("--code")[0] == 0

@@ -117,6 +117,7 @@ def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys, monkeypatch
     assert [number(cell) for cell in (texts, distinct, todo, tokens, cut)] == sums.tolist()
 
 
+@pytest.mark.slow
 def test_a_prompt_of_two_tasks_is_planned_once(tiny, official, tmp_path, capsys):
     """Two data sets with the same texts, and no instruction that makes their prompts differ."""
     for name in ("STSB", "ATEC"):
@@ -208,6 +209,7 @@ def test_without_hardware_the_time_is_this_machines_where_it_costs_little(tiny, 
     assert ("time: calibrated: " in out) == ("time" in out.splitlines()[0]) == cheap
 
 
+@pytest.mark.slow
 def test_tasks_without_data_are_named_and_the_others_planned(tiny, official, tmp_path, capsys, caplog):
     argv = ["run", "--dry_run", "--model_name_or_path", str(tiny), "--profile", "qzhou-zh", "--device", "cpu"]
     where = ["--data_dir", str(official), "--output_dir", str(tmp_path / "out"), "--eval_workers", "1"]

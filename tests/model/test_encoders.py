@@ -78,6 +78,7 @@ def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
     assert np.abs(found - expected).max() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BODIES)
 def test_every_body_gives_sentence_transformers_vectors_however_prompts_share_batches(tmp_path, name):
     theirs = saved(tmp_path, encoder(name)).encode(TEXTS, normalize_embeddings=True)
@@ -88,6 +89,7 @@ def test_every_body_gives_sentence_transformers_vectors_however_prompts_share_ba
     assert_same(ours(tmp_path, attention="padded").encode(TEXTS), theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lasttoken", "cls", "mean", "weightedmean", "max"])
 @pytest.mark.parametrize("body", ["Bert", "Qwen3"])
 def test_every_pooling(tmp_path, kind, body):
@@ -121,6 +123,7 @@ def test_a_chain_of_modules(tmp_path):
     assert_same(model.encode(TEXTS), theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mean", "weightedmean", "max", "lasttoken"])
 def test_the_prompt_may_be_left_out_of_pooling(tmp_path, kind):
     """The instruction's tokens and the special one before them take part in attention alone."""
@@ -135,6 +138,7 @@ def test_the_prompt_may_be_left_out_of_pooling(tmp_path, kind):
         assert_same(model.encode(TEXTS, normalize=False), theirs.encode(TEXTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["Qwen2", "Qwen3", "Llama", "Mistral", "Gemma", "Gemma3Text", "Phi3"])
 @pytest.mark.parametrize("said_by", ["profile", "config"])
 def test_a_decoder_made_bidirectional_is_the_stock_class_with_a_mask_of_ones(tmp_path, family, said_by):

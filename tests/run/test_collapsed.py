@@ -71,6 +71,7 @@ def test_one_vector_for_all_texts_is_noticed_in_every_type(tmp_path, caplog, nam
         assert np.isfinite(json.loads(path.read_text())["scores"][work.task.splits[0]][0]["main_score"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MINI)
 def test_vectors_that_are_zero_when_cut_are_noticed_at_that_dimension_alone(tmp_path, caplog, name):
     work = job(tmp_path, name, zero_at_four)

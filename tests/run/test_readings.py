@@ -68,6 +68,7 @@ def shards(output: Path) -> set[str]:
     return {path.relative_to(output).as_posix() for path in output.glob("store/*/*.safetensors")}
 
 
+@pytest.mark.slow
 def test_results_vectors_and_manifest_are_those_of_two_commands(apart, both):
     output, _ = both
     assert scores(output) == scores(apart)
@@ -107,6 +108,7 @@ def test_evaluate_alone_scores_every_reading(tiny, both, tmp_path):
     assert scores(tmp_path) == scores(both[0])
 
 
+@pytest.mark.slow
 def test_vectors_that_are_made_again_are_those_of_every_reading(tiny, both, tmp_path, caplog):
     output = shutil.copytree(both[0], tmp_path / "out")
     argv = command(tiny, output, "--token_prepending", "auto", "off", "--reencode", "MiniSTS")
@@ -174,6 +176,7 @@ def test_readings_that_cannot_be_had_are_one_line(tiny, tmp_path, capsys, more, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_tp_layers_say_what_on_is_beside_off(tiny, tmp_path, capsys):
     argv = command(tiny, tmp_path, "--token_prepending", "on", "off", "--tp_layers", "2-3", verb="plan")
     assert cli.main(argv) == 0
