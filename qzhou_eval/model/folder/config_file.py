@@ -96,8 +96,8 @@ def refuse_quantised(path: Path, config: JsonObject) -> None:
         BadInput: it is, by its configuration; the message names the method.
     """
     quantised = config.get("quantization_config")
-    if quantised:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+    if quantised and method != "gguf":  # a GGUF file's tensors are dequantised before transformers can save them
         raise BadInput(
             f"{path}: quantised ({method or 'quantization_config'}); scores of quantised weights are not the model's: "
             "give the checkpoint that it was made from"
