@@ -22,6 +22,7 @@ from qzhou_eval.model.batching.batches import PACKED, PADDED, WAYS, plan
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.pooling import KINDS
 from qzhou_eval.model.pooling import Pooling as Kind
+from qzhou_eval.protocol.matryoshka import cut_and_normalize
 
 TEXTS = [f"第{n}个句子说的是天气，" * (1 + n * 5 % 7) + "好" * n for n in range(1, 25)]
 VOCABULARY = len(AutoTokenizer.from_pretrained(CHECKPOINT))
@@ -136,6 +137,23 @@ def test_the_prompt_may_be_left_out_of_pooling(tmp_path, kind):
         found = model.encode(TEXTS, instruction=instruction, normalize=False)
         assert_same(found, theirs.encode(TEXTS, prompt=instruction))
         assert_same(model.encode(TEXTS, normalize=False), theirs.encode(TEXTS))
+
+
+def test_rendered_prompts_are_recognised_by_their_tasks_instruction(tmp_path):
+    """A run has rendered prompts only: those of one task with its instruction, of another without any."""
+    saved(tmp_path, encoder("Bert"), include_prompt=False)
+    line = "给出一个句子，找出意思相同的："
+    (tmp_path / "own.yaml").write_text(
+        '{name: own, extends: plain, source: a test, instruction: "{instruction}",'
+        f' tasks: {{One: {{instruct: both, instruction: "{line}"}}, Two: {{instruct: both, instruction: "给出"}}}}}}',
+        "utf-8",
+    )
+    model = ours(tmp_path, profile=str(tmp_path / "own.yaml"))
+    for instruction in (line, "给出", None):
+        prompts = [(instruction or "") + text for text in TEXTS]
+        assert_same(cut_and_normalize(model.encode_prompts(prompts), 64), model.encode(TEXTS, instruction=instruction))
+    whole, short, bare = (model.tokenize([text])[0].before for text in (line + "好", "给出好", "好"))
+    assert whole > short > bare == 0
 
 
 @pytest.mark.slow
