@@ -43,17 +43,23 @@ SAME_COSINE = 0.99  # bfloat16 through 36 random layers, with different batches
 FP8_TIMES, FP8_COSINE = 1.35, 0.999
 
 
+def word_tokenizer(padding_side: str) -> "transformers.PreTrainedTokenizerFast":
+    """A tokenizer of one word per token: the numbers below the size of the vocabulary."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = Tokenizer(models.WordLevel({"pad": 0} | {str(n): n for n in range(1, VOCABULARY)}, unk_token="pad"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="pad", padding_side=padding_side)
+
+
 def sentence_transformer(model: torch.nn.Module, projection: torch.nn.Linear, device: str, folder: Path):
     """The same decoder and projection under sentence-transformers, with a tokenizer of one word per token."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense, Transformer
     from sentence_transformers.sentence_transformer.modules import Pooling
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
+    from transformers import Qwen3Config, Qwen3Model
 
-    words = Tokenizer(models.WordLevel({"pad": 0} | {str(n): n for n in range(1, VOCABULARY)}, unk_token="pad"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="pad", padding_side="left").save_pretrained(folder)
+    word_tokenizer("left").save_pretrained(folder)
     tiny = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1)
     Qwen3Model(Qwen3Config(vocab_size=VOCABULARY, head_dim=16, **tiny)).save_pretrained(folder)
     transformer = Transformer(str(folder), max_seq_length=1024)

@@ -88,6 +88,21 @@ def test_the_gpu_benchmark_runs_to_its_end_without_a_gpu():
     assert "last of a pack" in done.stdout and "bitwise equal" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_gpu_benchmark_of_encoders_runs_to_its_end_without_a_gpu():
+    script = Path(__file__).parents[1] / "perf" / "gpu_encoders.py"
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == "missed: no GPU: nothing was measured"
+    assert done.stdout.count("lowest cosine of packed and padded vectors 1.0000") == 2
+    assert [row.split("|")[2].split(",")[0].strip() for row in done.stdout.splitlines() if row.startswith("| ")][
+        1:
+    ] == [*("padded", "packed", "sentence-transformers", "padded", "packed")]
+
+
 def test_an_etas_error_is_the_worst_after_the_first_tenth():
     eta = perf_script("eta")
     rows = [(0, 1, 500), (5, 4, None), (20, 20, 60), (60, 60, 48), (95, 95, 40), (100, 100, 0)]
