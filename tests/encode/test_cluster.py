@@ -96,20 +96,6 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
-def test_two_workers_load_once_and_give_bitwise_what_one_process_gives(alone, tmp_path):
-    """Two readings in one run: each one's vectors and scores are those of a run of that reading alone."""
-    finish(tmp_path, command(tmp_path / "off", "--token_prepending", "off"))
-    said = finish(tmp_path, command(tmp_path / "out", "--workers", "2", "--token_prepending", "auto", "off"))
-    assert said.count("model loaded") == 2
-    assert scores(tmp_path / "out") == scores(alone) | scores(tmp_path / "off")
-    for one in (alone, tmp_path / "off"):
-        (store,) = (one / "store").iterdir()
-        ours = vectors_of(tmp_path / "out" / "store" / store.name)
-        theirs = vectors_of(store)
-        assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
-
-
 @pytest.fixture
 def in_the_middle(tmp_path):
     """A run with two workers that has written its first shard: its process, its lines on stderr, and a worker's pid."""
@@ -158,8 +144,12 @@ def test_an_interrupt_ends_the_workers_within_seconds(in_the_middle):
 
 
 @pytest.mark.slow
-def test_a_cluster_of_two_nodes_with_a_shared_store(alone, tmp_path):
-    """Two Ray nodes on this machine, one core each; the run joins them from outside."""
+def test_a_cluster_of_two_nodes_with_a_shared_store_loads_once_for_several_readings(alone, tmp_path):
+    """Two Ray nodes on this machine, one core each; the run joins them from outside.
+
+    Each reading's vectors and scores are those of one process that runs that reading alone.
+    """
+    finish(tmp_path, command(tmp_path / "off", "--token_prepending", "off"))
     script = """
 import sys
 from ray.cluster_utils import Cluster
@@ -176,11 +166,17 @@ cluster.shutdown()
     )
     try:
         address = next(line.strip() for line in nodes.stdout if re.match(r"[\d.]+:\d+$", line.strip()))
-        said = finish(tmp_path, command(tmp_path / "out", "--ray", address, "--store_dir", str(tmp_path / "out/store")))
-        assert said.count("model loaded") == 2
-        assert_equal(tmp_path / "out", alone)
+        more = ["--store_dir", str(tmp_path / "out/store"), "--token_prepending", "auto", "off"]
+        said = finish(tmp_path, command(tmp_path / "out", "--ray", address, *more))
     finally:
         nodes.communicate(timeout=60)
+    assert said.count("model loaded") == 2
+    assert scores(tmp_path / "out") == scores(alone) | scores(tmp_path / "off")
+    for one in (alone, tmp_path / "off"):
+        (store,) = (one / "store").iterdir()
+        ours = vectors_of(tmp_path / "out" / "store" / store.name)
+        theirs = vectors_of(store)
+        assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 @pytest.fixture
