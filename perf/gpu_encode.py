@@ -124,7 +124,7 @@ class Bench:
         self._waits(packed)
         self._full_device(packed)
         self._last_gpu(packed)
-        packed.compile()
+        packed.body.compile()
         yield "+ compiled layers", self._ours(packed, prepend=True)
         probe = self.sequences["passages"][:64]
         exact = encode(packed, probe, self.shape.budget, prepend=True).float()
