@@ -13,6 +13,7 @@ from qzhou_eval.model.folder.tokenizer_file import token_rule
 from qzhou_eval.model.max_length import check_limit
 from qzhou_eval.model.pooling import KINDS, Pooling
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.options import option
 
@@ -109,6 +110,7 @@ class EncoderSettings:
             "dtype": self.precision,
             "width": checkpoint.width,
             **({"attention": BIDIRECTIONAL} if self.both_ways else {}),  # nothing for causal: as before encoders
+            **({} if self.pooling.include_prompt else {"text_begins_after": beginnings(profile)}),
         }
 
     def fingerprint(self, checkpoint: Checkpoint, profile: Profile) -> str:

@@ -152,6 +152,10 @@ def test_rendered_prompts_are_recognised_by_their_tasks_instruction(tmp_path):
     for instruction in (line, "给出", None):
         prompts = [(instruction or "") + text for text in TEXTS]
         assert_same(cut_and_normalize(model.encode_prompts(prompts), 64), model.encode(TEXTS, instruction=instruction))
+    other = ours(tmp_path)  # the same prompts under a profile without these instructions have other vectors
+    rules = [one.settings.fingerprint(one.checkpoint, one.profile) for one in (model, other)]
+    assert rules[0] != rules[1]
+    assert model.checkpoint.digest == other.checkpoint.digest
     whole, short, bare = (model.tokenize([text])[0].before for text in (line + "好", "给出好", "好"))
     assert whole > short > bare == 0
 
