@@ -76,6 +76,7 @@ def test_every_folder_says_what_is_inside():
         assert said and said.splitlines()[0].endswith((".", ":")), folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "absent"),
     [

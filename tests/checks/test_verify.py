@@ -98,6 +98,7 @@ def test_the_same_model_and_profile_are_ok(tiny, saved, tmp_path, capsys):
     assert verdict(out) == "verdict: OK: the same model with the same input; reading TP 1-7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "differing", "shown", "words"),
     [
@@ -161,6 +162,7 @@ def test_where_no_prompt_is_equal_no_embedding_is_compared(against_saved):
     assert fitting(out) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "tensor", "shown"),
     [

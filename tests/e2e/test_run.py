@@ -99,6 +99,7 @@ def test_the_manifest_says_what_every_result_was_made_with(first, tiny):
             assert task["record"]["data"].startswith("local-")
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_bitwise_the_same_vectors_and_scores(tiny, first, tmp_path):
     assert cli.main(command(tiny, tmp_path, "--dim", "16", "64", "all")) == 0
     names = {path.name for path in first.glob("store/*/*.safetensors")}  # a shard's name is its content's digest
@@ -202,6 +203,7 @@ def test_whatever_changes_a_score_is_filed_apart(tiny, first, setting, part):
     assert {path: after[path] for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_changed_profile_of_the_same_name_is_filed_apart(tiny, first, tmp_path):
     before = results(first)
     path = tmp_path / "mine.yaml"
@@ -260,6 +262,7 @@ def test_a_quiet_run_prints_the_table_of_scores_alone(tiny, first, capsys):
     assert not re.search(r"Leaderboard|In short|written", out)
 
 
+@pytest.mark.slow
 def test_dry_run_prints_the_plan_and_writes_nothing(tiny, tmp_path, capsys):
     assert cli.main(command(tiny, tmp_path / "new", "--dry_run", "--dim", "16", "96")) == 0
     assert "MiniSTS" in capsys.readouterr().out

@@ -184,6 +184,7 @@ def test_a_damaged_one_is_one_line(tmp_path, capsys):
     assert f"{path}: not a complete baseline" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_not_made_again(finished, tmp_path, tiny, official):
     output = tmp_path / "out"
     shutil.copytree(finished, output)

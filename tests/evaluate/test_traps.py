@@ -117,6 +117,7 @@ def test_the_result_names_the_digest_of_local_data_and_never_the_hubs_revision(t
     assert locate(STSB, None) == DataSource(None, STSB.revision, size=3 * STSB.characters)
 
 
+@pytest.mark.slow
 def test_the_benchmarks_shared_task_objects_are_left_alone(pointed):
     """mteb returns the same objects at every call: a changed one would stay changed as long as the process lives."""
 

@@ -128,6 +128,7 @@ def test_code_that_came_stays_and_is_checked(fetch, hub, model, tmp_path):
     assert named(folder) == ("org/tiny", "dddddd")
 
 
+@pytest.mark.slow
 def test_code_added_by_hand_is_not_the_hubs(fetch, hub, model, tmp_path):
     folder = tmp_path / "data/models/org/tiny"
     assert fetch()[0] == 0
@@ -149,6 +150,7 @@ def test_a_repository_without_the_code_that_it_names_says_so(fetch, hub, model):
     assert code == 0 and f"names code of its own ({CLASS}), which was not downloaded: the repository has none\n" in err
 
 
+@pytest.mark.slow
 def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
     """The hub has only the model, so each data set that is requested gives a line."""
     data_sets = sorted(task.path for task in all_tasks().values() if task.benchmark == "cmteb")

@@ -68,6 +68,7 @@ def test_a_label_is_in_the_report_and_changes_no_file_that_is_there(tiny, offici
     assert scores(output) == scores(finished)
 
 
+@pytest.mark.slow
 def test_a_label_stays_until_another_is_given(tiny, official, finished, tmp_path):
     output = labelled(shutil.copytree(finished, tmp_path / "out"), "one")
     argv = run_command(tiny, official, output, "--tasks", "STSB", "--dim", "24")

@@ -85,6 +85,7 @@ def test_vectors_that_are_zero_when_cut_are_noticed_at_that_dimension_alone(tmp_
     assert said.endswith("texts, at dimension 4")
 
 
+@pytest.mark.slow
 def test_rounding_does_not_hide_it_and_a_good_model_is_left_alone(tmp_path, caplog):
     evaluate(job(tmp_path / "near", "MiniRetrieval", nearly_same))
     assert "same vector for all" in caplog.text
@@ -93,6 +94,7 @@ def test_rounding_does_not_hide_it_and_a_good_model_is_left_alone(tmp_path, capl
     assert not caplog.messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.2, 1.3])
 def test_a_score_that_cannot_be_is_not_written_whatever_the_cause(tmp_path, monkeypatch, score):
     work = job(tmp_path, "MiniPairClassification", vector)
