@@ -158,13 +158,16 @@ def resolve_settings(
             f"drop {option('fp8')} and {option('compile')}"
         )
     both_ways = checkpoint.both_ways if profile.attention is None else profile.attention == BIDIRECTIONAL
-    layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
-    if layers is not None and both_ways:
+    asked = profile.token_prepending if options.token_prepending == "auto" else options.token_prepending
+    if both_ways and not remote_code and asked not in (None, "off"):
+        auto = options.token_prepending == "auto"
+        asker = profile.called if auto else option("token_prepending", options.token_prepending)
         raise BadInput(
-            f"{option('token_prepending', options.token_prepending)}: token prepending needs a causal decoder, and in "
-            f"{checkpoint.name} a token attends to those after it too; give {option('token_prepending', 'off')}, or "
-            f"another profile than {profile.name}, such as {option('profile', 'plain')}"
+            f"{asker}: token prepending needs a causal decoder, and in {checkpoint.name} a token attends to those "
+            f"after it too; give {option('token_prepending', 'off')}, or another profile, such as "
+            f"{option('profile', 'plain')}"
         )
+    layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
     source = profile.called if options.max_length is None else option("max_length")
     check_limit(checkpoint, max_length, source)
     _say_what_is_left_out(checkpoint, layers, can_run=checkpoint.own_code is not None and not remote_code)

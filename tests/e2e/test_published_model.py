@@ -72,3 +72,10 @@ def test_vectors_and_scores_are_those_of_sentence_transformers(ours, theirs, dat
     assert np.abs(one - two).max() < 1e-5
     assert mine == pytest.approx(its, abs=0.005)
     assert mine == pytest.approx(published, abs=0.05)
+
+
+def test_verify_says_that_sentence_transformers_loads_the_same_model(folder, capsys):
+    """The pooler, whose output neither side uses, is not counted."""
+    argv = ["verify", "--model_name_or_path", str(folder), "--profile", "all-minilm", "--device", "cpu"]
+    assert cli.main([*argv, "--against", "sentence-transformers"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("verdict: OK: ")

@@ -180,7 +180,7 @@ def test_a_bare_encoder_gives_a_vector_only_if_a_profile_says_how(bert, tmp_path
     with pytest.raises(BadInput, match=r"does not say how a text's vector is made .*pooling: mean"):
         Embedder.from_pretrained(str(bert), profile="plain", max_length=64)
     with pytest.raises(BadInput, match="token prepending needs a causal decoder"):
-        Embedder.from_pretrained(str(bert), profile="qzhou-zh", max_length=64, token_prepending=(0, 1))
+        Embedder.from_pretrained(str(bert), profile="qzhou-zh", max_length=64)
     (tmp_path / "mean.yaml").write_text("{name: mean, extends: plain, source: a test, pooling: mean}")
     found = Embedder.from_pretrained(str(bert), profile=str(tmp_path / "mean.yaml"), max_length=64)
     assert (found.settings.pooling.name, found.settings.both_ways) == ("mean", True)

@@ -76,7 +76,7 @@ def _embed(job: dict, dtype: str) -> tuple[np.ndarray, dict]:
     ids = []
     model[0].register_forward_pre_hook(lambda _module, args: ids.append(args[0]["input_ids"][0].tolist()))
     vectors = [model.encode(prompt, normalize_embeddings=False) for prompt in job["prompts"]]
-    said = {"ids": ids, "parameters": sum(p.numel() for p in model.parameters())}
+    said = {"ids": ids, "parameters": sum(p.numel() for name, p in model.named_parameters() if ".pooler." not in name)}
     return np.stack(vectors).astype(np.float32), said
 
 
