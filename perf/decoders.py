@@ -25,6 +25,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.batching.batches import WAYS
 from qzhou_eval.model.folder.config_file import attends_both_ways
 from qzhou_eval.model.forward import Forward
+from qzhou_eval.system.options import call_options_flags
 
 LARGEST = 30_000_000  # parameters; a larger model has parts that these names do not shrink
 MAX_LENGTH = 256
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("families", nargs="*", metavar="MODEL_TYPE", default=families)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    call_options_flags()  # as in a command's messages
     warnings.filterwarnings("ignore")
     transformers.utils.logging.set_verbosity_error()
     print("| model type | batches | why not faster |\n| --- | --- | --- |")
