@@ -71,14 +71,18 @@ def test_the_packaged_checkpoints_tokens_are_counted_as_they_are_forwarded(tmp_p
     assert first > 100_000 and second == 0
 
 
+def checked_without_a_gpu(script: str) -> subprocess.CompletedProcess:
+    """Run a script of perf/ with --check where there is no GPU, which must fail."""
+    argv = [sys.executable, Path(__file__).parents[1] / "perf" / script, "--check"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1, done.stderr
+    return done
+
+
 @pytest.mark.slow
 def test_the_gpu_benchmark_runs_to_its_end_without_a_gpu():
-    script = Path(__file__).parents[1] / "perf" / "gpu_encode.py"
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, script, "--check"], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 1, done.stderr
+    done = checked_without_a_gpu("gpu_encode.py")
     assert done.stderr.splitlines()[-1] == "missed: no GPU: the goals were not measured"
     rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][2:]
     assert len(rows) == 7 and rows[-1][0] == "+ FP8"
@@ -90,17 +94,12 @@ def test_the_gpu_benchmark_runs_to_its_end_without_a_gpu():
 
 @pytest.mark.slow
 def test_the_gpu_benchmark_of_encoders_runs_to_its_end_without_a_gpu():
-    script = Path(__file__).parents[1] / "perf" / "gpu_encoders.py"
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, script, "--check"], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 1, done.stderr
+    done = checked_without_a_gpu("gpu_encoders.py")
     assert done.stderr.splitlines()[-1] == "missed: no GPU: nothing was measured"
     assert done.stdout.count("lowest cosine of packed and padded vectors 1.0000") == 2
-    assert [row.split("|")[2].split(",")[0].strip() for row in done.stdout.splitlines() if row.startswith("| ")][
-        1:
-    ] == [*("padded", "packed", "sentence-transformers", "padded", "packed")]
+    rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    ways = [row[2].split(",")[0].strip() for row in rows]
+    assert ways == ["padded", "packed", "sentence-transformers", "padded", "packed"]
 
 
 def test_an_etas_error_is_the_worst_after_the_first_tenth():

@@ -45,7 +45,7 @@ class Forward:
 
     Args:
         max_length: tokens of the longest prompt to expect.
-        attention: ``packed``, ``padded``, or ``auto``: the fastest way that works with the decoder.
+        attention: ``packed``, ``padded``, or ``auto``: the fastest way that works with the model.
         own_code: whether the model is the checkpoint's own code, which runs as it is.
         pooling: how a prompt's states become one vector.
         both_ways: whether a token attends to those after it too; a decoder's causal mask is then replaced.

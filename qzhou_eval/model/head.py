@@ -10,7 +10,7 @@ from torch import nn
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import PICKLE, SINGLE
-from qzhou_eval.model.folder.modules import DENSE, LAYER_NORM, HeadModule
+from qzhou_eval.model.folder.modules import LAYER_NORM, HeadModule
 from qzhou_eval.model.folder.weights import is_pickled, load_pickle
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {  # by the last part of the class's path; no other class is imported
@@ -35,8 +35,8 @@ def load_head(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str) -> nn.
     head = head_shape(checkpoint)
     if head is None:
         return None
-    for module, part in zip(_modules(checkpoint), head, strict=True):
-        if module.kind in (DENSE, LAYER_NORM):
+    for module, part in zip(checkpoint.head, head, strict=True):
+        if module.has_weights:
             _load(module, part, dtype=dtype, device=device)
     return head.eval()
 
@@ -48,20 +48,12 @@ def head_shape(checkpoint: Checkpoint) -> nn.Sequential | None:
         BadInput: an unknown activation, or missing sizes.
     """
     with torch.device("meta"):
-        parts = [_shape(module) for module in _modules(checkpoint)]
+        parts = [_shape(module) for module in checkpoint.head]
     return nn.Sequential(*parts) if parts else None
 
 
-def _modules(checkpoint: Checkpoint) -> tuple[HeadModule, ...]:
-    """The head's modules but for normalisation at the end, which comes after vectors are cut."""
-    modules = checkpoint.head
-    while modules and modules[-1].kind not in (DENSE, LAYER_NORM):
-        modules = modules[:-1]
-    return modules
-
-
 def _shape(module: HeadModule) -> nn.Module:
-    if module.kind not in (DENSE, LAYER_NORM):
+    if not module.has_weights:
         return Normalize()
     config = json.loads((module.folder / "config.json").read_text("utf-8"))
     try:

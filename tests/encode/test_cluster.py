@@ -50,11 +50,6 @@ def alone(tmp_path_factory):
     return folder / "out"
 
 
-def vectors(output) -> dict[bytes, torch.Tensor]:
-    (folder,) = (output / "store").iterdir()
-    return vectors_of(folder)
-
-
 def vectors_of(folder: Path) -> dict[bytes, torch.Tensor]:
     store = Store(folder.parent, folder.name)
     store.refresh()
@@ -62,15 +57,22 @@ def vectors_of(folder: Path) -> dict[bytes, torch.Tensor]:
     return dict(zip(keys, store.get(keys), strict=True))
 
 
-def assert_equal(output, expected) -> None:
-    """Check that the vectors are bitwise equal, hence the scores too, and that each prompt is in one shard."""
-    ours, theirs = vectors(output), vectors(expected)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    assert scores(output) == scores(expected)
+def assert_equal(output, *expected) -> None:
+    """Check that the vectors are bitwise equal, hence the scores too, and that each prompt is in one shard.
+
+    ``expected`` are outputs of one reading each, which ``output`` has together.
+    """
+    for one in expected:
+        (store,) = (one / "store").iterdir()
+        ours, theirs = vectors_of(output / "store" / store.name), vectors_of(store)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+        shards = (output / "store" / store.name).glob("*.safetensors")
+        keys = [bytes(key) for shard in shards for key in load_file(shard)["keys"]]
+        assert len(keys) == len(set(keys))
+    assert len(list((output / "store").iterdir())) == len(expected)
+    assert scores(output) == {path: found for one in expected for path, found in scores(one).items()}
     assert_all_json_is_whole(output)
-    keys = [key for shard in stored(output).values() for key in shard]
-    assert len(keys) == len(set(keys))
 
 
 @pytest.mark.slow
@@ -171,12 +173,7 @@ cluster.shutdown()
     finally:
         nodes.communicate(timeout=60)
     assert said.count("model loaded") == 2
-    assert scores(tmp_path / "out") == scores(alone) | scores(tmp_path / "off")
-    for one in (alone, tmp_path / "off"):
-        (store,) = (one / "store").iterdir()
-        ours = vectors_of(tmp_path / "out" / "store" / store.name)
-        theirs = vectors_of(store)
-        assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert_equal(tmp_path / "out", alone, tmp_path / "off")
 
 
 @pytest.fixture

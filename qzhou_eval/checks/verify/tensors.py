@@ -9,9 +9,8 @@ from safetensors import SafetensorError, safe_open
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.folder.modules import DENSE, NORMALIZE
-
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+from qzhou_eval.model.folder.files import INDEX, SINGLE
+from qzhou_eval.model.folder.modules import DENSE
 
 
 def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
@@ -27,7 +26,7 @@ def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in _files(checkpoint.body):
         found |= _tensors(path)
-    weighted = [module for module in checkpoint.head if module.kind != NORMALIZE]
+    weighted = [module for module in checkpoint.head if module.has_weights]
     for module in weighted:
         prefix = "projection" if len(weighted) == 1 and module.kind == DENSE else module.folder.name
         found |= {f"{prefix}.{name}": value for name, value in _tensors(module.folder / SINGLE).items()}

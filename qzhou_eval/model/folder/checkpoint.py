@@ -13,7 +13,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.config_file import Architecture, attends_both_ways, read_architecture, refuse_quantised
 from qzhou_eval.model.folder.files import check_case, obstacle, present, read_if_there, read_json
 from qzhou_eval.model.folder.location import locate
-from qzhou_eval.model.folder.modules import DENSE, NORMALIZE, HeadModule, read_modules, read_pooling, width_of_vectors
+from qzhou_eval.model.folder.modules import DENSE, HeadModule, read_modules, read_pooling, width_of_vectors
 from qzhou_eval.model.folder.remote_code import classes_left_out, decoder_class, how_to_bring
 from qzhou_eval.model.folder.weights import is_pickled, stored_shapes, weight_files
 from qzhou_eval.model.pooling import LAST, Pooling
@@ -34,7 +34,7 @@ class Checkpoint:
         body: the folder with the transformer's weights and tokenizer.
         pooling: how its folder says that hidden states are pooled; for a decoder without a word on it, last token;
             None for an encoder without a word.
-        head: the modules after pooling.
+        head: the modules after pooling, without normalisation at the end.
         both_ways: whether, by its configuration, a token attends to those after it too.
         architecture: the transformer's sizes.
         width: size of the full vector.
@@ -71,7 +71,7 @@ class Checkpoint:
             if path.suffix in kinds and path.name not in ours and path.is_file()
         ]
         of_files = sha256_of_files(sorted({*files, *self._weights}), self.folder)
-        chain = [module.kind for module in self.head if module.kind != NORMALIZE or module is not self.head[-1]]
+        chain = [module.kind for module in self.head]
         if self.pooling in (None, LAST) and chain in ([], [DENSE]):
             return of_files  # as before there were other poolings and heads, so that stored vectors stay valid
         return sha256_of_json([of_files, self.pooling and self.pooling.name, chain])
@@ -98,7 +98,7 @@ class Checkpoint:
     @property
     def _folders(self) -> set[Path]:
         """The folders with weights."""
-        return {self.body, *(module.folder for module in self.head if module.kind != NORMALIZE)}
+        return {self.body, *(module.folder for module in self.head if module.has_weights)}
 
     @cached_property
     def tokenizer_digest(self) -> str:

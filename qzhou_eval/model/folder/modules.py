@@ -25,10 +25,18 @@ class HeadModule:
     kind: str
     folder: Path
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether its folder has weights and sizes."""
+        return self.kind != NORMALIZE
+
 
 @dataclass(frozen=True)
 class Modules:
-    """The folders of body and pooling (None if there is none), the head's modules, and all module classes' names."""
+    """The folders of body and pooling (None if there is none), the head's modules, and all module classes' names.
+
+    Normalisation at the end is not part of the head: vectors are normalised after they are cut.
+    """
 
     body: Path
     pooling: Path | None = None
@@ -59,6 +67,8 @@ def read_modules(folder: Path) -> Modules:
             f"supported are Transformer, Pooling, and then any of {', '.join(_HEAD)}"
         )
     head = [HeadModule(kind, folder / name) for kind, name in zip(kinds, names, strict=True)][2:]
+    while head and not head[-1].has_weights:
+        head.pop()
     return Modules(folder / names[0], folder / names[1], tuple(head), classes)
 
 
