@@ -48,7 +48,8 @@ bring() { # bring CONSTRAINTS FILE...: builds the wheels of all files together, 
     done
 }
 echo "wheels for $(describe_python)" >&2
-bring constraints.txt requirements.txt requirements-ray.txt requirements-modelscope.txt requirements-test.txt "$scratch/build.txt"
+bring constraints.txt requirements.txt requirements-ray.txt requirements-modelscope.txt requirements-formats.txt \
+    requirements-test.txt "$scratch/build.txt"
 bring constraints-card.txt requirements-card.txt
 describe_python >"$new/python"
 describe_pins >"$new/pins"

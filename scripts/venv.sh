@@ -29,7 +29,8 @@ ensure_venv() { # ensure_venv FOLDER CONSTRAINTS FILE...
     echo "$wanted" >"$stamp"
 }
 test_venv() {
-    ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements-modelscope.txt requirements.txt
+    ensure_venv .venv constraints.txt requirements-test.txt requirements-ray.txt requirements-modelscope.txt \
+        requirements-formats.txt requirements.txt
 }
 current_venv() { ensure_venv .venv constraints.txt requirements.txt; }
 card_venv() { ensure_venv .venv-card constraints-card.txt requirements-card.txt; }

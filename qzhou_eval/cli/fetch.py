@@ -36,6 +36,12 @@ def add(verbs) -> None:
         "fetch does not run it",
     )
     verb.add_argument(
+        "--pickle",
+        action="store_true",
+        help="with --model: also weights in the form of pickles (pytorch_model*.bin), for --allow_pickle; "
+        "fetch does not open them",
+    )
+    verb.add_argument(
         "--verify", action="store_true", help="download nothing; check that the files are still as downloaded"
     )
     verb.add_argument("--quiet", action="store_true", help="print only warnings and failures")
@@ -77,21 +83,23 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
         BadInput: an unknown task, a task of the package, an invalid name, or nothing to fetch.
     """
     from qzhou_eval.benchmark.registry import select
-    from qzhou_eval.fetch.receipt import CODE, read_fetched
-    from qzhou_eval.model.folder.location import WANTED
+    from qzhou_eval.fetch.receipt import CODE, PICKLES, read_fetched
+    from qzhou_eval.model.folder.location import FETCH_FLAGS, WANTED
 
     wanted = []
+    asked = {CODE: args.code, PICKLES: args.pickle}
     if args.model is not None:
         if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", args.model):
             raise BadInput(f"--model {args.model}: not of the form ORG/NAME, as on the hub")
         place = f"models/{args.model}"
         before = read_fetched(args.to).get(place)
-        kinds = [*WANTED, CODE] if args.code or (before and before.has_code) else WANTED  # code that is there stays
+        also = [kind for kind in asked if asked[kind] or (before and before.has(kind))]  # what is there stays
+        kinds = [*WANTED, *also]
         wanted.append(("model", args.model, args.revision or "main", place, tuple(kinds)))
     elif args.revision is not None:
         raise BadInput(f"--revision {args.revision}: only for --model; data sets have the benchmark's revisions")
-    elif args.code:
-        raise BadInput("--code: only for --model; give --model ORG/NAME")
+    elif unused := [FETCH_FLAGS[kind] for kind in asked if asked[kind]]:
+        raise BadInput(f"{unused[0]}: only for --model; give --model ORG/NAME")
     elif args.tasks == []:
         raise BadInput("nothing to fetch: --tasks has no name, and --model is missing")
     if args.tasks or (args.tasks is None and (args.model is None or args.benchmark)):
@@ -104,12 +112,12 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
 
 def _say_whether_code_came(root: Path, model: str, *, asked: bool) -> None:
     """Warn if the model names classes whose code was not downloaded."""
-    from qzhou_eval.fetch.receipt import read_fetched
+    from qzhou_eval.fetch.receipt import CODE, read_fetched
     from qzhou_eval.model.folder.remote_code import named_code
 
     place = f"models/{model}"
     try:
-        names = [] if read_fetched(root)[place].has_code else named_code(root / place)
+        names = [] if read_fetched(root)[place].has(CODE) else named_code(root / place)
     except BadInput as error:  # all files are as listed: the repository itself is broken
         log.warning("%s: %s", model, error)
         return

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.endpoint import Failed, Hub, Listed, NotThere, Repository, Unreachable
 from qzhou_eval.fetch.modelscope import ModelScope, is_installed
-from qzhou_eval.fetch.receipt import CODE, Fetched, data_files, is_one_of, note_fetched, read_fetched
+from qzhou_eval.fetch.receipt import ON_DEMAND, Fetched, data_files, is_one_of, note_fetched, read_fetched
 from qzhou_eval.system.digests import digests_of_files
 from qzhou_eval.system.files import lock, publish
 from qzhou_eval.system.mteb_version import how_to_install
@@ -133,7 +133,7 @@ def _say_what_is_there(repository: Repository, root: Path, entry: Fetched) -> No
 def _say_what_else_is_there(repository: Repository, root: Path, entry: Fetched) -> None:
     """Warn of extra files, because of which the folder no longer counts as the hub's."""
     folder = root / repository.place
-    counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, CODE)
+    counts = ("*",) if repository.kind == "dataset" else (*repository.wanted, *ON_DEMAND)
     there = {path.relative_to(folder).as_posix() for path in data_files(folder)}
     if extra := sorted(name for name in there - {*entry.files} if is_one_of(name, counts)):
         log.warning("%s: extra files in %s, so not the hub's version: %s", repository.name, folder, ", ".join(extra))
@@ -142,13 +142,13 @@ def _say_what_else_is_there(repository: Repository, root: Path, entry: Fetched) 
 def _whole(root: Path, repository: Repository, commit: str) -> Fetched | None:
     """The record of a repository, if it is at this commit of the hub and every file is still as recorded.
 
-    If code is wanted, it must be recorded too; otherwise the endpoint must say whether there is any.
+    If code or pickles are wanted, they must be recorded too; otherwise the endpoint must say whether there are any.
     """
     entry = read_fetched(root).get(repository.place)
     folder = root / repository.place
     if entry is None or (entry.kind, entry.revision) != (repository.kind, commit):
         return None
-    if CODE in repository.wanted and not entry.has_code:
+    if any(kind in repository.wanted and not entry.has(kind) for kind in ON_DEMAND):
         return None
     if not all((folder / name).is_file() for name in entry.files):
         return None

@@ -15,7 +15,8 @@ from qzhou_eval.system.digests import digests_of_files
 from qzhou_eval.system.files import write_text
 
 MANIFEST = "fetched.json"
-CODE = "*.py"  # downloaded with a model only if asked for
+CODE, PICKLES = "*.py", "pytorch_model*.bin"  # each downloaded with a model only if asked for
+ON_DEMAND = (CODE, PICKLES)
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,9 @@ class Fetched:
     def digests(self) -> dict[str, str]:
         return {name: file["sha256"] for name, file in self.files.items()}
 
-    @property
-    def has_code(self) -> bool:
-        """Whether code was downloaded with it."""
-        return any(is_one_of(name, [CODE]) for name in self.files)
+    def has(self, kind: str) -> bool:
+        """Whether files of one kind, such as :data:`CODE`, were downloaded with it."""
+        return any(is_one_of(name, [kind]) for name in self.files)
 
     @property
     def size(self) -> str:

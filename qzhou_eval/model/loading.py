@@ -14,6 +14,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import JsonObject
 from qzhou_eval.model.folder.weights import is_pickled
+from qzhou_eval.model.merging import merge
 from qzhou_eval.system.options import option
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def load_body(checkpoint: Checkpoint, *, dtype: torch.dtype, device: str, trust_
             loaded = load(checkpoint.body, config=own_config, **_without_pooler(stock_model), **options)
     model, info = cast("tuple[PreTrainedModel, _LoadingInfo]", loaded)  # a pair because of output_loading_info
     _account_for_tensors(checkpoint, info)
+    if checkpoint.adapter is not None:
+        model = merge(model, checkpoint.adapter, device=device)
     # Only tensors that are in no file can be elsewhere.
     model.to(device)  # type: ignore[arg-type]  # transformers wraps the method so that its type takes the model again
     return model.eval()

@@ -21,11 +21,12 @@ def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
     """
     found = {}
     for file, field in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
-        value = read_if_there(checkpoint.body / file).get(field)
+        path = checkpoint.tokenizer / file
+        value = read_if_there(path).get(field)
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
-            raise BadInput(f"{checkpoint.body / file}: {field} is {value!r}; expected a number of tokens")
+            raise BadInput(f"{path}: {field} is {value!r}; expected a number of tokens")
         if value < _NONE:
             found[f"{file}, {field}"] = int(value)
     if checkpoint.architecture.positions is not None:

@@ -98,7 +98,7 @@ class EncoderSettings:
         return {
             "encoding_version": ENCODING_VERSION,
             "checkpoint": checkpoint.digest,
-            "token_ids": token_rule(checkpoint.body),
+            "token_ids": token_rule(checkpoint.tokenizer),
             "remote_code": checkpoint.code_digest if self.trust_remote_code else False,
             "token_prepending": self.token_prepending,
             "placeholder": profile.placeholder if self.token_prepending else None,

@@ -47,17 +47,17 @@ class PromptTokenizer:
     ) -> None:
         self._counted: dict[str, int] = {}
         self._beginnings = [] if pooling.include_prompt else beginnings(profile)
-        self.tokenizer: Tokenizer = open_tokenizer(checkpoint.body)
+        self.tokenizer: Tokenizer = open_tokenizer(checkpoint.tokenizer)
         self.truncate = truncate
         self._profile = profile
         self._rows = checkpoint.architecture.vocabulary
-        self._rowless = check_vocabulary(self.tokenizer, checkpoint.body, self._rows)
-        self._head, self._tail = special_tokens(self.tokenizer, checkpoint.body)
+        self._rowless = check_vocabulary(self.tokenizer, checkpoint.tokenizer, self._rows)
+        self._head, self._tail = special_tokens(self.tokenizer, checkpoint.tokenizer)
         if profile.end_token is not None:
             end = self._single_token(profile.end_token, role="end token")
             self._tail = self._tail if self._tail[-1:] == [end] else [*self._tail, end]
         if lost := [number for number in self._head + self._tail if number >= self._rows]:
-            raise BadInput(f"{checkpoint.body}: {self.decode(lost)} is added to each text, but has no embedding")
+            raise BadInput(f"{checkpoint.tokenizer}: {self.decode(lost)} is added to each text, but has no embedding")
         self._room = max_length - len(self._head) - len(self._tail)
         if self._room < 1:
             raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")

@@ -251,6 +251,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "pooling": settings.pooling.name,
             "attention": settings.direction,
             "pickle": checkpoint.pickled,
+            "adapter_of": checkpoint.base and {"name": checkpoint.base.name, "revision": checkpoint.base.revision},
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },

@@ -21,6 +21,7 @@ OTHERS = {
     "requirements-card.txt": "tabulate==0.10.0\nidna==3.20",
     "requirements-ray.txt": "wcwidth==0.9.4",
     "requirements-modelscope.txt": "wcwidth==0.9.4",
+    "requirements-formats.txt": "wcwidth==0.9.4",
     "requirements-test.txt": "wcwidth==0.9.4",
 }
 PINS = OTHERS | {"requirements.txt": "tabulate==0.10.0\nthreadpoolctl==3.8.0"}

@@ -295,4 +295,4 @@ def test_only_what_is_extra_and_loaded_is_warned_of(fetch, hub, tmp_path):
     for name in ("README.md", "pytorch_model.bin", "own.py"):
         (tmp_path / "data/models/org/tiny" / name).write_text("x")
     err = fetch("--model", "org/tiny", tasks=())[2]
-    assert err.endswith("so not the hub's version: own.py\n")
+    assert err.endswith("so not the hub's version: own.py, pytorch_model.bin\n")

@@ -168,10 +168,27 @@ def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
     assert (code, missing(out)) == (3, data_sets)
 
 
+def test_pickles_come_if_asked_for_stay_and_are_part_of_the_proof(fetch, hub, model, tmp_path):
+    (model / "pytorch_model.bin").write_bytes(b"a pickle")
+    hub.add_folder("org/tiny", model, COMMIT, "models")
+    folder = tmp_path / "data/models/org/tiny"
+    assert fetch()[0] == 0
+    assert not (folder / "pytorch_model.bin").exists()
+    hub.sent.clear()
+    assert fetch("--pickle")[0] == 0
+    assert set(hub.sent) == {"pytorch_model.bin"}  # the rest was already downloaded
+    assert fetch()[0] == 0
+    assert (folder / "pytorch_model.bin").read_bytes() == b"a pickle"
+    assert named(folder)[0] == "org/tiny"
+    (folder / "pytorch_model.bin").write_bytes(b"another")
+    assert named(folder)[0] == "local/tiny"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--code"], "--code: only for --model; give --model ORG/NAME"),
+        (["--pickle"], "--pickle: only for --model; give --model ORG/NAME"),
         (["--tasks", "STSB", "--code"], "--code: only for --model; give --model ORG/NAME"),
         (["--tasks"], "nothing to fetch: --tasks has no name, and --model is missing"),
     ],

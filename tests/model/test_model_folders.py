@@ -219,15 +219,14 @@ CONTRADICTIONS = {
     "a limit as text": (_tokenizer(model_max_length="1024"), "model_max_length is '1024'"),
     "an adapter": (
         lambda d: (d / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Qwen3-8B"}'),
-        "an adapter of Qwen/Qwen3-8B; adapters are not loaded: merge it",
+        "adapter_config.json: an adapter beside a whole model, config.json; keep one of the two",
     ),
     "an adapter alone": (
         lambda d: (
             (d / "adapter_config.json").write_text("{}"),
             (d / "config.json").unlink(),
-            (d / "modules.json").unlink(),
         ),
-        "adapter_config.json: an adapter; adapters are not loaded",
+        "adapter_config.json: peft_type is None; only LORA adapters can be merged",
     ),
 }
 

@@ -29,7 +29,7 @@ def test_a_path_with_spaces_and_letters_of_all_kinds(folder):
     [
         ("", "empty; give a folder"),
         (" ", "empty; give a folder"),
-        ("model/config.json", "a file; give the model's folder, model"),
+        ("model/config.json", "a file, and not a GGUF one; give the model's folder, model"),
         ("~nobody-of-that-name/model", "model_name_or_path='~nobody-of-that-name/model': "),
         ("x" * 300, "name too long"),
         ("org/name/more", "no such folder, and not an org/name"),

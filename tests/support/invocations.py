@@ -176,7 +176,7 @@ INVOCATIONS = {  # kind -> command line and message
                 "shards-elsewhere": f"weight_map: {ABOVE}",
                 "weights-elsewhere": f"transformers_weights: {ABOVE}",
                 "tokenizer-elsewhere": "../model/tokenizer.1.0.json is not a file of the same folder",
-                "adapter": "adapters are not loaded",
+                "adapter": "adapter_config.json: an adapter beside a whole model",
                 "listed-code": "auto_map is not a mapping",
                 "no-projection": "no-projection/2_Dense: its weights are a pickle",
                 "half-projection": "half-projection/2_Dense/config.json: no in_features",

@@ -11,7 +11,7 @@ from qzhou_eval.system import mteb_version
 from qzhou_eval.system.mteb_version import how_to_install
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("ray", "modelscope")
+EXTRAS = ("ray", "modelscope", "formats")
 WITH_WHEELS = re.compile(r"pip install -r wheels/requirements-\w+\.txt")
 
 

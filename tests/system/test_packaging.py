@@ -36,7 +36,10 @@ def test_every_pin_lies_within_the_range_of_its_package(lines, file):
 
 def test_constraints_pin_what_the_requirements_pin():
     constrained = pins("constraints.txt")
-    for file in ("requirements.txt", "requirements-ray.txt", "requirements-modelscope.txt", "requirements-test.txt"):
+    for file in (
+        "requirements.txt",
+        *(f"requirements-{kind}.txt" for kind in ("ray", "modelscope", "formats", "test")),
+    ):
         wanted = pins(file)
         assert {name: constrained.get(name) for name in wanted} == wanted, file
 

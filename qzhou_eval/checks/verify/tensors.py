@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.adapter import WEIGHTS
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import INDEX, SINGLE
 from qzhou_eval.model.folder.modules import DENSE
@@ -30,6 +31,8 @@ def stored_tensors(checkpoint: Checkpoint) -> dict[str, str]:
     for module in weighted:
         prefix = "projection" if len(weighted) == 1 and module.kind == DENSE else module.folder.name
         found |= {f"{prefix}.{name}": value for name, value in _tensors(module.folder / SINGLE).items()}
+    if checkpoint.adapter is not None:
+        found |= {f"adapter.{name}": value for name, value in _tensors(checkpoint.adapter / WEIGHTS).items()}
     return dict(sorted(found.items()))
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.fetch.receipt import CODE, data_files, hub_model, is_one_of
+from qzhou_eval.fetch.receipt import CODE, ON_DEMAND, PICKLES, data_files, hub_model, is_one_of
+from qzhou_eval.model.folder.gguf_file import ENDING, as_folder, lone_file
 from qzhou_eval.system.digests import digests_of_files
 from qzhou_eval.system.network import is_offline
 from qzhou_eval.system.options import option
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 
 # A checkpoint's files: no pickles, and no code unless it is asked for.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-PICKLES = ["pytorch_model*.bin"]
+
+FETCH_FLAGS = {CODE: "--code", PICKLES: "--pickle"}  # of fetch, by what they bring
 
 _NAME = "model_name_or_path"
 _SNAPSHOT = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)/snapshots/(?P<commit>[0-9a-f]{40})$")
@@ -36,7 +38,7 @@ class Location:
 def locate(
     model_name_or_path: str, *, revision: str | None, trust_remote_code: bool, allow_pickle: bool = False
 ) -> Location:
-    """Find a folder, or download it from the hub (once). An existing folder takes precedence.
+    """Find a folder or a GGUF file, or download a model from the hub (once). What exists here takes precedence.
 
     Pickles are downloaded if they are allowed and the model has no safetensors.
 
@@ -52,24 +54,30 @@ def locate(
     except (OSError, RuntimeError) as error:  # unknown user, name too long, or no permission
         raise BadInput(f"{option(_NAME, asked)}: {getattr(error, 'strerror', None) or error}") from None
     could_be_hubs = asked.count("/") == 1 and not asked.startswith((".", "/", "~")) and not asked.endswith("/")
-    if is_folder:
+    if is_file and folder.suffix != ENDING:
+        raise BadInput(f"{option(_NAME, asked)}: a file, and not a GGUF one; give the model's folder, {folder.parent}")
+    if is_folder or is_file:
         if revision is not None:
-            raise BadInput(
-                f"{option('revision', revision)}: {folder} is a folder; only models on the hub have revisions"
-            )
-        name, commit = hub_model(folder, [*WANTED, CODE]) or _cached(folder) or (_local_name(folder), None)
+            what = f"{folder} is a {'file' if is_file else 'folder'}; only models on the hub have revisions"
+            raise BadInput(f"{option('revision', revision)}: {what}")
+        if quantised := folder if is_file else lone_file(folder):
+            return _from_gguf(quantised)
+        name, commit = hub_model(folder, [*WANTED, *ON_DEMAND]) or _cached(folder) or (_local_name(folder), None)
         if could_be_hubs and name != asked:
             log.warning("%s: using the local folder of that name, not the model on the hub", asked)
         return Location(folder, name, commit)
-    if is_file:
-        raise BadInput(f"{option(_NAME, asked)}: a file; give the model's folder, {folder.parent}")
     if not could_be_hubs:
         raise BadInput(f"{option(_NAME, asked)}: no such folder, and not an org/name on the hub")
     patterns = [*WANTED, CODE] if trust_remote_code else WANTED
     folder = _download(asked, revision, patterns)
     if allow_pickle and not any(folder.rglob("*.safetensors")):
-        folder = _download(asked, revision, [*patterns, *PICKLES])
+        folder = _download(asked, revision, [*patterns, PICKLES])
     return Location(folder, asked, folder.name)
+
+
+def _from_gguf(file: Path) -> Location:
+    folder = as_folder(file)
+    return Location(folder, _local_name(folder), None)
 
 
 def _local_name(folder: Path) -> str:
@@ -88,7 +96,7 @@ def _cached(folder: Path) -> tuple[str, str] | None:
     if found is None:
         return None
     blobs = folder.parents[1].resolve() / "blobs"
-    files = [path for path in data_files(folder) if is_one_of(path.name, [*WANTED, CODE])]
+    files = [path for path in data_files(folder) if is_one_of(path.name, [*WANTED, *ON_DEMAND])]
     if not files or any(path.resolve().parent != blobs for path in files):
         return None
     large = [path for path in files if len(path.resolve().name) == 64]
@@ -123,10 +131,10 @@ def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
         raise BadInput(f"{option(_NAME, name)}: not a folder, and no such model on the hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if is_offline():
-            code = " --code" if CODE in patterns else ""
+            flags = "".join(f" {flag}" for kind, flag in FETCH_FLAGS.items() if kind in patterns)
             raise BadInput(
                 f"{option(_NAME, name)}: --offline needs the model on disk; on a machine that can reach the hub, run "
-                f"qzhou-eval fetch --model {name}{code} --to ROOT, then give ROOT/models/{name}"
+                f"qzhou-eval fetch --model {name}{flags} --to ROOT, then give ROOT/models/{name}"
             ) from None
         reason = str(error).splitlines()[0]
         raise BadInput(f"{option(_NAME, name)}: not a folder, and the hub cannot be reached ({reason})") from None
