@@ -1,4 +1,4 @@
-"""A model's own code: ``fetch --code`` downloads and hashes it, only a flag runs it, missing code gives one line."""
+"""What ``fetch`` brings on demand: a model's own code, which only a flag runs, and pickles; missing code is one line."""
 
 import json
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.files import obstacle
@@ -79,10 +79,9 @@ def _convert(path: Path, folder: Path) -> None:
     try:
         reader = GGUFReader(path)
         _check(path, reader)
-        source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        how = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
-        model, info = transformers.AutoModel.from_pretrained(**source, **how)
-        transformers.AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+        how: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, info = transformers.AutoModel.from_pretrained(path.parent, gguf_file=path.name, **how)
+        transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(folder)
     except (BadInput, MemoryError):
         raise
     except Exception as error:  # whatever a library raises for a file that it cannot read
