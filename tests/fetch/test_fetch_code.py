@@ -1,4 +1,4 @@
-"""What ``fetch`` brings on demand: a model's own code, which only a flag runs, and pickles; missing code is one line."""
+"""What ``fetch`` brings on demand: pickles, and a model's own code, which only a flag runs; what lacks is one line."""
 
 import json
 
