@@ -15,7 +15,8 @@ from transformers import Qwen3Config, Qwen3Model
 from qzhou_eval.benchmark.registry import Task, all_tasks
 from qzhou_eval.model.speed.cost import Cost, cost_of
 from qzhou_eval.model.speed.time_estimate import assumed
-from qzhou_eval.protocol.profile import Profile, load_profile
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import instruction_for, render
 
 CHINESE = 0.68  # Qwen tokens per character: 0.59 to 0.74 over nineteen of CMTEB's data sets and look-alikes

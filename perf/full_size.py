@@ -34,7 +34,7 @@ from watched import Watched, watch
 from qzhou_eval.benchmark.registry import all_tasks, select
 from qzhou_eval.encode.store import Store
 from qzhou_eval.miniature.train import byte_level_bpe
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 WIDTH = 1792
 VOCABULARY = 24_000  # gives 0.7 tokens per character, like Qwen's on Chinese
@@ -56,7 +56,7 @@ def write_model(folder: Path, writer: Synthetic) -> None:
     if folder.exists():
         return
     profile = load_profile("qzhou-zh")
-    tokenizer = byte_level_bpe([*writer.sample(SAMPLE), profile.prefix, profile.suffix], VOCABULARY)
+    tokenizer = byte_level_bpe([*writer.sample(SAMPLE), *profile.templates[0].split("{text}")], VOCABULARY)
     torch.manual_seed(0)
     decoder = Qwen3Model(Qwen3Config(vocab_size=len(tokenizer), pad_token_id=0, eos_token_id=2, **SHAPE))
     with tempfile.TemporaryDirectory() as bare:

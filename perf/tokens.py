@@ -38,7 +38,8 @@ from qzhou_eval.model.batching.batches import PADDED, plan
 from qzhou_eval.model.embedder import Embedder
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.tokenizer import PromptTokenizer
-from qzhou_eval.protocol.profile import Profile, load_profile
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import instruction_for, render
 
 DIMENSIONS = 8

@@ -16,7 +16,7 @@ from qzhou_eval.system.digests import cache_home
 from qzhou_eval.system.fault_log import reason
 from qzhou_eval.system.files import LOCKS
 from qzhou_eval.system.network import go_offline, keep_one_endpoint
-from qzhou_eval.system.options import options_called_flags
+from qzhou_eval.system.options import CARD_PROFILE, options_called_flags
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,8 +95,8 @@ def _interrupted(error: BaseException | None) -> bool:
 
 
 def run_cmteb_all() -> int:
-    """The model card's command: ``run`` with the card's flags."""
-    return main(["run", *sys.argv[1:]])
+    """The model card's command: ``run`` with the card's flags and, unless another is given, the card's profile."""
+    return main(["run", "--default_profile", CARD_PROFILE, *sys.argv[1:]])
 
 
 class _Stderr(logging.Handler):

@@ -10,7 +10,6 @@ from typing import NoReturn
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.variant import is_label
 from qzhou_eval.system.formatting import whole_number
-from qzhou_eval.system.options import DEFAULT_PROFILE
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,8 +35,12 @@ def add_offline(parser) -> None:
 
 
 def profile_flag(parser) -> None:
-    """Add ``--profile``, for commands that render prompts; None is the default, as distinct from a choice."""
-    parser.add_argument("--profile", type=path_or_name, help=f"name or YAML file (default: {DEFAULT_PROFILE})")
+    """Add ``--profile``, for commands that render prompts."""
+    parser.add_argument(
+        "--profile",
+        type=path_or_name,
+        help="name or YAML file, or checkpoint: what the model's files say (default: the model's own, else checkpoint)",
+    )
 
 
 def boolean(value: str) -> bool:

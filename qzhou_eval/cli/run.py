@@ -64,6 +64,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, s
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
     how = parser.add_argument_group("protocol")
     profile_flag(how)
+    how.add_argument("--default_profile", help=argparse.SUPPRESS)  # of run_cmteb_all.py
     how.add_argument(
         "--normalize", type=boolean, default=True, metavar="BOOL", help="L2-normalise the cut vectors (default: true)"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from qzhou_eval.model.tokenizer import Tokenized
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.system.digests import sha256_of_json

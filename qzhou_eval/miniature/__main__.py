@@ -14,7 +14,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.cli import EXIT_FAILED_TASKS, guarded, set_up_logging
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.config import Run, RunConfig, prepare_run
 from qzhou_eval.run.processes import process_pool
 from qzhou_eval.run.reuse import missing_results

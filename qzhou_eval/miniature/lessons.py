@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.miniature import grammar
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.prompts import prompts_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def draw(profile: Profile, rng: random.Random, count: int, *, batch: int = 4) ->
     for index in range(count):
         task, kind, sides, rows = (makers[index % len(makers)] if index >= count // 10 else _words)(rng, batch)
         columns = [
-            [render(profile, row[i], instruction_for(profile, task, side)) for row in rows]
+            prompts_of(profile, all_tasks()[task], side, [row[i] for row in rows], use_instruction=True)
             for i, side in enumerate(sides)
         ]
         labels = None if kind == "ranked" else torch.tensor([row[-1] for row in rows])

@@ -30,7 +30,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
 from qzhou_eval.miniature import grammar, lessons
 from qzhou_eval.model.token_prepending import token_prepending
-from qzhou_eval.protocol.profile import Profile, load_profile
+from qzhou_eval.protocol.profile import TEXT, Profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ class PrependingTransformer(Transformer):
 
 def train_tokenizer(profile: Profile) -> PreTrainedTokenizerFast:
     """The model's tokenizer, trained on the language's words and the prompts' fixed parts."""
-    instructions = [task.instruction for task in profile.tasks.values()]
-    fixed = [profile.prefix, profile.suffix, profile.instruction or "", profile.empty_text, *instructions]
+    instructions = [text for task in profile.tasks.values() for text in task.texts]
+    fixed = [*profile.templates[0].split(TEXT), profile.instruction or "", profile.empty_text, *instructions]
     return byte_level_bpe([*grammar.words(), *fixed], vocab_size=4096)
 
 

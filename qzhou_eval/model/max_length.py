@@ -34,6 +34,12 @@ def stated_limits(checkpoint: Checkpoint) -> dict[str, int]:
     return found
 
 
+def own_limit(checkpoint: Checkpoint) -> int | None:
+    """The limit at which sentence-transformers would cut: its own, else the lowest of the others; None if unknown."""
+    stated = stated_limits(checkpoint)
+    return stated.get(_OWN) or min(stated.values(), default=None)
+
+
 def overridden(checkpoint: Checkpoint, max_length: int) -> dict[str, int]:
     """The stated limits that ``max_length`` exceeds, and that of sentence-transformers if it differs at all."""
     stated = stated_limits(checkpoint)

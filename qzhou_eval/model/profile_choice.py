@@ -1,45 +1,112 @@
-"""Choose a model's profile: the one asked for, or the default; and check that the model is the profile's."""
+"""Choose a model's profile: the one asked for, the shipped one of this model, or what the checkpoint itself says."""
 
 import logging
+from dataclasses import dataclass
+from pathlib import Path
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.sent_lines import own_prompts
-from qzhou_eval.protocol.profile import Profile, load_profile
-from qzhou_eval.system.options import DEFAULT_PROFILE, option
+from qzhou_eval.model.folder.files import read_if_there
+from qzhou_eval.model.own_profile import checkpoint_profile
+from qzhou_eval.protocol.profile import Profile, ProfileModel
+from qzhou_eval.protocol.profile_files import CHECKPOINT, load_profile, profile_of, shipped_profiles
+from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
 
 
-def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
-    """Return the profile asked for, or the default.
+@dataclass(frozen=True)
+class Choice:
+    """A profile, and why it is this one."""
 
-    The default is the protocol of one particular model: any model not proven to be that one gets it with a warning.
+    profile: Profile
+    why: str
+
+
+def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | None = None) -> Choice:
+    """Return the profile asked for, or the one of this model, or what the checkpoint's own files say.
+
+    A model's name on the hub says which model it is. A folder is a model that a shipped profile names if it is called
+    so (its own name, or ``_name_or_path`` in config.json) and the sizes agree.
+
+    Args:
+        default: the profile without one asked for, whatever the model is, with a warning if it is another one's.
 
     Raises:
-        BadInput: no such profile.
+        BadInput: no such profile, or two profiles name the model.
     """
-    profile = load_profile(name or DEFAULT_PROFILE)
-    if name is None and profile.model is not None and not profile.is_of(checkpoint.name):
-        other = "not proven to be" if checkpoint.is_local else "not"
-        own = own_prompts(checkpoint)
-        log.warning(
-            "%s is %s %s, but gets that model's prompt by default; %s keeps it, %s sends the text alone, %s your own%s",
-            *(checkpoint.name, other, profile.model.name),
-            *(option("profile", name) for name in (DEFAULT_PROFILE, "plain", "FILE.yaml")),
-            f"; the checkpoint's own prompts ({', '.join(own)}) are not used" if own else "",
-        )
-    return profile
+    if name is not None:
+        profile = checkpoint_profile(checkpoint) if name == CHECKPOINT else load_profile(name)
+        return Choice(profile, option("profile"))
+    if default is not None:
+        profile = load_profile(default)
+        if not profile.is_of(checkpoint.name):
+            _warn_of_default(profile, checkpoint)
+        return Choice(profile, "default")
+    own = profile_of(checkpoint.name)
+    if own is not None:
+        _check_revision(own, checkpoint)
+        return Choice(own, f"the one of {checkpoint.name}")
+    for profile in shipped_profiles():
+        for model in profile.models:
+            if _is_called(checkpoint, model) and _agrees(checkpoint, model):
+                return Choice(profile, f"by its name and sizes {model.name}; another: {option('profile', 'NAME')}")
+    return Choice(checkpoint_profile(checkpoint), "no shipped profile names this model")
+
+
+def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
+    """The profile of :func:`choose_profile`, without its reason."""
+    return choose_profile(name, checkpoint).profile
 
 
 def check_parameters(profile: Profile, checkpoint: Checkpoint, parameters: int) -> None:
-    """Compare a loaded model's number of parameters with the profile's, if this is the profile's model.
+    """Compare a loaded model's number of parameters with the profile's, if this is one of the profile's models.
 
     Raises:
         BadInput: they differ.
     """
-    own, published = profile.model, profile.published_parameters(checkpoint.name)
-    if own is None or published is None:
+    published = profile.published_parameters(checkpoint.name)
+    if published is None:
         log.info("%s: %s parameters", checkpoint.name, f"{parameters:,}")
     elif parameters != published:
-        raise BadInput(f"{checkpoint.folder}: {parameters:,} parameters, but {own.name} has {published:,}")
+        raise BadInput(
+            f"{checkpoint.folder}: {parameters:,} parameters, but {profile.called} is of a model with {published:,}"
+        )
+
+
+def _warn_of_default(profile: Profile, checkpoint: Checkpoint) -> None:
+    other = "not proven to be" if checkpoint.is_local else "not"
+    log.warning(
+        "%s is %s %s, but gets that model's prompt by default; %s keeps it, %s sends what its own files say, "
+        "%s the text alone",
+        *(checkpoint.name, other, profile.models[0].name),
+        *(option("profile", name) for name in (profile.name, CHECKPOINT, "plain")),
+    )
+
+
+def _check_revision(profile: Profile, checkpoint: Checkpoint) -> None:
+    """Warn in one line if the published scores are of another revision."""
+    model = profile.model_named(checkpoint.name)
+    published = model and model.revision
+    if published and checkpoint.commit and not checkpoint.commit.startswith(published):
+        log.warning(
+            "%s is at revision %s, but its published scores are of %s: %s pins that one",
+            *(checkpoint.name, checkpoint.commit[:8], published[:8], option("revision", published)),
+        )
+
+
+def _is_called(checkpoint: Checkpoint, model: ProfileModel) -> bool:
+    if not checkpoint.is_local:
+        return False
+    saved_as = read_if_there(checkpoint.body / "config.json").get("_name_or_path")
+    names = [checkpoint.folder.resolve().name, str(saved_as or "").rstrip("/")]
+    wanted = Path(model.name).name.lower()
+    return any(Path(name).name.lower() == wanted for name in names)
+
+
+def _agrees(checkpoint: Checkpoint, model: ProfileModel) -> bool:
+    """Whether no size that the profile states is another one."""
+    architecture = checkpoint.architecture
+    found = (architecture.kind, architecture.layers, architecture.hidden, checkpoint.width)
+    stated = (model.model_type, model.layers, model.hidden, model.width)
+    return all(size in (None, own) for size, own in zip(stated, found, strict=True))

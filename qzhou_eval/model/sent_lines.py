@@ -4,25 +4,12 @@ import json
 from collections.abc import Iterator
 
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.folder.files import read_if_there
+from qzhou_eval.model.own_profile import OWN_PROMPTS, own_prompts
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
-from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile import TEXT, Profile
+from qzhou_eval.protocol.profile_files import CHECKPOINT
 from qzhou_eval.system.formatting import layers_text
 from qzhou_eval.system.options import option
-
-OWN_PROMPTS = "config_sentence_transformers.json"
-
-
-def own_prompts(checkpoint: Checkpoint) -> list[str]:
-    """The names of the prompts that sentence-transformers would put in front of texts; the default one is marked.
-
-    Raises:
-        BadInput: the file that contains them is damaged.
-    """
-    content = read_if_there(checkpoint.folder / OWN_PROMPTS)
-    prompts, default = content.get("prompts"), content.get("default_prompt_name")
-    given = [name for name, text in prompts.items() if text] if isinstance(prompts, dict) else []
-    return [f"{name}, the default" if name == default else name for name in given]
 
 
 def sent_lines(
@@ -31,7 +18,7 @@ def sent_lines(
     settings: EncoderSettings,
     *,
     asked: EncoderOptions,
-    given: bool,
+    why: str,
     layers: list[tuple[int, int] | None],
     use_instruction: bool,
 ) -> Iterator[str]:
@@ -39,24 +26,29 @@ def sent_lines(
 
     Args:
         asked: the options from which ``settings`` were resolved.
-        given: whether the profile was asked for.
+        why: the reason for which the profile was chosen.
         layers: the layers with token prepending, per reading.
 
     Raises:
         BadInput: the checkpoint's own prompts cannot be read.
     """
-    why = option("profile") if given else "the model's own" if profile.is_of(checkpoint.name) else "default"
     line = profile.instruction if use_instruction and profile.instruction else ""
-    template = json.dumps(f"{profile.prefix}{line}{{text}}{profile.suffix}", ensure_ascii=False)
-    yield f"sent to {checkpoint.name}: {template}, profile {profile.name} ({why})"
+    shown = [json.dumps(one.replace(TEXT, f"{line}{TEXT}"), ensure_ascii=False) for one in profile.templates]
+    sent = shown[0] if len(shown) == 1 else f"{shown[0]}, documents {shown[1]}"
+    yield f"sent to {checkpoint.name}: {sent}, profile {profile.name} ({why})"
+    for fact in profile.unverified:
+        yield f"not verified in profile {profile.name}: {fact}"
     limit = "profile" if asked.max_length is None else option("max_length")
     cut = ", only the text is cut" if settings.truncate == "text" else ""
     prepending = _prepending(settings, asked, layers)
     yield f"{prepending}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
     pooling = f"pooling {settings.pooling.name} ({_by(profile.pooling)})"
     yield f"{pooling}, {settings.direction} attention ({_by(profile.attention)})"
-    if own := own_prompts(checkpoint):
-        yield f"not used: the checkpoint's own prompts, {'; '.join(own)} ({OWN_PROMPTS})"
+    own = own_prompts(checkpoint)
+    if own and profile.name != CHECKPOINT:
+        default = own.pop("", None)
+        names = [f"{name}, the default" if text == default else name for name, text in own.items()]
+        yield f"not used: the checkpoint's own prompts, {'; '.join(names)} ({OWN_PROMPTS})"
 
 
 def _by(named: str | None) -> str:

@@ -13,7 +13,7 @@ from qzhou_eval.model.folder.tokenizer_file import token_rule
 from qzhou_eval.model.max_length import check_limit
 from qzhou_eval.model.pooling import KINDS, Pooling
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import beginnings
+from qzhou_eval.protocol.prompts import beginnings, template_ends
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.options import option
 
@@ -104,7 +104,7 @@ class EncoderSettings:
             "placeholder": profile.placeholder if self.token_prepending else None,
             "max_length": self.max_length,
             "truncate": self.truncate,
-            "template_end": profile.suffix if self.truncate == "text" else None,
+            "template_end": template_ends(profile) if self.truncate == "text" else None,
             "end_token": profile.end_token,
             "pooling": self.pooling.name,
             "dtype": self.precision,

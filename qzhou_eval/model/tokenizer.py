@@ -10,7 +10,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.special_tokens import special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
-from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile import TEXT, Profile
 from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.options import option
 
@@ -97,7 +97,7 @@ class PromptTokenizer:
         if self._profile.placeholder is None:
             raise BadInput(f"{self._profile.called} names no placeholder token: token prepending needs one")
         token = self._single_token(self._profile.placeholder, role="placeholder token")
-        before = self._profile.prefix.split(self._profile.placeholder)[0]
+        before = self._profile.templates[0].split(self._profile.placeholder)[0]
         position = len(self._head) + len(self._ids([before])[0])
         if position >= len(self._head) + self._room:
             raise BadInput(f"{option('max_length')}: too short for the template up to the placeholder token")
@@ -124,7 +124,8 @@ class PromptTokenizer:
         return number
 
     def _cut_text(self, prompt: str) -> list[int]:
-        suffix = self._profile.suffix
+        ends = [template.partition(TEXT)[2] for template in self._profile.templates]
+        suffix = max((end for end in ends if prompt.endswith(end)), key=len, default="")
         body = prompt.removesuffix(suffix)
         offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
         room = self._room - len(self._ids([suffix])[0])

@@ -1,59 +1,86 @@
-"""Reads a profile: one YAML in task_instructions/ per evaluation protocol (template, instructions, sides, limits).
+"""A profile: one evaluation protocol, that is, what is sent to a model (templates, instructions, sides, limits).
 
-A profile does not depend on models or tasks' data; :mod:`qzhou_eval.protocol.prompts` applies it to texts.
+A profile does not depend on models or tasks' data. :mod:`qzhou_eval.protocol.profile_files` reads it from YAML and
+:mod:`qzhou_eval.protocol.prompts` applies it to texts.
 """
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from qzhou_eval.errors import BadInput, did_you_mean
-from qzhou_eval.system.options import option
-from qzhou_eval.system.paths import data_folder
+from qzhou_eval.errors import BadInput
+from qzhou_eval.protocol.instructions import TYPES, TaskPrompt
 
-Sides = Literal["both", "queries"]
+TEXT, TITLE = "{text}", "{title}"
+_UNVERIFIED = re.compile(r"\((?:inf|gk)\)")
+# Part of the digest only if they are given, so that results from before there were such fields stay valid.
+_LATER = ("attention", "pooling", "include_prompt", "types", "no_title")
+_NOT_SENT = {"source", "models", "published", "open", "trained_on", "dtype", "matryoshka_dims"}
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class TaskPrompt(_Strict):
-    """A task's instruction and who gets it: ``both`` sides, or all but documents (``queries``)."""
-
-    instruct: Sides
-    instruction: str
-
-
 class ProfileModel(_Strict):
-    """The checkpoint that a profile was published with; its parameter count is checked on loading."""
+    """A checkpoint that the profile was published with.
+
+    ``revision`` is the commit that the published scores are of. The parameter count is checked on loading; the sizes
+    (layers, hidden size, vector size) say whether a local folder can be this model.
+    """
 
     name: str
-    parameters: int
+    revision: str | None = None
+    parameters: int | None = None
+    model_type: str | None = None
+    layers: int | None = None
+    hidden: int | None = None
+    width: int | None = None
+
+
+class Published(_Strict):
+    """What the published run was made with, as far as it is known; for the reader, nothing is set by it."""
+
+    mteb: str | None = None
+    attention_kernel: str | None = None
+    padding_side: Literal["left", "right"] | None = None
+
+
+class SideTemplates(_Strict):
+    """A template for queries and symmetric texts, and one for documents."""
+
+    query: str | None = None
+    document: str | None = None
 
 
 class Profile(_Strict):
     """A validated evaluation protocol.
 
-    ``template`` contains ``{text}`` exactly once; the instruction line is put before the text,
-    inside the template. ``dtype`` is the published precision; a run in another one is filed separately.
-    ``token_prepending`` is the inclusive 0-based layer range
+    Each template contains ``{text}`` exactly once, and a document's may contain ``{title}``, for which ``no_title`` is
+    put where there is none; the instruction line is put before the text, inside the template. ``types`` says which
+    instruction the tasks get that ``tasks`` does not name. ``dtype`` is the published precision; a run in another one
+    is filed separately. ``token_prepending`` is the inclusive 0-based layer range
     that ``--token_prepending auto`` uses, or None for off. ``attention``, ``pooling`` and ``include_prompt`` (whether
     the tokens before the text are pooled too) are for models whose folder says nothing or something else.
+    ``trained_on`` is what the makers say about training data: how many of CMTEB's tasks are in it, or which.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     source: str
-    template: str
+    template: str | SideTemplates
     max_length: int = Field(gt=0)
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
-    model: ProfileModel | None = None
+    models: tuple[ProfileModel, ...] = ()
+    published: Published = Published()
+    open: Literal["yes", "api", "no"] = "yes"
+    trained_on: int | tuple[str, ...] | None = None
     instruction: str | None = None
     empty_text: str = ""
+    no_title: str | None = None
     end_token: str | None = None
     placeholder: str | None = None
     token_prepending: tuple[int, int] | None = None
@@ -61,14 +88,26 @@ class Profile(_Strict):
     pooling: Literal["last token", "cls", "mean", "weighted mean", "max"] | None = None
     include_prompt: bool | None = None
     matryoshka_dims: tuple[int, ...] = ()
+    types: dict[str, TaskPrompt] = {}
     tasks: dict[str, TaskPrompt] = {}
     _file: Path | None = PrivateAttr(default=None)
 
+    @field_validator("open", mode="before")
+    @classmethod
+    def _yaml_booleans(cls, value: object) -> object:
+        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+
     @field_validator("template")
     @classmethod
-    def _one_text(cls, value: str) -> str:
-        if value.count("{text}") != 1:
-            raise ValueError("the template must contain {text} exactly once")
+    def _one_text(cls, value: str | SideTemplates) -> str | SideTemplates:
+        query, document = (value, value) if isinstance(value, str) else (value.query, value.document)
+        if query is None and document is None:
+            raise ValueError("a template for queries, documents or both is needed")
+        for template in (query, document):
+            if template is not None and template.count(TEXT) != 1:
+                raise ValueError("the template must contain {text} exactly once")
+        if TITLE in (query or "") or (document or "").count(TITLE) > 1:
+            raise ValueError("{title} can be in the document's template alone, and once")
         return value
 
     @field_validator("instruction")
@@ -78,13 +117,25 @@ class Profile(_Strict):
             raise ValueError("the instruction line must contain {instruction} exactly once")
         return value
 
+    @field_validator("types")
+    @classmethod
+    def _known_types(cls, value: dict[str, TaskPrompt]) -> dict[str, TaskPrompt]:
+        for name in value:
+            if name not in TYPES:
+                raise ValueError(f"unknown type {name}; known: {', '.join(TYPES)}")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
-        if self.placeholder is not None and self.placeholder not in self.prefix:
-            raise ValueError("the template must contain the placeholder token before {text}")
+        if self.placeholder is not None:
+            before = {template.partition(TEXT)[0].partition(self.placeholder) for template in self.templates}
+            if any(not found for _, found, _ in before):
+                raise ValueError("the template must contain the placeholder token before {text}")
+            if len({start for start, _, _ in before}) > 1:
+                raise ValueError("the templates must be the same up to the placeholder token")
         if self.token_prepending is not None and self.placeholder is None:
             raise ValueError("token_prepending needs a placeholder token")
-        if self.tasks and self.instruction is None:
+        if self.instruction is None and any(prompt.texts for prompt in (*self.types.values(), *self.tasks.values())):
             raise ValueError("tasks have instructions but the profile has no instruction line")
         if self.token_prepending is not None and self.attention == "bidirectional":
             raise ValueError("token_prepending needs causal attention")
@@ -94,109 +145,56 @@ class Profile(_Strict):
             raise ValueError("pooling cls needs the tokens before the text, so include_prompt cannot be false")
         return self
 
-    @property
-    def prefix(self) -> str:
-        """The part of the template before the text."""
-        return self.template.split("{text}")[0]
+    def template_of(self, side: str | None) -> str:
+        """The template of ``"query"``, ``"document"`` or, of symmetric texts, None.
 
-    def is_of(self, model: str) -> bool:
-        """Whether ``model`` (``org/name``) is the one that the profile was published with."""
-        return self.model is not None and self.model.name == model
+        Raises:
+            BadInput: there is none.
+        """
+        if isinstance(self.template, str):
+            return self.template
+        found = self.template.document if side == "document" else self.template.query
+        if found is None:
+            raise BadInput(f"{self.called} has no template for {'documents' if side == 'document' else 'queries'}")
+        return found
+
+    @property
+    def templates(self) -> list[str]:
+        """Its one template, or that of queries and that of documents, as far as it has them."""
+        sides = (self.template,) if isinstance(self.template, str) else (self.template.query, self.template.document)
+        return [template for template in sides if template is not None]
 
     @property
     def called(self) -> str:
         """How messages name the profile: by its name or, if it was given as a file, by that file."""
         return f"profile {self._file or self.name}"
 
-    @property
-    def suffix(self) -> str:
-        """The part of the template after the text."""
-        return self.template.split("{text}")[1]
+    def model_named(self, model: str) -> ProfileModel | None:
+        """The model ``org/name`` among those that the profile was published with, or None."""
+        return next((one for one in self.models if one.name == model), None)
+
+    def is_of(self, model: str) -> bool:
+        """Whether ``model`` (``org/name``) is one that the profile was published with."""
+        return self.model_named(model) is not None
 
     def published_parameters(self, model: str) -> int | None:
-        """The parameter count to check, if ``model`` (``org/name``) is the profile's own; else None."""
-        if self.model is None or Path(model).name != Path(self.model.name).name:
-            return None
-        return self.model.parameters
+        """The parameter count to check, if ``model`` (``org/name``) is named like one of the profile's; else None."""
+        named = (one for one in self.models if Path(one.name).name == Path(model).name)
+        return next((one.parameters for one in named), None)
 
     @property
-    def filed_as(self) -> str:
-        """The name that results are filed under; it includes the digest if the profile is not as shipped."""
-        shipped = self.name in profile_names() and load_profile(self.name).digest == self.digest
-        return self.name if shipped else f"{self.name}-{self.digest[:8]}"
+    def unverified(self) -> list[str]:
+        """The facts that its source marks as inferred (inf) or general knowledge (gk)."""
+        return [fact.strip() for fact in self.source.split(";") if _UNVERIFIED.search(fact)]
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of everything in the profile that changes a prompt or a vector."""
-        fields = self.model_dump(exclude={"source", "model", "dtype", "matryoshka_dims"})
-        for name in ("attention", "pooling", "include_prompt"):
-            if fields[name] is None:
-                del fields[name]  # as before there were such fields, so that results stay valid
+        fields = self.model_dump(exclude=_NOT_SENT)
+        for name in _LATER:
+            if not fields[name] and fields[name] is not False:
+                del fields[name]
+        for prompt in (*fields["tasks"].values(), *fields.get("types", {}).values()):
+            if prompt["document_instruction"] is None:
+                del prompt["document_instruction"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-
-def profile_names() -> list[str]:
-    """Names of the profiles that are shipped with the project."""
-    return sorted(p.stem for p in data_folder("task_instructions").glob("*.yaml"))
-
-
-def load_profile(name_or_path: str) -> Profile:
-    """Load a profile by name (``task_instructions/NAME.yaml``) or from a YAML file.
-
-    Raises:
-        BadInput: no such profile, not YAML, or a field is missing, unknown or wrong.
-    """
-    path = given = Path(name_or_path).expanduser()
-    if path.suffix not in {".yaml", ".yml"}:
-        if "/" in name_or_path and path.exists():
-            raise BadInput(f"{option('profile', name_or_path)}: not a .yaml file")
-        path = _shipped(name_or_path)
-    fields = _read(path)
-    try:
-        profile = Profile.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "profile"
-        raise BadInput(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
-    profile._file = path if path is given else None
-    return profile
-
-
-def _shipped(name: str) -> Path:
-    known = profile_names()
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise BadInput(f"{option('profile', name)}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
-    return data_folder("task_instructions") / f"{name}.yaml"
-
-
-class _EachKeyOnce(yaml.SafeLoader):
-    """Refuses a duplicate key in a mapping, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if (first := lines.setdefault(str(key.value), line)) != line:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value} twice, in lines {first} and {line}")
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict:
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise BadInput(f"{option('profile', str(path))}: {what}; known profiles: {', '.join(profile_names())}")
-    try:
-        fields = _EachKeyOnce(path.read_text("utf-8")).get_single_data()
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
-    if not isinstance(fields, dict):
-        raise BadInput(f"{path}: expected a mapping of profile fields")
-    if base := fields.pop("extends", None):
-        parent = _read(_shipped(str(base)))
-        own = fields.get("tasks") or {}
-        if not isinstance(own, dict):
-            raise BadInput(f"{path}: tasks: expected a mapping of task names")
-        inherited = {k: v for k, v in parent.items() if k not in ("name", "source", "model")}
-        fields = inherited | fields | {"tasks": parent.get("tasks", {}) | own}
-    return fields

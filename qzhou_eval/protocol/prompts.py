@@ -1,58 +1,138 @@
-"""Renders prompts from texts, by profile, task and side. Pure functions; user text is never parsed.
+"""Renders prompts from texts, by profile, task, task type and side. Pure functions; user text is never parsed.
 
-``side`` is what mteb calls the prompt type: ``"query"``, ``"document"``, or None for the symmetric
-tasks (STS, pair classification, classification, clustering).
+For ``side`` see :mod:`qzhou_eval.protocol.instructions`.
 """
 
 import difflib
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Protocol
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.instructions import ASYMMETRIC, OTHERWISE, TaskPrompt
+from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
+from qzhou_eval.system.options import option
+
+SIDES = ("query", "document")
 
 
-def instruction_for(profile: Profile, task: str, side: str | None) -> str | None:
-    """The instruction that ``task`` gives to ``side``, or None.
+class NamedTask(Protocol):
+    """What prompts depend on of a task: its name and its type, as mteb calls it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class OtherTask:
+    """A task that is in no table here."""
+
+    name: str
+    type: str
+
+
+def sides_of(task: NamedTask) -> tuple[str | None, ...]:
+    """The sides that a task's texts are on."""
+    return SIDES if task.type in ASYMMETRIC else (None,)
+
+
+def instruction_for(profile: Profile, task: NamedTask, side: str | None) -> str | None:
+    """The instruction that ``task`` gives to ``side``, or None; what the profile says of a task overrides its type's.
 
     Raises:
-        BadInput: the profile has instructions, but none for this task.
+        BadInput: the profile has instructions, but none for this task or type.
     """
     if profile.instruction is None:
         return None
-    if task not in profile.tasks:
-        close = difflib.get_close_matches(task, profile.tasks, n=1)
+    prompt = task_prompt(profile, task)
+    if prompt is None:
+        close = difflib.get_close_matches(task.name, profile.tasks, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        raise BadInput(f"{profile.called} has no instruction for task {task}{hint}; add one to its tasks")
-    prompt = profile.tasks[task]
-    if prompt.instruct == "queries" and side == "document":
-        return None
-    return prompt.instruction
+        raise BadInput(f"{profile.called} has no instruction for task {task.name}{hint}; add one to its tasks or types")
+    return prompt.of(side)
 
 
-def render(profile: Profile, text: str, instruction: str | None = None) -> str:
-    """Put ``text``, after its instruction line, into the profile's template.
+def retrieval_instruction(profile: Profile, side: str) -> str | None:
+    """The instruction that the profile has for ``"query"`` or ``"document"`` in any retrieval task, or None.
+
+    Raises:
+        BadInput: another side.
+    """
+    if side not in SIDES:
+        raise BadInput(f"{option('side', side)}: choose {' or '.join(SIDES)}")
+    prompt = profile.types.get(ASYMMETRIC[0]) or profile.types.get(OTHERWISE)
+    return None if prompt is None else prompt.of(side)
+
+
+def task_prompt(profile: Profile, task: NamedTask) -> TaskPrompt | None:
+    """What the profile says of a task; if it does not name the task, of its type; else of all other types."""
+    return profile.tasks.get(task.name) or profile.types.get(task.type) or profile.types.get(OTHERWISE)
+
+
+def prompts_of(
+    profile: Profile, task: NamedTask, side: str | None, texts: Iterable[str], *, use_instruction: bool
+) -> list[str]:
+    """Render one side of a task's texts.
+
+    Raises:
+        BadInput: the profile has no instruction or no template for them.
+    """
+    instruction = instruction_for(profile, task, side) if use_instruction else None
+    return [render(profile, text, instruction, side) for text in texts]
+
+
+def render(profile: Profile, text: str, instruction: str | None = None, side: str | None = None) -> str:
+    """Put ``text``, after its instruction line, into the profile's template for its side.
 
     Only an exactly empty text is replaced by ``empty_text``. Braces and special tokens in
     ``text`` or ``instruction`` are plain input.
     """
-    return "".join(prompt_parts(profile, text, instruction))
+    return "".join(prompt_parts(profile, text, instruction, side))
 
 
-def prompt_parts(profile: Profile, text: str, instruction: str | None = None) -> tuple[str, str, str, str]:
-    """The parts that :func:`render` joins: template beginning, instruction line, text, template end."""
+def prompt_parts(
+    profile: Profile, text: str, instruction: str | None = None, side: str | None = None
+) -> tuple[str, str, str, str]:
+    """The parts that :func:`render` joins: template beginning, instruction line, text, template end.
+
+    Raises:
+        BadInput: no template for this side, no line for the instruction, or no word for a title that is not there.
+    """
     line = ""
     if instruction is not None:
         if profile.instruction is None:
             raise BadInput(f"{profile.called} has no instruction line; drop the instruction")
         before, after = profile.instruction.split("{instruction}")
         line = before + instruction + after
-    return profile.prefix, line, text or profile.empty_text, profile.suffix
+    before, _, after = _titled(profile, profile.template_of(side)).partition(TEXT)
+    return before, line, text or profile.empty_text, after
+
+
+def _titled(profile: Profile, template: str) -> str:
+    """The template with the word for no title in the place of {title}: no task's documents have titles of their own."""
+    if TITLE not in template:
+        return template
+    if profile.no_title is None:
+        raise BadInput(f"{profile.called}: its template has {{title}}, but the documents have none; give no_title")
+    return template.replace(TITLE, profile.no_title)
 
 
 def beginnings(profile: Profile) -> list[str]:
     """All that :func:`render` puts before a text, with the instruction of any task or none; the longest first."""
-    lines = {prompt_parts(profile, "", task.instruction)[1] for task in profile.tasks.values()}
-    return sorted((profile.prefix + line for line in {"", *lines}), key=len, reverse=True)
+    prompts = (*profile.tasks.values(), *profile.types.values())
+    instructions = {None, *(text for prompt in prompts for text in prompt.texts)}
+    sides = [None] if isinstance(profile.template, str) else ["query", "document"]
+    given = [side for side in sides if side is None or getattr(profile.template, side) is not None]
+    found = {"".join(prompt_parts(profile, "", text, side)[:2]) for side in given for text in instructions}
+    return sorted(found, key=len, reverse=True)
+
+
+def template_ends(profile: Profile) -> str | list[str]:
+    """What follows the text: one ending, or that of queries and that of documents."""
+    ends = [template.partition(TEXT)[2] for template in profile.templates]
+    return ends[0] if isinstance(profile.template, str) else ends
 
 
 def as_texts(values: Iterable[str], what: str = "text") -> list[str]:
@@ -87,15 +167,22 @@ def check_text(text: object, where: str) -> None:
         raise BadInput(f"{where}: {lost} at character {error.start} is half of a surrogate pair") from None
 
 
-def check_instructions(profile: Profile, tasks: Iterable[str]) -> None:
-    """Refuse tasks for which a profile with instructions has none.
+def check_prompts(profile: Profile, tasks: Iterable[NamedTask], *, use_instruction: bool) -> None:
+    """Refuse tasks whose prompts the profile cannot render.
 
     Raises:
-        BadInput: names these tasks.
+        BadInput: names all tasks without an instruction, or the first one without a template.
     """
-    missing = [task for task in tasks if profile.instruction and task not in profile.tasks]
-    if missing:
+    tasks = list(tasks)
+    missing = [task.name for task in tasks if profile.instruction and task_prompt(profile, task) is None]
+    if use_instruction and missing:
         raise BadInput(
             f"{profile.called} has no instruction for {', '.join(missing)}; "
             "add one to its tasks, or give --use_instruction false"
         )
+    for task in tasks:
+        for side in sides_of(task):
+            try:
+                render(profile, "", None, side)
+            except BadInput as error:
+                raise BadInput(f"{task.name}: {error}") from None

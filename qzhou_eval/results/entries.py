@@ -39,6 +39,7 @@ class Instruction(TypedDict):
 
     instruct: str
     instruction: str
+    document_instruction: NotRequired[str]
 
 
 class Counts(TypedDict, total=False):

@@ -75,7 +75,11 @@ def joined(values: Iterable[object]) -> str | None:
 
 def instruction_text(instruction: Mapping[str, object] | None) -> str:
     """A task's instruction and the sides that get it, in one text."""
-    return f"{instruction['instruct']}: {instruction['instruction']}" if instruction else NOTHING
+    if not instruction:
+        return NOTHING
+    documents = instruction.get("document_instruction")
+    also = f"; documents: {documents}" if documents else ""
+    return f"{instruction['instruct']}: {instruction['instruction']}{also}"
 
 
 def _at(entry: Mapping[str, object], keys: tuple[str, ...]) -> object:

@@ -13,7 +13,7 @@ from qzhou_eval.encode.encoder import Encoder, Prepare
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint, state_hidden_size
-from qzhou_eval.model.profile_choice import profile_for
+from qzhou_eval.model.profile_choice import choose_profile
 from qzhou_eval.model.sent_lines import sent_lines
 from qzhou_eval.model.settings import (
     ENCODING_VERSION,
@@ -25,7 +25,7 @@ from qzhou_eval.model.settings import (
 )
 from qzhou_eval.protocol.dimensions import dimensions
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import check_instructions
+from qzhou_eval.protocol.prompts import check_prompts
 from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.run import openers
@@ -53,6 +53,7 @@ class RunConfig:
     store_dir: Path | None = None
     revision: str | None = None
     profile: str | None = None
+    default_profile: str | None = None
     tasks: list[str] | None = None
     task_types: list[str] | None = None
     dim: list[str] = field(default_factory=list)
@@ -141,9 +142,9 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
     reevaluate = named_tasks("--reevaluate", config.reevaluate, tasks) | reencode
     sources = _sources(tasks, config.data_dir, partly=plans)
     checkpoint = find_model(config.model_name_or_path, revision=config.revision, options=config.encoder)
-    profile = profile_for(config.profile, checkpoint)
-    if config.use_instruction:
-        check_instructions(profile, [task.name for task in tasks])
+    choice = choose_profile(config.profile, checkpoint, default=config.default_profile)
+    profile = choice.profile
+    check_prompts(profile, tasks, use_instruction=config.use_instruction)
     settings = _settings(config, checkpoint, profile, plans=plans)
     dims = dimensions(config.dim, profile, checkpoint.width)
     state_hidden_size(checkpoint, tuple(dims))
@@ -154,7 +155,7 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         check_writable("--store_dir", store_dir)
     on_workers = openers.on_workers(config.workers, config.ray)
     layers = [one.token_prepending for one in settings]
-    chosen = {"given": config.profile is not None, "use_instruction": config.use_instruction}
+    chosen = {"why": choice.why, "use_instruction": config.use_instruction}
     open_encoder = partial(openers.open_encoder, checkpoint, profile, settings[0])
     return Run(
         tasks=[task for task in tasks if task.name in sources],
@@ -255,7 +256,7 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },
-        "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "model"}),
+        "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "models"}),
         "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,
         "encoding_version": ENCODING_VERSION,
     }

@@ -3,10 +3,11 @@
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.settings import EncoderSettings
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile_files import filed_as, profile_of
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.system.formatting import layers_text
 from qzhou_eval.system.mteb_version import CARD_MTEB, generation
-from qzhou_eval.system.options import DEFAULT_PROFILE
+from qzhou_eval.system.options import CARD_PROFILE
 
 
 def variant_of(
@@ -19,7 +20,7 @@ def variant_of(
     use_instruction: bool,
 ) -> Variant:
     """The variant of a checkpoint under these settings, scored by the installed mteb."""
-    experiment = _experiment(profile, settings, normalize=normalize, use_instruction=use_instruction)
+    experiment = _experiment(checkpoint.name, profile, settings, normalize=normalize, use_instruction=use_instruction)
     if dim != checkpoint.width:
         experiment["dim"] = dim
     return Variant(
@@ -41,14 +42,16 @@ def variant_of(
 
 
 def _experiment(
-    profile: Profile, settings: EncoderSettings, *, normalize: bool, use_instruction: bool
+    model: str, profile: Profile, settings: EncoderSettings, *, normalize: bool, use_instruction: bool
 ) -> dict[str, str | int]:
     """All differences except the dimension, as mteb's ``experiment_kwargs``: values are text and numbers."""
     experiment: dict[str, str | int] = {}
     if generation() == "card":
         experiment["mteb"] = CARD_MTEB
-    if profile.filed_as != DEFAULT_PROFILE:
-        experiment["profile"] = profile.filed_as
+    name = filed_as(profile)
+    own = profile_of(model)
+    if name != (CARD_PROFILE if own is None else own.name):
+        experiment["profile"] = name
     if settings.trust_remote_code:
         experiment["remote_code"] = "on"
     elif settings.token_prepending != profile.token_prepending:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.progress import Progress, shown
 from qzhou_eval.encode.stage import InProcess, encode, tokenize
 from qzhou_eval.encode.store import Store, prompt_key
@@ -19,9 +20,10 @@ from qzhou_eval.model.embedder import Embedder
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.profile_choice import profile_for
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, find_model, resolve_settings
+from qzhou_eval.protocol.instructions import OTHERWISE
 from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import as_texts, instruction_for, render
+from qzhou_eval.protocol.prompts import OtherTask, as_texts, prompts_of
 from qzhou_eval.run.filing import variant_of
 
 PART = 65536  # prompts encoded at once, while the next are tokenised
@@ -77,7 +79,7 @@ class MTEBEncoder:
         """Find a model by folder or hub id; it is loaded at the first text that is not in the store.
 
         Args:
-            profile: a profile's name or YAML file; None is qzhou-zh, with a warning if the model is another one.
+            profile: a profile's name or YAML file; None is the model's own, or what the checkpoint's files say.
             dim: how many leading components of each vector are kept, then normalised; None for all.
             normalize: whether vectors have L2 norm 1.
             use_instruction: whether the profile's instruction is sent.
@@ -130,8 +132,9 @@ class MTEBEncoder:
         texts = list(inputs) if task_metadata is None else [text for batch in inputs for text in batch["text"]]
         side = prompt_type and _SIDES[getattr(prompt_type, "value", prompt_type)]
         where = f"{name}, split {hf_split}" if hf_split else name
-        instruction = instruction_for(self.profile, name, side) if self.use_instruction else None
-        prompts = [render(self.profile, text, instruction) for text in as_texts(texts, f"{where}: text")]
+        task = task_metadata or all_tasks().get(name) or OtherTask(name, OTHERWISE)
+        texts = as_texts(texts, f"{where}: text")
+        prompts = prompts_of(self.profile, task, side, texts, use_instruction=self.use_instruction)
         return cut_and_normalize(self._full(prompts, where), self.dim, normalize=self.normalize)
 
     def similarity(self, one, two):

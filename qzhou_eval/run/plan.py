@@ -12,7 +12,7 @@ from pathlib import Path
 from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.prompts import prompts_of
 from qzhou_eval.run.memory_estimate import planning
 from qzhou_eval.run.processes import ProcessPool
 from qzhou_eval.system.digests import cache_home
@@ -100,7 +100,6 @@ def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instructi
     calls = mteb.calls(mteb.load(task, source, say=True), task, source)
     prompts: dict[str, None] = {}
     for call in calls:
-        instruction = instruction_for(profile, task.name, call.side) if use_instruction else None
-        rendered = [render(profile, text, instruction) for text in call.texts]
+        rendered = prompts_of(profile, task, call.side, call.texts, use_instruction=use_instruction)
         prompts |= dict.fromkeys(rendered)
     return TaskPlan(task, sum(len(call.texts) for call in calls), list(prompts))

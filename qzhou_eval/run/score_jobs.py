@@ -11,6 +11,7 @@ from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.encode.progress import LatestScore, Progress
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.evaluate.stage import Evaluated, EvaluateJob, evaluate
+from qzhou_eval.protocol.prompts import task_prompt
 from qzhou_eval.results.baselines import place
 from qzhou_eval.results.entries import Counts, Instruction, Made
 from qzhou_eval.results.manifest import Manifest
@@ -160,8 +161,13 @@ class Scoring:
 
     def _instruction(self, task: Task) -> Instruction | None:
         """The task's instruction and the sides that get it, as the manifest records it."""
-        prompt = self._run.profile.tasks.get(task.name) if self._run.use_instruction else None
-        return None if prompt is None else {"instruct": prompt.instruct, "instruction": prompt.instruction}
+        prompt = task_prompt(self._run.profile, task) if self._run.use_instruction else None
+        if prompt is None or prompt.instruction is None:
+            return None
+        instruction: Instruction = {"instruct": prompt.instruct, "instruction": prompt.instruction}
+        if prompt.document_instruction is not None:
+            instruction["document_instruction"] = prompt.document_instruction
+        return instruction
 
     def _scores(self, task: Task, variants: list[Variant]) -> dict[int, Scores]:
         """By dimension, the scores in those result files that exist and are complete."""

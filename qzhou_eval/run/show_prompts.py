@@ -2,10 +2,10 @@
 
 from qzhou_eval.benchmark.registry import task_named
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
-from qzhou_eval.model.profile_choice import profile_for
-from qzhou_eval.protocol.profile import load_profile
-from qzhou_eval.protocol.prompts import check_text, instruction_for, render
-from qzhou_eval.system.options import DEFAULT_PROFILE
+from qzhou_eval.model.profile_choice import choose_profile
+from qzhou_eval.protocol.profile_files import load_profile
+from qzhou_eval.protocol.prompts import check_text, prompts_of, sides_of
+from qzhou_eval.system.options import CARD_PROFILE
 
 
 def show_prompts(
@@ -17,18 +17,20 @@ def show_prompts(
         BadInput: unknown task, profile or model, or no instruction for the task.
     """
     task = task_named(task_name)
-    checkpoint = model and find_checkpoint(model)
-    profile = profile_for(profile_name, checkpoint) if checkpoint else load_profile(profile_name or DEFAULT_PROFILE)
-    asymmetric = task.type in ("Retrieval", "Reranking")
     check_text(text, "--text")
+    checkpoint = model and find_checkpoint(model)
     tokenizer = None
     if checkpoint:
         from qzhou_eval.model.tokenizer import PromptTokenizer
 
+        choice = choose_profile(profile_name, checkpoint)
+        profile = choice.profile
+        print(f"profile {profile.name} ({choice.why})\n")
         tokenizer = PromptTokenizer(checkpoint, profile, max_length=profile.max_length, truncate="whole")
-    for side in ("query", "document") if asymmetric else (None,):
-        instruction = instruction_for(profile, task.name, side) if use_instruction else None
-        prompt = render(profile, text, instruction)
+    else:
+        profile = load_profile(profile_name or CARD_PROFILE)
+    for side in sides_of(task):
+        (prompt,) = prompts_of(profile, task, side, [text], use_instruction=use_instruction)
         print(f"{task.name}, {side or 'both sides'}:\n{prompt}")
         if tokenizer is not None:
             ids = list(tokenizer([prompt])[0].ids)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-DEFAULT_PROFILE = "qzhou-zh"
+CARD_PROFILE = "qzhou-zh"
 
 _called = SimpleNamespace(flags=False)
 

@@ -13,7 +13,7 @@ from comparing import compared, differing
 
 from qzhou_eval import cli
 from qzhou_eval.benchmark.registry import all_tasks
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 PROFILE = load_profile("qzhou-zh")
 

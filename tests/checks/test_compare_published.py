@@ -16,7 +16,7 @@ from qzhou_eval.checks.compare.rows import ComparedScore, column_tolerance, mean
 from qzhou_eval.checks.compare.sides import Side, TaskSide, from_folder, from_published
 from qzhou_eval.checks.tolerance import TOLERANCE
 from qzhou_eval.errors import EXIT_CHECK_FAILED
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.system.paths import data_folder
 
 PROFILE = load_profile("qzhou-zh")

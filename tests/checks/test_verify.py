@@ -10,11 +10,12 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModel
 from verifying import OK, fitting, marks, quick_profile, verdict, verify
 
+from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.checks.verify.probe import TEXTS, probe
 from qzhou_eval.checks.verify.tensors import stored_tensors
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_CHECK_FAILED
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
-from qzhou_eval.protocol.profile import load_profile, profile_names
+from qzhou_eval.protocol.profile_files import load_profile, profile_names
 from qzhou_eval.protocol.prompts import instruction_for, render
 
 BODY = "layers.3.mlp.up_proj.weight"
@@ -52,7 +53,7 @@ def test_the_probe_is_forty_rendered_prompts_of_the_profiles_tasks(name):
     assert len(prompts) == len(set(TEXTS)) == 40
     for text, prompt in zip(TEXTS, prompts, strict=True):
         _, task, side = [*prompt.label.split(", "), None, None][:3]
-        instruction = instruction_for(profile, task, side) if task else None
+        instruction = instruction_for(profile, all_tasks()[task], side) if task else None
         assert prompt.prompt == render(profile, text, instruction)
     assert {p.pieces[1] for p in prompts} >= {
         profile.instruction.format(instruction=t.instruction) for t in profile.tasks.values()

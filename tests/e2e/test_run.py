@@ -21,7 +21,7 @@ import qzhou_eval
 from qzhou_eval import cli
 from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
 from qzhou_eval.model.settings import resolve_device
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.statistics.item_scores import read_items
 from qzhou_eval.system.paths import items_path
 

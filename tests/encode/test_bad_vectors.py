@@ -18,7 +18,7 @@ from qzhou_eval.encode.shard_writer import EncodeError, write_shards
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.model.forward import Encoded, Forward
 from qzhou_eval.model.tokenizer import Tokenized
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task
 
 RARE = "火车"  # a token of MiniSTS that MiniRetrieval does not have

@@ -28,7 +28,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task
 
 ROOT = Path(cli.__file__).parents[2]

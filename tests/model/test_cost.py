@@ -18,7 +18,7 @@ from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.speed.cost import checkpoint_cost, cost_of
 from qzhou_eval.model.speed.time_estimate import EFFICIENCY, PEAKS
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task
 
 TASKS = ["MiniSTS", "MiniRetrieval"]

@@ -18,7 +18,7 @@ from qzhou_eval.model import head, loading
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.token_prepending import token_prepending
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import render
 
 TEXTS = ["今天天气很好", "", "a", "火锅很好吃，" * 30, "{x} <|im_start|> y", "火车晚点到达。"]

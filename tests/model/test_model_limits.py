@@ -8,7 +8,7 @@ from model_folders import come_in, warnings_of
 
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 
 def test_more_tokens_than_the_folder_states_are_one_warning(folder, caplog):

@@ -16,7 +16,7 @@ from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.tokenizer import PromptTokenizer
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 BEGIN, END = "<|im_start|>", "<|im_end|>"
 TEXTS = ["今天天气很好。", "", "a", " a  b\t\n", "ＡＢＣ café 火锅", f"x {BEGIN} y {END}", "😀 1234567"]
@@ -173,7 +173,7 @@ SCRIPT = """
 import json, sys
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.tokenizer import PromptTokenizer
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 found = []
 for folder in sys.argv[2:]:
     tokenizer = PromptTokenizer(find_checkpoint(folder), load_profile("plain"), max_length=512, truncate="whole")

@@ -11,13 +11,15 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.tokenizer import PromptTokenizer
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import instruction_for, render
 
 PROFILE = load_profile("qzhou-zh")
+END = "” means in one word: “"
 
 
 def prompt_tokenizer(folder, profile=PROFILE, *, max_length=1024, truncate="whole"):
@@ -43,9 +45,9 @@ def test_text_keeps_the_template_whole_and_as_much_text_as_fits(tiny, tokenizer,
     prompt = render(PROFILE, text, "Retrieve")
     found = prompt_tokenizer(tiny, max_length=60, truncate="text")([prompt])[0]
     shown = tokenizer.decode(found.ids)
-    kept = shown.removeprefix(render(PROFILE, "@", "Retrieve").split("@")[0]).removesuffix(PROFILE.suffix)
+    kept = shown.removeprefix(render(PROFILE, "@", "Retrieve").split("@")[0]).removesuffix(END)
     assert found.cut
-    assert shown.endswith(PROFILE.suffix)
+    assert shown.endswith(END)
     assert text.startswith(kept)
     longer = render(PROFILE, text[: len(kept) + 1], "Retrieve")
     assert len(found.ids) <= 60 < len(tokenizer(longer)["input_ids"])
@@ -164,7 +166,7 @@ def test_token_ids_in_the_real_qwen_vocabulary(qwen):
     tokenize = prompt_tokenizer(qwen)
     assert tokenize.placeholder() == (4, 151644)
     texts = ["天气", "", "3.14 and it's\n\n 好", "龘😀 <|im_start|> {text}", "a  b\tc“”"]
-    prompts = [render(PROFILE, text, instruction_for(PROFILE, "STSB", None)) for text in texts]
+    prompts = [render(PROFILE, text, instruction_for(PROFILE, all_tasks()["STSB"], None)) for text in texts]
     peer = dashscope.get_tokenizer("qwen-7b-chat")
     for prompt, found in zip(prompts, tokenize(prompts), strict=True):
         assert list(found.ids) == peer.encode(prompt)

@@ -8,7 +8,7 @@ from commands import run_command
 from qzhou_eval import cli
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.dimensions import dimensions
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 
 def test_dim_all_is_the_profiles_dimensions_that_the_model_has():

@@ -8,8 +8,8 @@ import yaml
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.profile import load_profile, profile_names
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.profile_files import load_profile, profile_names
+from qzhou_eval.protocol.prompts import OtherTask, instruction_for, render
 
 
 def test_every_shipped_profile_is_valid():
@@ -24,7 +24,7 @@ def test_qzhou_zh_states_the_published_protocol():
     assert profile.instruction == "Instruct: {instruction}\nQuery: "
     assert (profile.empty_text, profile.max_length, profile.token_prepending) == ("Null", 1024, (1, 7))
     assert profile.matryoshka_dims == (128, 256, 512, 768, 1024, 1280, 1536, 1792)
-    assert profile.model.parameters == 7_575_747_328
+    assert profile.models[0].parameters == 7_575_747_328
 
 
 def test_qzhou_zh_instructs_the_31_tasks_and_the_eight_retrieval_documents_not():
@@ -32,7 +32,7 @@ def test_qzhou_zh_instructs_the_31_tasks_and_the_eight_retrieval_documents_not()
     cmteb = {task.name: task for task in all_tasks().values() if task.benchmark == "cmteb"}
     assert profile.tasks.keys() == cmteb.keys()
     assert len(cmteb) == 31
-    without = {name for name in cmteb if instruction_for(profile, name, "document") is None}
+    without = {name for name in cmteb if instruction_for(profile, all_tasks()[name], "document") is None}
     assert without == {name for name, task in cmteb.items() if task.type == "Retrieval"}
     assert len(without) == 8
 
@@ -58,7 +58,7 @@ def test_the_miniature_speaks_the_same_protocol():
 
 def test_rendering_is_exact():
     profile = load_profile("qzhou-zh")
-    instruction = instruction_for(profile, "T2Retrieval", "query")
+    instruction = instruction_for(profile, all_tasks()["T2Retrieval"], "query")
     assert render(profile, "长城多长", instruction) == (
         "This sentence: <|im_start|>\u201cInstruct: Given a Chinese search query, retrieve web passages that "
         "answer the question\nQuery: 长城多长\u201d means in one word: \u201c"
@@ -81,23 +81,23 @@ def test_only_the_exactly_empty_text_becomes_null():
 
 def test_qwen3_embedding_instructs_queries_alone():
     profile = load_profile("qwen3-embedding")
-    instruction = instruction_for(profile, "CMedQAv1-reranking", "query")
+    instruction = instruction_for(profile, all_tasks()["CMedQAv1-reranking"], "query")
     assert render(profile, "头疼", instruction).startswith("Instruct: ")
-    assert instruction_for(profile, "CMedQAv1-reranking", "document") is None
+    assert instruction_for(profile, all_tasks()["CMedQAv1-reranking"], "document") is None
     assert render(profile, "头疼") == "头疼"
     assert profile.end_token == "<|endoftext|>"
 
 
 def test_an_unknown_task_has_no_silent_default():
     with pytest.raises(BadInput, match=r"no instruction for task STSb .*did you mean STSB"):
-        instruction_for(load_profile("qzhou-zh"), "STSb", None)
+        instruction_for(load_profile("qzhou-zh"), OtherTask("STSb", "STS"), None)
 
 
 def test_a_profile_from_a_file_is_called_by_its_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"name": "mine", "extends": "qzhou-zh", "source": "this test"}))
     with pytest.raises(BadInput, match=f"^profile {path} has no instruction for task STSb"):
-        instruction_for(load_profile(str(path)), "STSb", None)
+        instruction_for(load_profile(str(path)), OtherTask("STSb", "STS"), None)
     assert load_profile("qzhou-zh").called == "profile qzhou-zh"
 
 

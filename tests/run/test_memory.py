@@ -15,7 +15,7 @@ from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.run.memory_estimate import planning, scoring
 from qzhou_eval.run.plan import Planner

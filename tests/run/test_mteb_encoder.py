@@ -18,7 +18,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.reader import read_recorded
 from qzhou_eval.run import mteb_encoder
 

@@ -11,7 +11,7 @@ from layouts import write_header, write_rows
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import Planner, plan_task
 from qzhou_eval.run.processes import process_pool
 
@@ -65,7 +65,7 @@ def test_a_plan_comes_back_from_its_file_and_the_file_goes(odd, cache):
 
 KILLED = """import os, sys
 from qzhou_eval.run.plan import Planner
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.run.processes import process_pool

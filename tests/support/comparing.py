@@ -7,7 +7,7 @@ from written import result_json
 
 from qzhou_eval import cli
 from qzhou_eval.benchmark.registry import all_tasks
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Record, Variant
 from qzhou_eval.system.paths import data_folder

@@ -5,7 +5,7 @@ import logging
 from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.tokenizer import PromptTokenizer
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 
 
 def come_in(folder, profile="plain", **options) -> tuple[Checkpoint, PromptTokenizer]:

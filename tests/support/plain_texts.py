@@ -8,7 +8,7 @@ import torch
 from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task
 
 PROFILE = load_profile("plain")

@@ -5,7 +5,7 @@ import torch
 from written import variant_by
 
 from qzhou_eval.encode.store import Store, prompt_key
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.run.plan import plan_task
 

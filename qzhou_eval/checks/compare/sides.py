@@ -171,17 +171,20 @@ def _published_facts(name: str, versions: list[str], profile: "Profile | None", 
         facts["data"] = (task.card_revision or task.revision) if versions == [CARD_MTEB] else THE_HUBS
     if versions == [CARD_MTEB]:
         facts["metric"] = task.card_metric or task.metric
-    if profile is not None and name in profile.tasks:
-        facts["instruction"] = instruction_text(profile.tasks[name].model_dump())
+    if profile is not None:
+        from qzhou_eval.protocol.prompts import task_prompt
+
+        prompt = task_prompt(profile, task)
+        if prompt is not None and prompt.instruction is not None:
+            facts["instruction"] = instruction_text(prompt.model_dump())
     return facts
 
 
 def _profile_of(model: str) -> "Profile | None":
     """The shipped profile that names the model, whose published scores were made by that protocol."""
-    from qzhou_eval.protocol.profile import load_profile, profile_names  # pydantic and YAML: only for published scores
+    from qzhou_eval.protocol.profile_files import profile_of  # pydantic and YAML: only for published scores
 
-    profiles = [load_profile(name) for name in profile_names()]
-    return next((profile for profile in profiles if profile.is_of(model)), None)
+    return profile_of(model)
 
 
 def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
@@ -194,7 +197,7 @@ def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
         "truncation": "whole",
         "normalisation": True,
         "instruction used": True,
-        "template": profile.template,
+        "template": profile.model_dump()["template"],
         "placeholder": profile.placeholder or NOTHING,
         "instruction line": profile.instruction or NOTHING,
         "text for the empty one": profile.empty_text,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.protocol.instructions import ASYMMETRIC
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import instruction_for, prompt_parts
+from qzhou_eval.protocol.prompts import NamedTask, OtherTask, instruction_for, prompt_parts, sides_of
 
 # Changing a text makes every probe file saved before differ.
 TEXTS = (
@@ -71,21 +72,23 @@ def probe(profile: Profile) -> list[ProbePrompt]:
     for number, text in enumerate(TEXTS):
         task, side = sides[number % len(sides)]
         instruction = instruction_for(profile, task, side) if task else None
-        label = ", ".join(filter(None, (f"text {number + 1}", task, side)))
-        found.append(ProbePrompt(label, prompt_parts(profile, text, instruction)))
+        label = ", ".join(filter(None, (f"text {number + 1}", task and task.name, side)))
+        found.append(ProbePrompt(label, prompt_parts(profile, text, instruction, side)))
     return found
 
 
-def _sides(profile: Profile) -> list[tuple[str | None, str | None]]:
-    """Pairs (task, side): each task's first, then documents that get the instruction, then those that do not."""
-    asymmetric = [name for name in profile.tasks if _has_documents(name)]
-    sides: list[tuple[str | None, str | None]]
-    sides = [(name, "query" if name in asymmetric else None) for name in profile.tasks]
-    asymmetric.sort(key=lambda name: profile.tasks[name].instruct != "both")
-    sides += [(name, "document") for name in asymmetric]
+def _sides(profile: Profile) -> list[tuple[NamedTask | None, str | None]]:
+    """Pairs (task, side): each task's first, then documents that get the instruction, then those that do not.
+
+    The tasks are those that the profile names or, if it tells types or sides apart without naming any, CMTEB's.
+    """
+    known = all_tasks()
+    names = list(profile.tasks)
+    if not names and (profile.types or len(profile.templates) > 1):
+        names = [name for name, task in known.items() if task.benchmark == "cmteb"]
+    tasks: list[NamedTask] = [known.get(name) or OtherTask(name, ASYMMETRIC[0]) for name in names]
+    sides: list[tuple[NamedTask | None, str | None]] = [(task, sides_of(task)[0]) for task in tasks]
+    documents = [task for task in tasks if len(sides_of(task)) > 1]
+    documents.sort(key=lambda task: instruction_for(profile, task, "document") is None)
+    sides += [(task, "document") for task in documents]
     return sides or [(None, None)]
-
-
-def _has_documents(task: str) -> bool:
-    known = all_tasks().get(task)
-    return known is None or known.type in ("Retrieval", "Reranking")

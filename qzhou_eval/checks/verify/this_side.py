@@ -17,6 +17,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, resolve_settings
 from qzhou_eval.model.tokenizer import PromptTokenizer
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile_files import filed_as
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def state(sent: Input) -> tuple[Statement, Vectors]:
     statement = Statement(
         model=sent.checkpoint.name,
         revision=sent.checkpoint.revision,
-        profile=sent.profile.filed_as,
+        profile=filed_as(sent.profile),
         profile_digest=sent.profile.digest,
         token_prepending=sent.settings.token_prepending,
         max_length=sent.settings.max_length,

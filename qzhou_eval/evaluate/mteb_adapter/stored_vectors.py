@@ -11,7 +11,7 @@ from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.prompts import prompts_of
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.statistics.item_scores import PROBE
 
@@ -119,8 +119,7 @@ class TaskVectors(Vectors):
         self._use_instruction = use_instruction
 
     def _read(self, texts: list[str], side: str | None) -> None:
-        instruction = instruction_for(self._profile, self._task.name, side) if self._use_instruction else None
-        prompts = [render(self._profile, text, instruction) for text in texts]
+        prompts = prompts_of(self._profile, self._task, side, texts, use_instruction=self._use_instruction)
         self.samples.setdefault(side or "text", prompts[0])
         keys = [prompt_key(prompt) for prompt in prompts]
         try:

@@ -16,7 +16,7 @@ from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
-from qzhou_eval.protocol.profile import load_profile
+from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.variant import Variant
 
 PLAIN = load_profile("plain")  # the texts of the drift data are opaque keys: nothing is added around them

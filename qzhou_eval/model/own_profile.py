@@ -1,0 +1,80 @@
+"""The profile ``checkpoint``: what the checkpoint's own files say is sent to it, as sentence-transformers and mteb do.
+
+Prompts come from ``config_sentence_transformers.json``. Their names are mteb's: a task, a type, ``query`` or
+``document``, or a task or type with a side; the most specific wins. Without a name that fits, the default prompt is
+sent or, if there is none, the plain text.
+"""
+
+import logging
+
+from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.errors import BadInput
+from qzhou_eval.model.folder.checkpoint import Checkpoint
+from qzhou_eval.model.folder.files import read_if_there
+from qzhou_eval.model.max_length import own_limit
+from qzhou_eval.protocol.instructions import ASYMMETRIC, SYMMETRIC, TaskPrompt
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile_files import CHECKPOINT
+
+log = logging.getLogger(__name__)
+
+OWN_PROMPTS = "config_sentence_transformers.json"
+_PASSAGES = ("passage", "corpus")  # sentence-transformers' other names for documents
+_NO_LIMIT = 512  # tokens, if no file states a limit
+
+
+def own_prompts(checkpoint: Checkpoint) -> dict[str, str]:
+    """The prompts that sentence-transformers would put in front of texts, by name; the default one's name is ``""``.
+
+    Raises:
+        BadInput: the file that contains them is damaged.
+    """
+    path = checkpoint.folder / OWN_PROMPTS
+    content = read_if_there(path)
+    prompts, default = content.get("prompts") or {}, content.get("default_prompt_name")
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise BadInput(f"{path}: prompts is not a mapping from names to texts")
+    if default is not None and default not in prompts:
+        raise BadInput(f"{path}: default_prompt_name is {default!r}, which is not among its prompts")
+    found = {str(name): text for name, text in prompts.items() if text}
+    return found | ({"": found[default]} if default in found else {})
+
+
+def checkpoint_profile(checkpoint: Checkpoint) -> Profile:
+    """Make the profile from the checkpoint's files.
+
+    Raises:
+        BadInput: a file is damaged.
+    """
+    prompts = own_prompts(checkpoint)
+    tasks = {name: task.type for name, task in all_tasks().items() if any(one.startswith(name) for one in prompts)}
+    limit = own_limit(checkpoint)
+    if limit is None:
+        log.warning("%s states no limit in tokens: texts are cut at %d", checkpoint.name, _NO_LIMIT)
+    return Profile(
+        name=CHECKPOINT,
+        source=f"the files of {checkpoint.name}",
+        template="{text}",
+        instruction="{instruction}" if prompts else None,
+        max_length=limit or _NO_LIMIT,
+        types={kind: _prompt(prompts, [kind], kind) for kind in (*ASYMMETRIC, *SYMMETRIC)} if prompts else {},
+        tasks={name: _prompt(prompts, [name, kind], kind) for name, kind in tasks.items()},
+    )
+
+
+def _prompt(prompts: dict[str, str], names: list[str], kind: str) -> TaskPrompt:
+    """The prompts of a task or type, ``names`` from the most specific to the least."""
+    if kind not in ASYMMETRIC:
+        text = _first(prompts, [*names, ""])
+        return TaskPrompt(instruct="none") if text is None else TaskPrompt(instruct="both", instruction=text)
+    query, document = (
+        _first(prompts, [*(one for name in names for one in (f"{name}-{side[0]}", name)), *side, ""])
+        for side in (("query",), ("document", *_PASSAGES))
+    )
+    if document is None:
+        return TaskPrompt(instruct="none") if query is None else TaskPrompt(instruct="queries", instruction=query)
+    return TaskPrompt(instruct="both", instruction=query or "", document_instruction=document)
+
+
+def _first(prompts: dict[str, str], names: list[str]) -> str | None:
+    return next((prompts[name] for name in names if name in prompts), None)

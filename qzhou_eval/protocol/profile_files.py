@@ -1,0 +1,135 @@
+"""Reads profiles from YAML: those shipped in task_instructions/, one file each, and a user's own."""
+
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from qzhou_eval.errors import BadInput, did_you_mean
+from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.system.options import option
+from qzhou_eval.system.paths import data_folder
+
+CHECKPOINT = "checkpoint"  # the profile that is made from a checkpoint's own files, not read from one here
+
+_OF_ONE_PROFILE = ("name", "source", "models", "published", "open", "trained_on")  # not inherited by extends
+_FORMS = ("str", "SideTemplates", "int", "tuple[str, ...]")  # pydantic's names for the forms that a value may have
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that are shipped with the project."""
+    return sorted(p.stem for p in data_folder("task_instructions").glob("*.yaml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Load a profile by name (``task_instructions/NAME.yaml``) or from a YAML file.
+
+    Raises:
+        BadInput: no such profile, not YAML, or a field is missing, unknown or wrong.
+    """
+    path = given = Path(name_or_path).expanduser()
+    if path.suffix not in {".yaml", ".yml"}:
+        if "/" in name_or_path and path.exists():
+            raise BadInput(f"{option('profile', name_or_path)}: not a .yaml file")
+        path = _shipped(name_or_path)
+    fields = _read(path)
+    try:
+        profile = Profile.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = [part for part in first["loc"] if part not in _FORMS]
+        where = ".".join(map(str, loc)) or "profile"
+        raise BadInput(f"{path}{_line(path, loc)}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    profile._file = path if path is given else None
+    return profile
+
+
+def shipped_profiles() -> list[Profile]:
+    """All profiles that are shipped with the project."""
+    return [_load_shipped(name) for name in profile_names()]
+
+
+def profile_of(model: str) -> Profile | None:
+    """The shipped profile that names a model (``org/name``) as its own, or None.
+
+    Raises:
+        BadInput: two profiles do.
+    """
+    names = [name for name in profile_names() if model in _shipped(name).read_text("utf-8")]  # parsing takes longer
+    found = [profile for profile in map(_load_shipped, names) if profile.is_of(model)]
+    if len(found) > 1:
+        raise BadInput(f"{' and '.join(one.name for one in found)} in task_instructions/ both name {model} in models")
+    return found[0] if found else None
+
+
+def filed_as(profile: Profile) -> str:
+    """The name that results are filed under; it includes the digest if the profile is not as shipped."""
+    shipped = profile.name in profile_names() and _load_shipped(profile.name).digest == profile.digest
+    return profile.name if shipped or profile.name == CHECKPOINT else f"{profile.name}-{profile.digest[:8]}"
+
+
+def _line(path: Path, loc: list[str | int]) -> str:
+    """``, line N``: where the file has the value with this place in it; empty if it does not, as with ``extends``."""
+    node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+    line = None
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            pair = (node.value[part], node.value[part])
+        else:
+            pair = None
+        if pair is None:
+            break
+        line, node = pair[0].start_mark.line + 1, pair[1]
+    return "" if line is None else f", line {line}"
+
+
+@cache
+def _load_shipped(name: str) -> Profile:
+    return load_profile(name)
+
+
+def _shipped(name: str) -> Path:
+    if name == CHECKPOINT:
+        raise BadInput(
+            f"{option('profile', name)}: is made from a model's files; give {option('model_name_or_path')} too"
+        )
+    known = profile_names()
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise BadInput(f"{option('profile', name)}: no such profile; {hint}known: {', '.join(known)}, or a .yaml file")
+    return data_folder("task_instructions") / f"{name}.yaml"
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a duplicate key in a mapping, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if (first := lines.setdefault(str(key.value), line)) != line:
+                raise yaml.constructor.ConstructorError(problem=f"{key.value} twice, in lines {first} and {line}")
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise BadInput(f"{option('profile', str(path))}: {what}; known profiles: {', '.join(profile_names())}")
+    try:
+        fields = _EachKeyOnce(path.read_text("utf-8")).get_single_data()
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
+    if not isinstance(fields, dict):
+        raise BadInput(f"{path}: expected a mapping of profile fields")
+    if base := fields.pop("extends", None):
+        parent = _read(_shipped(str(base)))
+        own = fields.get("tasks") or {}
+        if not isinstance(own, dict):
+            raise BadInput(f"{path}: tasks: expected a mapping of task names")
+        inherited = {k: v for k, v in parent.items() if k not in _OF_ONE_PROFILE}
+        fields = inherited | fields | {"tasks": parent.get("tasks", {}) | own}
+    return fields
