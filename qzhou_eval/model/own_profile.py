@@ -6,6 +6,8 @@ sent or, if there is none, the plain text.
 """
 
 import logging
+import re
+from dataclasses import dataclass
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
@@ -15,6 +17,7 @@ from qzhou_eval.model.max_length import own_limit
 from qzhou_eval.protocol.instructions import ASYMMETRIC, SYMMETRIC, TaskPrompt
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.profile_files import CHECKPOINT
+from qzhou_eval.protocol.prompts import SIDES
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +26,37 @@ _PASSAGES = ("passage", "corpus")  # sentence-transformers' other names for docu
 _NO_LIMIT = 512  # tokens, if no file states a limit
 
 
-def own_prompts(checkpoint: Checkpoint) -> dict[str, str]:
-    """The prompts that sentence-transformers would put in front of texts, by name; the default one's name is ``""``.
+@dataclass(frozen=True)
+class OwnPrompts:
+    """What ``config_sentence_transformers.json`` says: prompts by name, and the name of the default one, or None."""
+
+    texts: dict[str, str]
+    default: str | None
+
+    @property
+    def fallback(self) -> str | None:
+        """The default prompt's text."""
+        return None if self.default is None else self.texts[self.default]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the prompts that have a text; the default one is marked."""
+        return [f"{name}, the default" if name == self.default else name for name, text in self.texts.items() if text]
+
+    @property
+    def without_use(self) -> list[str]:
+        """The names that mean neither a task, a type nor a side to mteb: only a caller could ask for them."""
+        known = {*SIDES, *_PASSAGES, *all_tasks(), *ASYMMETRIC, *SYMMETRIC}
+        stems = {name: re.sub(r"-(query|document)$", "", name) for name, text in self.texts.items() if text}
+        return [name for name, stem in stems.items() if stem not in known and name != self.default]
+
+    def first(self, names: list[str]) -> str | None:
+        """The text of the first of these names that has one, or the default's; an empty text means none."""
+        return next((self.texts[name] for name in names if name in self.texts), self.fallback) or None
+
+
+def own_prompts(checkpoint: Checkpoint) -> OwnPrompts:
+    """Read the prompts that sentence-transformers would put in front of texts.
 
     Raises:
         BadInput: the file that contains them is damaged.
@@ -36,8 +68,8 @@ def own_prompts(checkpoint: Checkpoint) -> dict[str, str]:
         raise BadInput(f"{path}: prompts is not a mapping from names to texts")
     if default is not None and default not in prompts:
         raise BadInput(f"{path}: default_prompt_name is {default!r}, which is not among its prompts")
-    found = {str(name): text for name, text in prompts.items() if text}
-    return found | ({"": found[default]} if default in found else {})
+    texts = {str(name): text or "" for name, text in prompts.items()}
+    return OwnPrompts(texts, None if default is None else str(default))
 
 
 def checkpoint_profile(checkpoint: Checkpoint) -> Profile:
@@ -47,34 +79,33 @@ def checkpoint_profile(checkpoint: Checkpoint) -> Profile:
         BadInput: a file is damaged.
     """
     prompts = own_prompts(checkpoint)
-    tasks = {name: task.type for name, task in all_tasks().items() if any(one.startswith(name) for one in prompts)}
+    tasks = {
+        name: task.type for name, task in all_tasks().items() if any(one.startswith(name) for one in prompts.texts)
+    }
     limit = own_limit(checkpoint)
     if limit is None:
         log.warning("%s states no limit in tokens: texts are cut at %d", checkpoint.name, _NO_LIMIT)
+    has_any = any(prompts.texts.values())
     return Profile(
         name=CHECKPOINT,
         source=f"the files of {checkpoint.name}",
         template="{text}",
-        instruction="{instruction}" if prompts else None,
+        instruction="{instruction}" if has_any else None,
         max_length=limit or _NO_LIMIT,
-        types={kind: _prompt(prompts, [kind], kind) for kind in (*ASYMMETRIC, *SYMMETRIC)} if prompts else {},
-        tasks={name: _prompt(prompts, [name, kind], kind) for name, kind in tasks.items()},
+        types={kind: _prompt(prompts, [kind], kind) for kind in (*ASYMMETRIC, *SYMMETRIC)} if has_any else {},
+        tasks={name: _prompt(prompts, [name, kind], kind) for name, kind in tasks.items()} if has_any else {},
     )
 
 
-def _prompt(prompts: dict[str, str], names: list[str], kind: str) -> TaskPrompt:
+def _prompt(prompts: OwnPrompts, names: list[str], kind: str) -> TaskPrompt:
     """The prompts of a task or type, ``names`` from the most specific to the least."""
     if kind not in ASYMMETRIC:
-        text = _first(prompts, [*names, ""])
+        text = prompts.first(names)
         return TaskPrompt(instruct="none") if text is None else TaskPrompt(instruct="both", instruction=text)
     query, document = (
-        _first(prompts, [*(one for name in names for one in (f"{name}-{side[0]}", name)), *side, ""])
+        prompts.first([*(one for name in names for one in (f"{name}-{side[0]}", name)), *side])
         for side in (("query",), ("document", *_PASSAGES))
     )
     if document is None:
         return TaskPrompt(instruct="none") if query is None else TaskPrompt(instruct="queries", instruction=query)
     return TaskPrompt(instruct="both", instruction=query or "", document_instruction=document)
-
-
-def _first(prompts: dict[str, str], names: list[str]) -> str | None:
-    return next((prompts[name] for name in names if name in prompts), None)

@@ -55,8 +55,10 @@ def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | N
 
 
 def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
-    """The profile of :func:`choose_profile`, without its reason."""
-    return choose_profile(name, checkpoint).profile
+    """The profile of :func:`choose_profile`; its reason is logged."""
+    choice = choose_profile(name, checkpoint)
+    log.info("%s: profile %s (%s)", checkpoint.name, choice.profile.name, choice.why)
+    return choice.profile
 
 
 def check_parameters(profile: Profile, checkpoint: Checkpoint, parameters: int) -> None:

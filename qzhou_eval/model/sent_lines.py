@@ -45,10 +45,8 @@ def sent_lines(
     pooling = f"pooling {settings.pooling.name} ({_by(profile.pooling)})"
     yield f"{pooling}, {settings.direction} attention ({_by(profile.attention)})"
     own = own_prompts(checkpoint)
-    if own and profile.name != CHECKPOINT:
-        default = own.pop("", None)
-        names = [f"{name}, the default" if text == default else name for name, text in own.items()]
-        yield f"not used: the checkpoint's own prompts, {'; '.join(names)} ({OWN_PROMPTS})"
+    if unused := own.without_use if profile.name == CHECKPOINT else own.names:
+        yield f"not used: the checkpoint's own prompts, {'; '.join(unused)} ({OWN_PROMPTS})"
 
 
 def _by(named: str | None) -> str:

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.folder.special_tokens import special_tokens
+from qzhou_eval.model.folder.special_tokens import end_token, special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
 from qzhou_eval.protocol.profile import TEXT, Profile
@@ -54,7 +54,7 @@ class PromptTokenizer:
         self._rowless = check_vocabulary(self.tokenizer, checkpoint.tokenizer, self._rows)
         self._head, self._tail = special_tokens(self.tokenizer, checkpoint.tokenizer)
         if profile.end_token is not None:
-            end = self._single_token(profile.end_token, role="end token")
+            end = self._single_token(end_token(profile.end_token, checkpoint.tokenizer), role="end token")
             self._tail = self._tail if self._tail[-1:] == [end] else [*self._tail, end]
         if lost := [number for number in self._head + self._tail if number >= self._rows]:
             raise BadInput(f"{checkpoint.tokenizer}: {self.decode(lost)} is added to each text, but has no embedding")

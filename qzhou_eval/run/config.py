@@ -155,7 +155,6 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         check_writable("--store_dir", store_dir)
     on_workers = openers.on_workers(config.workers, config.ray)
     layers = [one.token_prepending for one in settings]
-    chosen = {"why": choice.why, "use_instruction": config.use_instruction}
     open_encoder = partial(openers.open_encoder, checkpoint, profile, settings[0])
     return Run(
         tasks=[task for task in tasks if task.name in sources],
@@ -165,7 +164,17 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         profile=profile,
         use_instruction=config.use_instruction,
         readings=tuple(_readings(config, checkpoint, profile, settings, dims)),
-        sent=tuple(sent_lines(checkpoint, profile, settings[0], asked=config.encoder, layers=layers, **chosen)),
+        sent=tuple(
+            sent_lines(
+                checkpoint,
+                profile,
+                settings[0],
+                asked=config.encoder,
+                why=choice.why,
+                layers=layers,
+                use_instruction=config.use_instruction,
+            )
+        ),
         code=code_revision(),
         device=settings[0].device if config.ray is None else None,
         weights_bytes=checkpoint.weights_bytes,

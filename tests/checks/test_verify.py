@@ -220,7 +220,7 @@ def test_readings_that_cannot_be_told_apart_are_both_named(copy, tmp_path, capsy
 def test_a_wrong_parameter_count_is_a_line_not_an_error(tiny, tmp_path, capsys):
     copy = shutil.copytree(tiny, tmp_path / "QZhou-Embedding-Zh")
     published = {"name": "Kingsoft-LLM/QZhou-Embedding-Zh", "parameters": 7575747328}
-    assert verify(copy, quick_profile(tmp_path, model=published)) == EXIT_CHECK_FAILED
+    assert verify(copy, quick_profile(tmp_path, models=[published])) == EXIT_CHECK_FAILED
     out = capsys.readouterr().out
     assert "; 7,575,747,328 published" in out
     assert verdict(out) == "verdict: DIFFERS: parameters"

@@ -68,45 +68,55 @@ def test_a_run_begins_with_profile_template_layers_limit_and_dtype(tiny, officia
     assert lines[1].startswith("token prepending on layers 2-3 (--token_prepending); ")
 
 
-def test_another_model_gets_the_default_prompt_with_one_warning_and_none_by_flag(tiny, official, tmp_path, caplog):
-    argv = run_command(tiny, official, tmp_path / "out")
-    lines = first_lines(caplog, without_profile(argv))
-    assert [line for line in lines if "by default" in line] == [
-        f"local/tiny {WARNING}--profile qzhou-zh keeps it, --profile plain sends the text alone, "
-        "--profile FILE.yaml your own"
+def test_the_cards_command_keeps_the_cards_prompt_for_any_model_with_one_warning(
+    tiny, official, tmp_path, caplog, monkeypatch
+):
+    argv = run_command(tiny, official, tmp_path / "out", "--dry_run")
+    monkeypatch.setattr("sys.argv", ["run_cmteb_all.py", *without_profile(argv)[1:]])
+    with caplog.at_level(logging.INFO):
+        assert cli.run_cmteb_all() == 0
+    assert [line for line in caplog.messages if "by default" in line] == [
+        f"local/tiny {WARNING}--profile qzhou-zh keeps it, --profile checkpoint sends what its own files say, "
+        "--profile plain the text alone"
     ]
-    assert any(line.endswith("profile qzhou-zh (default)") for line in lines)
-    assert not any("by default" in line for line in first_lines(caplog, argv))
+    assert any(line.endswith("profile qzhou-zh (default)") for line in caplog.messages)
+    caplog.clear()
+    monkeypatch.setattr("sys.argv", ["run_cmteb_all.py", *argv[1:]])
+    assert cli.run_cmteb_all() == 0
+    assert not any("by default" in line for line in caplog.messages)
     caplog.clear()
     runs(tmp_path)
     assert not any("profile" in message for message in caplog.messages)  # the miniature names its own
 
 
-def test_python_says_so_too_in_its_own_words_once(copy, tmp_path, caplog):
+def test_other_commands_send_what_the_checkpoint_says_if_no_profile_names_it(tiny, copy, official, tmp_path, caplog):
+    lines = first_lines(caplog, without_profile(run_command(tiny, official, tmp_path / "out", "--dim", "64")))
+    assert lines[0] == 'sent to local/tiny: "{text}", profile checkpoint (no shipped profile names this model)'
+    lines = first_lines(caplog, without_profile(run_command(copy, official, tmp_path / "out", "--dim", "64")))
+    assert 'sent to local/own: "{instruction}{text}", profile checkpoint' in lines[0]
+    assert "not used: the checkpoint's own prompts, sts (config_sentence_transformers.json)" in lines
     for load in (Embedder.from_pretrained, MTEBEncoder.from_pretrained):
-        caplog.clear()
-        load(str(copy), device="cpu")
-        (said,) = [message for message in caplog.messages if "by default" in message]
-        assert said.startswith(f"local/own {WARNING}profile='qzhou-zh' keeps it, profile='plain' sends the text")
-        assert " your own; the checkpoint's own prompts (query, the default, sts) are not used" in said
-        caplog.clear()
-        load(str(copy), device="cpu", profile="qzhou-zh")
-        assert not any("by default" in message for message in caplog.messages)
+        with caplog.at_level(logging.INFO):
+            caplog.clear()
+            load(str(copy), device="cpu")
+        assert "local/own: profile checkpoint (no shipped profile names this model)" in caplog.messages
 
 
-def test_the_models_own_profile_is_called_so_where_the_folder_is_proven_to_be_the_hubs(tiny, tmp_path, caplog):
-    """A copy that someone made is just a folder; one that fetch downloaded and nobody changed is the hub's model."""
+def test_the_models_own_profile_is_taken_where_the_folder_is_proven_to_be_the_hubs(tiny, tmp_path, caplog):
+    """One that fetch downloaded and nobody changed is the hub's model; a copy that someone made is just a folder."""
     place = "models/Kingsoft-LLM/QZhou-Embedding-Zh"
     folder = shutil.copytree(tiny, tmp_path / place)
-    assert "(default)" in prepared(folder, tmp_path).sent[0]
-    assert caplog.messages[-1].startswith(f"local/QZhou-Embedding-Zh {WARNING}")
+    assert "profile checkpoint" in prepared(folder, tmp_path).sent[0]  # called so, but of other sizes
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     note_fetched(tmp_path, place, names, kind="model", revision="1" * 40, endpoint="https://hub.invalid")
     caplog.clear()
     run = prepared(folder, tmp_path)
     assert run.sent[0].startswith("sent to Kingsoft-LLM/QZhou-Embedding-Zh: ")
-    assert run.sent[0].endswith("profile qzhou-zh (the model's own)")
-    assert not caplog.records
+    assert run.sent[0].endswith("profile qzhou-zh (the one of Kingsoft-LLM/QZhou-Embedding-Zh)")
+    assert caplog.messages == [
+        "Kingsoft-LLM/QZhou-Embedding-Zh is at revision 11111111, but its published scores are of 0321ccb1: "
+        "revision='0321ccb126413d1e49c5ce908e802b63d35f18e2' pins that one"
+    ]
 
 
 def test_prompts_of_the_checkpoint_that_are_not_used_are_named(copy, tiny, tmp_path):

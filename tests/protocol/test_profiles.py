@@ -80,7 +80,7 @@ def test_only_the_exactly_empty_text_becomes_null():
 
 
 def test_qwen3_embedding_instructs_queries_alone():
-    profile = load_profile("qwen3-embedding")
+    profile = load_profile("qwen3-embedding-mteb")
     instruction = instruction_for(profile, all_tasks()["CMedQAv1-reranking"], "query")
     assert render(profile, "头疼", instruction).startswith("Instruct: ")
     assert instruction_for(profile, all_tasks()["CMedQAv1-reranking"], "document") is None

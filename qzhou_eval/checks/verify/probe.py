@@ -72,7 +72,7 @@ def probe(profile: Profile) -> list[ProbePrompt]:
     for number, text in enumerate(TEXTS):
         task, side = sides[number % len(sides)]
         instruction = instruction_for(profile, task, side) if task else None
-        label = ", ".join(filter(None, (f"text {number + 1}", task and task.name, side)))
+        label = ", ".join([f"text {number + 1}", *([task.name] if task else []), *([side] if side else [])])
         found.append(ProbePrompt(label, prompt_parts(profile, text, instruction, side)))
     return found
 

@@ -95,7 +95,7 @@ def state(sent: Input) -> tuple[Statement, Vectors]:
 
 
 def _vectors(sent: Input, precision: str) -> tuple[dict[Span, np.ndarray], int]:
-    lenient = sent.profile.model_copy(update={"model": None})  # a wrong parameter count is stated, not refused
+    lenient = sent.profile.model_copy(update={"models": ()})  # a wrong parameter count is stated, not refused
     embedder = Embedder(sent.checkpoint, lenient, replace(sent.settings, dtype=precision))
     found = {span: embedder.with_token_prepending(span).encode_prompts(sent.prompts) for span in sent.readings}
     return found, embedder.parameters

@@ -16,6 +16,8 @@ from qzhou_eval.model.folder.files import read_if_there
 
 log = logging.getLogger(__name__)
 
+EOS = "eos_token"
+
 
 def special_tokens(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list[int]]:
     """Return the token ids before and after any text (Gemma: <bos>; Qwen3: none).
@@ -24,19 +26,17 @@ def special_tokens(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list
         BadInput: the two files contradict each other, or a token that they ask for is missing.
     """
     config = read_if_there(decoder / "tokenizer_config.json")
-    named = read_if_there(decoder / "special_tokens_map.json") | config
     head, tail = _of_post_processor(tokenizer, decoder)
     for flag, name, side, where in (
         ("add_bos_token", "bos_token", head, "before"),
-        ("add_eos_token", "eos_token", tail, "after"),
+        ("add_eos_token", EOS, tail, "after"),
     ):
         asked = config.get(flag)
         if asked not in (None, True, False):
             raise BadInput(f"{decoder / 'tokenizer_config.json'}: {flag} is {asked!r}; expected true or false")
         if asked is None:
             continue
-        token = named.get(name)
-        token = token.get("content") if isinstance(token, dict) else token
+        token = _named(decoder, name)
         number = tokenizer.token_to_id(token) if isinstance(token, str) else None
         both = f"{decoder}: tokenizer_config.json says {flag}: {str(asked).lower()}"
         if not asked:
@@ -51,6 +51,27 @@ def special_tokens(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list
             side.append(number)
             _say_once(f"{both}, but tokenizer.json adds none; {token} is added {where} each text, as asked")
     return head, tail
+
+
+def end_token(asked: str, decoder: Path) -> str:
+    """The end token that a profile asks for: the one that it names or, for ``eos_token``, the tokenizer's own.
+
+    Raises:
+        BadInput: the tokenizer's files name none.
+    """
+    if asked != EOS:
+        return asked
+    token = _named(decoder, EOS)
+    if not isinstance(token, str):
+        raise BadInput(f"{decoder}: the profile asks for the tokenizer's {EOS}, but tokenizer_config.json names none")
+    return token
+
+
+def _named(decoder: Path, name: str) -> object:
+    """The token that the tokenizer's files call so, such as ``eos_token``."""
+    files = ("tokenizer_config.json", "special_tokens_map.json")
+    token = next((found for file in files if (found := read_if_there(decoder / file).get(name)) is not None), None)
+    return token.get("content") if isinstance(token, dict) else token
 
 
 def _of_post_processor(tokenizer: Tokenizer, decoder: Path) -> tuple[list[int], list[int]]:
