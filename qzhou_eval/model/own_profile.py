@@ -1,8 +1,8 @@
 """The profile ``checkpoint``: what the checkpoint's own files say is sent to it, as sentence-transformers and mteb do.
 
 Prompts come from ``config_sentence_transformers.json``. Their names are mteb's: a task, a type, ``query`` or
-``document``, or a task or type with a side; the most specific wins. Without a name that fits, the default prompt is
-sent or, if there is none, the plain text.
+``document``, or a task or type with a side; the most specific wins. Without a name that fits, queries and documents are
+sent as they are, and symmetric texts after the default prompt, if there is one.
 """
 
 import logging
@@ -22,7 +22,6 @@ from qzhou_eval.protocol.prompts import SIDES
 log = logging.getLogger(__name__)
 
 OWN_PROMPTS = "config_sentence_transformers.json"
-_PASSAGES = ("passage", "corpus")  # sentence-transformers' other names for documents
 _NO_LIMIT = 512  # tokens, if no file states a limit
 
 
@@ -34,11 +33,6 @@ class OwnPrompts:
     default: str | None
 
     @property
-    def fallback(self) -> str | None:
-        """The default prompt's text."""
-        return None if self.default is None else self.texts[self.default]
-
-    @property
     def names(self) -> list[str]:
         """The names of the prompts that have a text; the default one is marked."""
         return [f"{name}, the default" if name == self.default else name for name, text in self.texts.items() if text]
@@ -46,13 +40,13 @@ class OwnPrompts:
     @property
     def without_use(self) -> list[str]:
         """The names that mean neither a task, a type nor a side to mteb: only a caller could ask for them."""
-        known = {*SIDES, *_PASSAGES, *all_tasks(), *ASYMMETRIC, *SYMMETRIC}
+        known = {*SIDES, *all_tasks(), *ASYMMETRIC, *SYMMETRIC}
         stems = {name: re.sub(r"-(query|document)$", "", name) for name, text in self.texts.items() if text}
         return [name for name, stem in stems.items() if stem not in known and name != self.default]
 
     def first(self, names: list[str]) -> str | None:
-        """The text of the first of these names that has one, or the default's; an empty text means none."""
-        return next((self.texts[name] for name in names if name in self.texts), self.fallback) or None
+        """The text of the first of these names that is there; an empty text means none."""
+        return next((self.texts[name] for name in names if name in self.texts), None) or None
 
 
 def own_prompts(checkpoint: Checkpoint) -> OwnPrompts:
@@ -100,11 +94,10 @@ def checkpoint_profile(checkpoint: Checkpoint) -> Profile:
 def _prompt(prompts: OwnPrompts, names: list[str], kind: str) -> TaskPrompt:
     """The prompts of a task or type, ``names`` from the most specific to the least."""
     if kind not in ASYMMETRIC:
-        text = prompts.first(names)
+        text = prompts.first([*names, *([prompts.default] if prompts.default else [])])
         return TaskPrompt(instruct="none") if text is None else TaskPrompt(instruct="both", instruction=text)
     query, document = (
-        prompts.first([*(one for name in names for one in (f"{name}-{side[0]}", name)), *side])
-        for side in (("query",), ("document", *_PASSAGES))
+        prompts.first([*(one for name in names for one in (f"{name}-{side}", name)), side]) for side in SIDES
     )
     if document is None:
         return TaskPrompt(instruct="none") if query is None else TaskPrompt(instruct="queries", instruction=query)

@@ -93,9 +93,7 @@ def _load_shipped(name: str) -> Profile:
 
 def _shipped(name: str) -> Path:
     if name == CHECKPOINT:
-        raise BadInput(
-            f"{option('profile', name)}: is made from a model's files; give {option('model_name_or_path')} too"
-        )
+        raise BadInput(f"{option('profile', name)}: made from a model's files; give {option('model_name_or_path')} too")
     known = profile_names()
     if name not in known:
         hint = did_you_mean(name, known)
