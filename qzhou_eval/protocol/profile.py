@@ -19,7 +19,8 @@ TEXT, TITLE = "{text}", "{title}"
 _UNVERIFIED = re.compile(r"\((?:inf|gk)\)")
 # Part of the digest only if they are given, so that results from before there were such fields stay valid.
 _LATER = ("attention", "pooling", "include_prompt", "types", "no_title")
-_NOT_SENT = {"source", "models", "published", "open", "trained_on", "dtype", "matryoshka_dims"}
+PUBLISHED_FACTS = {"models", "published", "open", "trained_on"}  # about models and runs, not about what is sent
+_NOT_SENT = PUBLISHED_FACTS | {"source", "dtype", "matryoshka_dims"}
 
 
 class _Strict(BaseModel):

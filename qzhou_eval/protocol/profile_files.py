@@ -40,7 +40,12 @@ def load_profile(name_or_path: str) -> Profile:
         first = error.errors()[0]
         loc = [part for part in first["loc"] if part not in _FORMS]
         where = ".".join(map(str, loc)) or "profile"
-        raise BadInput(f"{path}{_line(path, loc)}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        what = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            what = (
+                f"unknown field; {did_you_mean(str(loc[-1]), list(Profile.model_fields))}see README.md, Add a profile"
+            )
+        raise BadInput(f"{path}{_line(path, loc)}: {where}: {what}") from None
     profile._file = path if path is given else None
     return profile
 

@@ -24,7 +24,7 @@ from qzhou_eval.model.settings import (
     resolve_settings,
 )
 from qzhou_eval.protocol.dimensions import dimensions
-from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile import PUBLISHED_FACTS, Profile
 from qzhou_eval.protocol.prompts import check_prompts
 from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import SHARED, Variant
@@ -265,7 +265,8 @@ def _provenance(checkpoint: Checkpoint, profile: Profile, settings: EncoderSetti
             "remote_code": settings.trust_remote_code
             and {"class": checkpoint.own_code, "revision": checkpoint.revision, "sha256": checkpoint.code_digest},
         },
-        "profile": {"digest": profile.digest} | profile.model_dump(mode="json", exclude={"tasks", "models"}),
+        "profile": {"digest": profile.digest}
+        | profile.model_dump(mode="json", exclude=PUBLISHED_FACTS | {"tasks", "types"}),
         "token_prepending": "as the checkpoint's own code does it" if settings.trust_remote_code else reading,
         "encoding_version": ENCODING_VERSION,
     }

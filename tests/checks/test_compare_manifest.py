@@ -67,7 +67,7 @@ def test_a_break_at_a_narrower_dimension_alone_is_seen(finished, tmp_path, capsy
 
 IGNORED = {  # fields that compare need not look at, because of the fact or name in the trailing comment
     *("variant.model", "variant.revision", "provenance.model.name", "provenance.model.revision"),  # model (revision)
-    *("provenance.model.hidden_size", "provenance.model.pickle"),  # weights
+    *("provenance.model.hidden_size", "provenance.model.pickle", "provenance.model.adapter_of"),  # weights
     *("provenance.profile.attention", "provenance.profile.pooling", "provenance.profile.include_prompt"),  # the model's
     *("variant.profile", "variant.profile_digest", "provenance.profile.digest"),  # the profile's fields, instruction
     *("provenance.profile.name", "provenance.profile.source", "provenance.profile.matryoshka_dims"),  # names

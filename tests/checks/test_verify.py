@@ -54,7 +54,7 @@ def test_the_probe_is_forty_rendered_prompts_of_the_profiles_tasks(name):
     for text, prompt in zip(TEXTS, prompts, strict=True):
         _, task, side = [*prompt.label.split(", "), None, None][:3]
         instruction = instruction_for(profile, all_tasks()[task], side) if task else None
-        assert prompt.prompt == render(profile, text, instruction)
+        assert prompt.prompt == render(profile, text, instruction, side)
     assert {p.pieces[1] for p in prompts} >= {
         profile.instruction.format(instruction=t.instruction) for t in profile.tasks.values()
     }

@@ -265,7 +265,7 @@ def test_a_broken_folder_is_named(tmp_path, tiny, break_it, message):
 
 def test_the_profiles_own_model_must_have_its_parameter_count(tmp_path, tiny):
     folder = shutil.copytree(tiny, tmp_path / "QZhou-Embedding-Zh")
-    with pytest.raises(BadInput, match="parameters, but Kingsoft-LLM/QZhou-Embedding-Zh has 7,575,747,328"):
+    with pytest.raises(BadInput, match="parameters, but profile qzhou-zh is of a model with 7,575,747,328"):
         embedder(folder)
 
 

@@ -203,14 +203,25 @@ INVOCATIONS = {  # kind -> command line and message
         ),
     ],
     "profiles": [
+        (
+            [*MINI, "--tasks", "MiniReranking", "--profile", "no-documents.yaml"],
+            "MiniReranking: profile no-documents.yaml has no template for documents",
+        ),
+        (
+            [*MINI, "--tasks", "MiniReranking", "--profile", "no-title.yaml"],
+            "its template has {title}, but the documents have none; give no_title",
+        ),
         *(
             ([*MINI, "--profile", name], message)
             for name, message in {
                 "nowhere.yaml": "--profile nowhere.yaml: no such file",
                 "broken.yaml": "broken.yaml: not a YAML file",
                 "a-list.yaml": "expected a mapping of profile fields",
-                "unknown-key.yaml": "unknown-key.yaml: maxlength: Extra inputs are not permitted",
-                "named-above.yaml": "named-above.yaml: name: String should match",
+                "unknown-key.yaml": "unknown-key.yaml, line 4: maxlength: unknown field; did you mean max_length?",
+                "named-above.yaml": "named-above.yaml, line 1: name: String should match",
+                "unknown-type.yaml": "unknown-type.yaml, line 4: types: unknown type Retrieving; known: Retrieval",
+                "title-of-queries.yaml": "{title} can be in the document's template alone, and once",
+                "none-with-words.yaml": "line 4: types.STS: both and queries need an instruction, and none has none",
                 "named-absolute.yaml": "name: String should match",
                 "named-slash.yaml": "name: String should match",
                 "named-two-lines.yaml": "name: String should match",

@@ -19,7 +19,8 @@ MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # reported where they differ, not wh
 
 # What two runs may differ in on purpose; the sides of a replication must not.
 PROTOCOL = (
-    *("template", "placeholder", "instruction line", "text for the empty one", "end token", "instruction"),
+    *("template", "placeholder", "instruction line", "text for the empty one", "word for no title"),
+    *("end token", "instruction"),
     *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
 )
 OF_A_MODEL = (  # not reported between two models

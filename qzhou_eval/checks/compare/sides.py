@@ -201,5 +201,6 @@ def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
         "placeholder": profile.placeholder or NOTHING,
         "instruction line": profile.instruction or NOTHING,
         "text for the empty one": profile.empty_text,
+        "word for no title": profile.no_title or NOTHING,
         "end token": profile.end_token or NOTHING,
     }
