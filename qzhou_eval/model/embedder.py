@@ -14,6 +14,7 @@ from qzhou_eval.model import fp8
 from qzhou_eval.model.cpu_half_precision import settle_products
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.forward import Encoded, Forward
+from qzhou_eval.model.guards import check_loaded
 from qzhou_eval.model.head import load_head
 from qzhou_eval.model.loading import load_body
 from qzhou_eval.model.made_with import batch_plan
@@ -65,6 +66,7 @@ class Embedder:
         if self._forward.width != self.width:
             found = f"its vectors have {self._forward.width} components, not {self.width} as its configuration says"
             raise BadInput(f"{checkpoint.folder}: {found}")
+        self.guards = check_loaded(checkpoint, self.tokenize, settings)
         self.fp8_cosine = self._use_fp8() if settings.fp8 else None
         if settings.compile:
             self._forward.body.compile()
@@ -145,6 +147,7 @@ class Embedder:
             "device": self.settings.device,
             "attention": self._forward.attention + (", compiled" if self.settings.compile else ""),
             "batch_plan": batch_plan(self._forward.limit(self.settings.batch_tokens)),
+            "guards": self.guards,
             "products": str(self._multiplies).removeprefix("torch."),
             **self._machine,
         }

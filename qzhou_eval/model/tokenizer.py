@@ -84,6 +84,11 @@ class PromptTokenizer:
                 result.append(Tokenized(array("I", [*self._head, *kept, *self._tail]), cut, before))
         return result
 
+    @property
+    def tail(self) -> list[int]:
+        """The special tokens after each text."""
+        return self._tail
+
     def decode(self, ids: list[int]) -> str:
         """Decode token ids to text, special tokens included."""
         return self.tokenizer.decode(ids, skip_special_tokens=False)

@@ -17,6 +17,7 @@ class MadeWith(TypedDict, total=False):
     attention: str
     batch_plan: str
     products: str
+    guards: dict[str, str]
     hardware: dict[str, str | int | None]
     versions: dict[str, str]
     fp8_cosine: float | None

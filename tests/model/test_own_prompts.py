@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,9 @@ def test_a_folder_called_like_a_model_and_of_its_sizes_gets_its_profile(tiny, tm
             object.__setattr__(found, "width", model.width or found.width)
             chosen = choose_profile(None, found)
             assert chosen.profile.name == profile.name
+            fetched = replace(found, name=model.name, commit="0" * 40)
+            chosen = choose_profile(None, fetched)
+            assert (chosen.profile.name, chosen.why) == (profile.name, f"the one of {model.name}")
             if stated:
                 object.__setattr__(found.architecture, next(iter(stated)), "another")
                 assert choose_profile(None, found).profile.name == "checkpoint"

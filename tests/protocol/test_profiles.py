@@ -1,6 +1,8 @@
 """A profile is validated data; qzhou-zh holds the published protocol to the byte."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ import yaml
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.profile_files import load_profile, profile_names
-from qzhou_eval.protocol.prompts import OtherTask, instruction_for, render
+from qzhou_eval.protocol.profile_files import load_profile, profile_names, profile_of
+from qzhou_eval.protocol.prompts import OtherTask, instruction_for, prompts_of, render
+from qzhou_eval.system.paths import data_folder
 
 
 def test_every_shipped_profile_is_valid():
@@ -144,3 +147,51 @@ def test_a_profile_can_extend_another(tmp_path):
     profile = load_profile(str(path))
     assert render(profile, "a", "b").startswith("This sentence: <|im_start|>“Instruct: b\nQuery:a”")
     assert profile.tasks == load_profile("qzhou-zh").tasks
+
+
+def test_two_profiles_that_name_one_model_are_one_line(tmp_path, monkeypatch):
+    folder = tmp_path / "task_instructions"
+    shutil.copytree(data_folder("task_instructions"), folder)
+    text = (folder / "bge-m3.yaml").read_text("utf-8").replace("name: bge-m3\n", "name: mine\n")
+    (folder / "mine.yaml").write_text(text, "utf-8")
+    monkeypatch.setattr("qzhou_eval.protocol.profile_files.data_folder", lambda _name: folder)
+    with pytest.raises(BadInput, match="^bge-m3 and mine in task_instructions/ both name BAAI/bge-m3 in models$"):
+        profile_of("BAAI/bge-m3")
+    assert profile_of("BAAI/bge-large-zh-v1.5").name == "bge-zh-v1.5"
+
+
+def test_a_type_stands_in_for_a_task_that_is_not_named_and_default_for_all_other_types():
+    bge, seed = load_profile("bge-zh-v1.5"), load_profile("seed1.6-embedding")
+    assert instruction_for(bge, OtherTask("Mine", "Retrieval"), "query").startswith("为这个句子")
+    assert instruction_for(bge, OtherTask("Mine", "Retrieval"), "document") is None
+    assert instruction_for(bge, OtherTask("Mine", "Summarization"), None) is None
+    with pytest.raises(BadInput, match="has no instruction for task Mine; add one to its tasks or types"):
+        instruction_for(seed, OtherTask("Mine", "STS"), None)
+
+
+def test_documents_may_have_an_instruction_of_their_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    prompt = {"instruct": "both", "instruction": "Q", "document_instruction": "D"}
+    fields = {"name": "mine", "source": "t", "template": "{text}", "max_length": 9, "instruction": "{instruction}: "}
+    path.write_text(yaml.safe_dump(fields | {"types": {"Retrieval": prompt}}), "utf-8")
+    profile = load_profile(str(path))
+    task = OtherTask("Mine", "Retrieval")
+    assert [prompts_of(profile, task, side, ["x"], use_instruction=True) for side in ("query", "document")] == [
+        ["Q: x"],
+        ["D: x"],
+    ]
+
+
+@pytest.mark.parametrize("name", ["qzhou-zh", "plain", "qwen3-embedding-mteb"])
+def test_fields_that_a_profile_does_not_use_leave_its_digest_alone(name):
+    """Results are filed under it: those from before there were sides, types and models stay valid."""
+    profile = load_profile(name)
+    first = ("name", "template", "max_length", "instruction", "empty_text", "end_token", "placeholder")
+    fields = {field: getattr(profile, field) for field in first}
+    fields["token_prepending"] = profile.token_prepending and list(profile.token_prepending)
+    fields["tasks"] = {
+        task: {"instruct": prompt.instruct, "instruction": prompt.instruction} for task, prompt in profile.tasks.items()
+    }
+    assert profile.digest == hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    assert profile.model_copy(update={"models": (), "trained_on": 3}).digest == profile.digest
+    assert profile.model_copy(update={"attention": "causal"}).digest != profile.digest

@@ -17,6 +17,8 @@ def report(sent: Input, ours: Statement, vectors: Vectors, other: OtherSide | No
     """Compare both sides, print everything, and return the exit code."""
     own = name_of(ours.token_prepending)
     print(f"this side:  {ours.model}, revision {ours.revision}, profile {ours.profile}, {own}")
+    for fact in sent.profile.unverified:
+        print(f"not verified in profile {sent.profile.name}: {fact}")
     if other is not None:
         print(f"other side: {other.origin}{_other_libraries(ours, other.statement)}")
     lines = [

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from qzhou_eval.checks.verify.other_process import Reply, ask
-from qzhou_eval.checks.verify.probe import TEXTS
 from qzhou_eval.checks.verify.report import report
 from qzhou_eval.checks.verify.statement import OtherSide, Statement, read_file, write_file
 from qzhou_eval.checks.verify.this_side import Input, prepare_input, state
@@ -15,6 +14,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.folder.modules import read_modules
 from qzhou_eval.model.folder.remote_code import check_beside_the_decoders, how_to_bring
 from qzhou_eval.model.profile_choice import profile_for
+from qzhou_eval.protocol.probe_texts import TEXTS
 from qzhou_eval.system.files import check_writable
 
 log = logging.getLogger(__name__)
