@@ -155,7 +155,7 @@ def test_two_profiles_that_name_one_model_are_one_line(tmp_path, monkeypatch):
     text = (folder / "bge-m3.yaml").read_text("utf-8").replace("name: bge-m3\n", "name: mine\n")
     (folder / "mine.yaml").write_text(text, "utf-8")
     monkeypatch.setattr("qzhou_eval.protocol.profile_files.data_folder", lambda _name: folder)
-    with pytest.raises(BadInput, match="^bge-m3 and mine in task_instructions/ both name BAAI/bge-m3 in models$"):
+    with pytest.raises(BadInput, match=r"^bge-m3 and mine in task_instructions/ both name BAAI/bge-m3 in models$"):
         profile_of("BAAI/bge-m3")
     assert profile_of("BAAI/bge-large-zh-v1.5").name == "bge-zh-v1.5"
 
