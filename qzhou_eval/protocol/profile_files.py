@@ -42,10 +42,11 @@ def load_profile(name_or_path: str) -> Profile:
         where = ".".join(map(str, loc)) or "profile"
         what = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            what = (
-                f"unknown field; {did_you_mean(str(loc[-1]), list(Profile.model_fields))}see README.md, Add a profile"
-            )
+            hint = did_you_mean(str(loc[-1]), list(Profile.model_fields))
+            what = f"unknown field; {hint}the fields are in README.md, Profiles"
         raise BadInput(f"{path}{_line(path, loc)}: {where}: {what}") from None
+    if profile.name == CHECKPOINT:
+        raise BadInput(f"{path}: name: {CHECKPOINT} is the profile that is made from a model's files; choose another")
     profile._file = path if path is given else None
     return profile
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.registry import Task
-from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.errors import BadInput
+from qzhou_eval.protocol.profile import TITLE, Profile
 from qzhou_eval.protocol.prompts import prompts_of
 from qzhou_eval.run.memory_estimate import planning
 from qzhou_eval.run.processes import ProcessPool
@@ -97,7 +98,13 @@ def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instructi
     from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
 
     mteb = installed_adapter()
-    calls = mteb.calls(mteb.load(task, source, say=True), task, source)
+    loaded = mteb.load(task, source, say=True)
+    if any(TITLE in template for template in profile.templates) and mteb.has_titles(loaded):
+        raise BadInput(
+            f"{task.name}: {profile.called}: its documents have titles, and {{title}} cannot be filled from data yet; "
+            "give a profile without {title}"
+        )
+    calls = mteb.calls(loaded, task, source)
     prompts: dict[str, None] = {}
     for call in calls:
         rendered = prompts_of(profile, task, call.side, call.texts, use_instruction=use_instruction)

@@ -1,12 +1,13 @@
 """Prompts that wait for their turn in a file: what was planned is read back, and no file is left behind."""
 
+import shutil
 import signal
 import subprocess
 import sys
 from contextlib import closing
 
 import pytest
-from layouts import write_header, write_rows
+from layouts import read_rows, write_header, write_rows
 
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
@@ -89,3 +90,21 @@ def test_what_a_killed_run_left_goes_with_the_next(cache):
     assert code == -signal.SIGKILL and [str(one) for one in cache.iterdir()] == [path]
     assert ran("planner.close()")[0] == 0
     assert list(cache.iterdir()) == []
+
+
+def test_a_title_of_its_own_is_never_lost_in_a_template_with_a_place_for_it(official, tmp_path):
+    task, gemma = all_tasks()["EcomRetrieval"], load_profile("embeddinggemma")
+    documents = plan_task(task, locate(task, official), gemma, use_instruction=True).prompts
+    assert sum(prompt.startswith("title: none | text: ") for prompt in documents) > 100
+    shutil.copytree(official / task.path, tmp_path / "data" / task.path)
+    path = tmp_path / "data" / task.path / "corpus/dev.jsonl"
+    rows = read_rows(path)
+    write_rows(path, [rows[0] | {"title": "标题"}, *rows[1:]])
+    with pytest.raises(
+        BadInput, match=r"EcomRetrieval: profile embeddinggemma: its documents have titles, and \{title\}"
+    ):
+        plan_task(task, locate(task, tmp_path / "data"), gemma, use_instruction=True)
+    assert (
+        "标题 " + rows[0]["text"]
+        in plan_task(task, locate(task, tmp_path / "data"), PLAIN, use_instruction=True).prompts
+    )

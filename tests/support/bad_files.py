@@ -128,6 +128,7 @@ PROFILES = {
     "no-title": "name: x\nsource: y\nmax_length: 9\ntemplate: {query: '{text}', document: '{title} {text}'}\n",
     "title-of-queries": "name: x\nsource: y\nmax_length: 9\ntemplate: '{title} {text}'\n",
     "none-with-words": f"name: x\n{MINE}types: {{STS: {{instruct: none, instruction: z}}}}\n",
+    "named-checkpoint": f"name: checkpoint\n{MINE}",
     "named-above": f"name: ../../x\n{MINE}",
     "named-absolute": f"name: /x\n{MINE}",
     "named-slash": f"name: a/b\n{MINE}",

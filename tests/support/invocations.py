@@ -222,6 +222,7 @@ INVOCATIONS = {  # kind -> command line and message
                 "unknown-type.yaml": "unknown-type.yaml, line 4: types: unknown type Retrieving; known: Retrieval",
                 "title-of-queries.yaml": "{title} can be in the document's template alone, and once",
                 "none-with-words.yaml": "line 4: types.STS: both and queries need an instruction, and none has none",
+                "named-checkpoint.yaml": "name: checkpoint is the profile that is made from a model's files",
                 "named-absolute.yaml": "name: String should match",
                 "named-slash.yaml": "name: String should match",
                 "named-two-lines.yaml": "name: String should match",

@@ -26,7 +26,17 @@ from qzhou_eval.evaluate.mteb_adapter.v1_data import reranking_rows, retrieval_r
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.results.variant import Variant
 
-__all__ = ["calls", "cos_sim", "has_official_statistics", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
+__all__ = [
+    "calls",
+    "cos_sim",
+    "has_official_statistics",
+    "has_titles",
+    "load",
+    "meta",
+    "model_meta",
+    "pairwise_cos_sim",
+    "score",
+]
 
 ENCODE_OPTIONS = {"batch_size": 1024, "show_progress_bar": False, "convert_to_tensor": False}
 _SIDES: dict[str | None, str] = {"query": "query", "passage": "document"}  # by the value of this mteb's PromptType
@@ -87,6 +97,12 @@ def calls(mteb_task: _MtebTask, task: Task, source: DataSource) -> list[EncodeCa
     recorded = Recorded()
     _evaluate(mteb_task, task, _Encoder(recorded, dim=2, normalize=False))
     return recorded.calls
+
+
+def has_titles(mteb_task: _MtebTask) -> bool:
+    """Whether a document of a retrieval task has a title; mteb joins it and the text."""
+    corpora = getattr(mteb_task, "corpus", None) or {}
+    return any(document.get("title") for corpus in corpora.values() for document in corpus.values())
 
 
 def score(

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from importlib import import_module
 
 import mteb
+import pyarrow as pa
+import pyarrow.compute as pc
 from mteb.abstasks import AbsTask, AbsTaskRetrieval
 from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
@@ -28,7 +30,17 @@ from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.statistics.item_scores import Items
 
-__all__ = ["calls", "cos_sim", "has_official_statistics", "load", "meta", "model_meta", "pairwise_cos_sim", "score"]
+__all__ = [
+    "calls",
+    "cos_sim",
+    "has_official_statistics",
+    "has_titles",
+    "load",
+    "meta",
+    "model_meta",
+    "pairwise_cos_sim",
+    "score",
+]
 
 ENCODE_OPTIONS: EncodeKwargs = {"batch_size": 1024, "show_progress_bar": False}
 
@@ -71,6 +83,15 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
         for split in task.splits:
             mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
     return recorded.calls
+
+
+def has_titles(mteb_task: AbsTask) -> bool:
+    """Whether a document of a retrieval or reranking task has a title; mteb joins it and the text."""
+    if not isinstance(mteb_task, AbsTaskRetrieval):
+        return False
+    corpora = [split["corpus"] for subset in mteb_task.dataset.values() for split in subset.values()]
+    titles = [corpus.data.column("title") for corpus in corpora if "title" in corpus.column_names]
+    return any((pc.max(pc.utf8_length(column.cast(pa.large_string()))).as_py() or 0) > 0 for column in titles)
 
 
 def score(
