@@ -180,6 +180,7 @@ INVOCATIONS = {  # kind -> command line and message
                 "listed-code": "auto_map is not a mapping",
                 "no-projection": "no-projection/2_Dense: its weights are a pickle",
                 "half-projection": "half-projection/2_Dense/config.json: no in_features",
+                "Bytedance/Seed1.6-embedding": "this model has no open weights; its protocol",
                 "org/..": "--model_name_or_path org/..: no such folder, and not a valid name on the hub",
                 "a b/<script>": "--model_name_or_path a b/<script>: no such folder",
                 "two\nlines": "--model_name_or_path two lines: no such folder",

@@ -10,6 +10,7 @@ from pathlib import Path
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.receipt import CODE, ON_DEMAND, PICKLES, data_files, hub_model, is_one_of
 from qzhou_eval.model.folder.gguf_file import ENDING, as_folder, lone_file
+from qzhou_eval.protocol.profile_files import profile_of
 from qzhou_eval.system.digests import digests_of_files
 from qzhou_eval.system.network import is_offline
 from qzhou_eval.system.options import option
@@ -43,7 +44,7 @@ def locate(
     Pickles are downloaded if they are allowed and the model has no safetensors.
 
     Raises:
-        BadInput: nothing found, a file, or a revision given for a folder.
+        BadInput: nothing found, a file of another kind, a revision given for a folder, or a model without open weights.
     """
     asked = model_name_or_path
     if not asked.strip():
@@ -123,6 +124,11 @@ def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
         RepositoryNotFoundError,
     )
 
+    own = profile_of(name)
+    if own is not None and own.open != "yes":
+        raise BadInput(
+            f"{option(_NAME, name)}: this model has no open weights; its protocol is {option('profile', own.name)}"
+        )
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except HFValidationError:
