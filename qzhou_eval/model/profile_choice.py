@@ -9,7 +9,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import read_if_there
 from qzhou_eval.model.own_profile import checkpoint_profile
 from qzhou_eval.protocol.profile import Profile, ProfileModel
-from qzhou_eval.protocol.profile_files import CHECKPOINT, load_profile, profile_of, shipped_profiles
+from qzhou_eval.protocol.profile_files import CHECKPOINT, load_profile, profile_of, profiles_with
 from qzhou_eval.system.options import option
 
 log = logging.getLogger(__name__)
@@ -47,9 +47,10 @@ def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | N
     if own is not None:
         _check_revision(own, checkpoint)
         return Choice(own, f"the one of {checkpoint.name}")
-    for profile in shipped_profiles():
+    names = _names(checkpoint)
+    for profile in profiles_with(names):
         for model in profile.models:
-            if _is_called(checkpoint, model) and _agrees(checkpoint, model):
+            if Path(model.name).name.lower() in names and _agrees(checkpoint, model):
                 return Choice(profile, f"by its name and sizes {model.name}; another: {option('profile', 'NAME')}")
     return Choice(checkpoint_profile(checkpoint), "no shipped profile names this model")
 
@@ -97,13 +98,13 @@ def _check_revision(profile: Profile, checkpoint: Checkpoint) -> None:
         )
 
 
-def _is_called(checkpoint: Checkpoint, model: ProfileModel) -> bool:
+def _names(checkpoint: Checkpoint) -> set[str]:
+    """What a local folder's model may be called: the folder's name, and the one that its config.json keeps."""
     if not checkpoint.is_local:
-        return False
+        return set()
     saved_as = read_if_there(checkpoint.body / "config.json").get("_name_or_path")
-    names = [checkpoint.folder.resolve().name, str(saved_as or "").rstrip("/")]
-    wanted = Path(model.name).name.lower()
-    return any(Path(name).name.lower() == wanted for name in names)
+    paths = [checkpoint.folder.resolve(), Path(str(saved_as or "").rstrip("/"))]
+    return {path.name.lower() for path in paths if path.name}
 
 
 def _agrees(checkpoint: Checkpoint, model: ProfileModel) -> bool:

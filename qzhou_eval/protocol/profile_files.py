@@ -1,5 +1,6 @@
 """Reads profiles from YAML: those shipped in task_instructions/, one file each, and a user's own."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -56,14 +57,20 @@ def shipped_profiles() -> list[Profile]:
     return [_load_shipped(name) for name in profile_names()]
 
 
+def profiles_with(words: Iterable[str]) -> list[Profile]:
+    """The shipped profiles whose file contains one of these words, in any case; the others are not parsed."""
+    wanted = [word.lower() for word in words]
+    texts = {name: _shipped(name).read_text("utf-8").lower() for name in profile_names()}
+    return [_load_shipped(name) for name, text in texts.items() if any(word in text for word in wanted)]
+
+
 def profile_of(model: str) -> Profile | None:
     """The shipped profile that names a model (``org/name``) as its own, or None.
 
     Raises:
         BadInput: two profiles do.
     """
-    names = [name for name in profile_names() if model in _shipped(name).read_text("utf-8")]  # parsing takes longer
-    found = [profile for profile in map(_load_shipped, names) if profile.is_of(model)]
+    found = [profile for profile in profiles_with([model]) if profile.is_of(model)]
     if len(found) > 1:
         raise BadInput(f"{' and '.join(one.name for one in found)} in task_instructions/ both name {model} in models")
     return found[0] if found else None
