@@ -55,7 +55,7 @@ class Embedder:
             self.model,
             self.head,
             device=device,
-            max_length=settings.max_length,
+            max_length=settings.longest,
             attention=settings.attention,
             own_code=settings.trust_remote_code,
             pooling=settings.pooling,

@@ -41,7 +41,8 @@ def sent_lines(
     limit = "profile" if asked.max_length is None else option("max_length")
     cut = ", only the text is cut" if settings.truncate == "text" else ""
     prepending = _prepending(settings, asked, layers)
-    yield f"{prepending}; at most {settings.max_length} tokens ({limit}){cut}; {settings.precision}"
+    documents = f", {settings.document_max_length} of documents" if settings.document_max_length else ""
+    yield f"{prepending}; at most {settings.max_length} tokens{documents} ({limit}){cut}; {settings.precision}"
     pooling = f"pooling {settings.pooling.name} ({_by(profile.pooling)})"
     yield f"{pooling}, {settings.direction} attention ({_by(profile.attention)})"
     own = own_prompts(checkpoint)

@@ -67,6 +67,7 @@ class EncoderSettings:
     both_ways: bool
     pooling: Pooling
     max_length: int
+    document_max_length: int | None
     truncate: str
     dtype: str
     device: str
@@ -91,7 +92,13 @@ class EncoderSettings:
     @property
     def tokenizing(self) -> dict[str, Any]:
         """The arguments of :class:`~qzhou_eval.model.tokenizer.PromptTokenizer` after checkpoint and profile."""
-        return {"max_length": self.max_length, "truncate": self.truncate, "pooling": self.pooling}
+        limits = {"max_length": self.max_length, "document_max_length": self.document_max_length}
+        return {**limits, "truncate": self.truncate, "pooling": self.pooling}
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt that can be."""
+        return max(self.max_length, self.document_max_length or 0)
 
     def identity(self, checkpoint: Checkpoint, profile: Profile) -> dict[str, object]:
         """Everything except the prompt that decides a vector, without library versions (the manifest records those)."""
@@ -109,6 +116,7 @@ class EncoderSettings:
             "pooling": self.pooling.name,
             "dtype": self.precision,
             "width": checkpoint.width,
+            **({"document_max_length": self.document_max_length} if self.document_max_length else {}),
             **({"attention": BIDIRECTIONAL} if self.both_ways else {}),  # nothing for causal: as before encoders
             **({} if self.pooling.include_prompt else {"text_begins_after": beginnings(profile)}),
         }
@@ -169,13 +177,15 @@ def resolve_settings(
         )
     layers = None if remote_code else layer_range(options.token_prepending, profile, checkpoint)
     source = profile.called if options.max_length is None else option("max_length")
-    check_limit(checkpoint, max_length, source)
+    document_max_length = profile.document_max_length if options.max_length is None else None
+    check_limit(checkpoint, max(max_length, document_max_length or 0), source)
     _say_what_is_left_out(checkpoint, layers, can_run=checkpoint.own_code is not None and not remote_code)
     return EncoderSettings(
         token_prepending=layers,
         both_ways=both_ways,
         pooling=_pooling(checkpoint, profile),
         max_length=max_length,
+        document_max_length=document_max_length,
         truncate=options.truncate,
         dtype=dtype,
         device=device,

@@ -11,7 +11,7 @@ from qzhou_eval.model.folder.special_tokens import end_token, special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
 from qzhou_eval.protocol.profile import TEXT, Profile
-from qzhou_eval.protocol.prompts import beginnings
+from qzhou_eval.protocol.prompts import beginnings, prompt_parts
 from qzhou_eval.system.options import option
 
 CHUNK = 1024  # prompts tokenised at once; the tokenizer's own results take much memory
@@ -43,6 +43,7 @@ class PromptTokenizer:
         *,
         max_length: int,
         truncate: str,
+        document_max_length: int | None = None,
         pooling: Pooling = LAST,
     ) -> None:
         self._counted: dict[str, int] = {}
@@ -59,7 +60,12 @@ class PromptTokenizer:
         if lost := [number for number in self._head + self._tail if number >= self._rows]:
             raise BadInput(f"{checkpoint.tokenizer}: {self.decode(lost)} is added to each text, but has no embedding")
         self._room = max_length - len(self._head) - len(self._tail)
-        if self._room < 1:
+        self._more_room = 0
+        self._documents_begin: str | None = None
+        if document_max_length is not None:
+            self._more_room = document_max_length - max_length
+            self._documents_begin = prompt_parts(profile, "", None, "document")[0]
+        if self._room + min(0, self._more_room) < 1:
             raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
 
     def __call__(self, prompts: list[str], *, beginning: str | None = None) -> list[Tokenized]:
@@ -75,8 +81,9 @@ class PromptTokenizer:
         for start in range(0, len(prompts), CHUNK):
             chunk = prompts[start : start + CHUNK]
             for prompt, ids in zip(chunk, self._ids(chunk), strict=True):
-                cut = len(ids) > self._room
-                kept = self._cut_text(prompt) if cut and self.truncate == "text" else ids[: self._room]
+                room = self._room_for(prompt)
+                cut = len(ids) > room
+                kept = self._cut_text(prompt, room) if cut and self.truncate == "text" else ids[:room]
                 if self._rowless and max(kept, default=0) >= self._rows:
                     lost = self.tokenizer.id_to_token(max(kept))
                     raise BadInput(f"a prompt contains {lost}, for which the model has no embedding: {prompt[:60]!r}")
@@ -128,15 +135,20 @@ class PromptTokenizer:
             raise BadInput(f"the model's tokenizer has no token {token}, the {role} of {self._profile.called}")
         return number
 
-    def _cut_text(self, prompt: str) -> list[int]:
+    def _room_for(self, prompt: str) -> int:
+        """Tokens between the special ones; a prompt that begins as documents do may have another limit."""
+        is_document = self._documents_begin is not None and prompt.startswith(self._documents_begin)
+        return self._room + (self._more_room if is_document else 0)
+
+    def _cut_text(self, prompt: str, whole: int) -> list[int]:
         ends = [template.partition(TEXT)[2] for template in self._profile.templates]
         suffix = max((end for end in ends if prompt.endswith(end)), key=len, default="")
         body = prompt.removesuffix(suffix)
         offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
-        room = self._room - len(self._ids([suffix])[0])
+        room = whole - len(self._ids([suffix])[0])
         if room < 1:
             raise BadInput(f"{option('truncate', 'text')}: {option('max_length')} is too short for the template")
         end = offsets[min(room, len(offsets)) - 1][1]
-        while len(ids := self._ids([body[:end] + suffix])[0]) > self._room:
+        while len(ids := self._ids([body[:end] + suffix])[0]) > whole:
             end -= 1
         return ids

@@ -18,7 +18,7 @@ from qzhou_eval.protocol.instructions import TYPES, TaskPrompt
 TEXT, TITLE = "{text}", "{title}"
 _UNVERIFIED = re.compile(r"\((?:inf|gk)\)")
 # Part of the digest only if they are given, so that results from before there were such fields stay valid.
-_LATER = ("attention", "pooling", "include_prompt", "types", "no_title")
+_LATER = ("attention", "pooling", "include_prompt", "types", "no_title", "document_max_length")
 PUBLISHED_FACTS = {"models", "published", "open", "trained_on"}  # about models and runs, not about what is sent
 _NOT_SENT = PUBLISHED_FACTS | {"source", "dtype", "matryoshka_dims"}
 
@@ -63,17 +63,21 @@ class Profile(_Strict):
 
     Each template contains ``{text}`` exactly once, and a document's may contain ``{title}``, for which ``no_title`` is
     put where there is none; the instruction line is put before the text, inside the template. ``types`` says which
-    instruction the tasks get that ``tasks`` does not name. ``dtype`` is the published precision; a run in another one
-    is filed separately. ``token_prepending`` is the inclusive 0-based layer range
-    that ``--token_prepending auto`` uses, or None for off. ``attention``, ``pooling`` and ``include_prompt`` (whether
-    the tokens before the text are pooled too) are for models whose folder says nothing or something else.
-    ``trained_on`` is what the makers say about training data: how many of CMTEB's tasks are in it, or which.
+    instruction the tasks get that ``tasks`` does not name. ``max_length`` is in tokens, template included;
+    ``document_max_length`` is that of documents if it is another one: a prompt's beginning tells which it is.
+
+    ``dtype`` is the published precision; a run in another one is filed separately. ``token_prepending`` is the
+    inclusive 0-based layer range that ``--token_prepending auto`` uses, or None for off. ``attention``, ``pooling`` and
+    ``include_prompt`` (whether the tokens before the text are pooled too) are for models whose folder says nothing or
+    something else. ``trained_on`` is what the makers say about training data: how many of CMTEB's tasks are in it, or
+    which.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     source: str
     template: str | SideTemplates
     max_length: int = Field(gt=0)
+    document_max_length: int | None = Field(default=None, gt=0)
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     models: tuple[ProfileModel, ...] = ()
     published: Published = Published()
@@ -134,6 +138,8 @@ class Profile(_Strict):
                 raise ValueError("the template must contain the placeholder token before {text}")
             if len({start for start, _, _ in before}) > 1:
                 raise ValueError("the templates must be the same up to the placeholder token")
+        if self.document_max_length is not None and not self._begin_differently():
+            raise ValueError("document_max_length needs a template for each side, of which none begins like the other")
         if self.token_prepending is not None and self.placeholder is None:
             raise ValueError("token_prepending needs a placeholder token")
         if self.instruction is None and any(prompt.texts for prompt in (*self.types.values(), *self.tasks.values())):
@@ -145,6 +151,10 @@ class Profile(_Strict):
         if self.include_prompt is False and self.pooling == "cls":
             raise ValueError("pooling cls needs the tokens before the text, so include_prompt cannot be false")
         return self
+
+    def _begin_differently(self) -> bool:
+        starts = [template.partition(TEXT)[0].partition(TITLE)[0] for template in self.templates]
+        return len(starts) == 2 and not any(one.startswith(other) for one, other in (starts, starts[::-1]))
 
     def template_of(self, side: str | None) -> str:
         """The template of ``"query"``, ``"document"`` or, of symmetric texts, None.

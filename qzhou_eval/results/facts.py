@@ -27,6 +27,7 @@ _OF_RUN = {  # fact -> where a manifest's entry has it
     "placeholder": ("provenance", "profile", "placeholder"),
     "instruction line": ("provenance", "profile", "instruction"),
     "text for the empty one": ("provenance", "profile", "empty_text"),
+    "limit of documents": ("provenance", "profile", "document_max_length"),
     "word for no title": ("provenance", "profile", "no_title"),
     "end token": ("provenance", "profile", "end_token"),
     "encoding version": ("provenance", "encoding_version"),

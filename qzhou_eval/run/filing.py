@@ -56,7 +56,8 @@ def _experiment(
         experiment["remote_code"] = "on"
     elif settings.token_prepending != profile.token_prepending:
         experiment["token_prepending"] = layers_text(settings.token_prepending)
-    if settings.max_length != profile.max_length:
+    limits = settings.max_length, settings.document_max_length
+    if limits != (profile.max_length, profile.document_max_length):
         experiment["max_length"] = settings.max_length
     if settings.truncate != "whole":
         experiment["truncate"] = settings.truncate

@@ -26,7 +26,13 @@ def show_prompts(
         choice = choose_profile(profile_name, checkpoint)
         profile = choice.profile
         print(f"profile {profile.name} ({choice.why})\n")
-        tokenizer = PromptTokenizer(checkpoint, profile, max_length=profile.max_length, truncate="whole")
+        tokenizer = PromptTokenizer(
+            checkpoint,
+            profile,
+            max_length=profile.max_length,
+            document_max_length=profile.document_max_length,
+            truncate="whole",
+        )
     else:
         profile = load_profile(profile_name or CARD_PROFILE)
     for side in sides_of(task):

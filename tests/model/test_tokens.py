@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from qzhou_eval import Embedder
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
+from qzhou_eval.model.settings import EncoderOptions, resolve_settings
 from qzhou_eval.model.tokenizer import PromptTokenizer
+from qzhou_eval.protocol.profile import SideTemplates
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import instruction_for, render
 
@@ -171,3 +175,38 @@ def test_token_ids_in_the_real_qwen_vocabulary(qwen):
     for prompt, found in zip(prompts, tokenize(prompts), strict=True):
         assert list(found.ids) == peer.encode(prompt)
     assert tokenize([prompts[0]])[0].ids[:5].tolist() == [1986, 11652, 25, 220, 151644]
+
+
+SIDES = {"query": "query: {text}", "document": "passage: {text}"}
+
+
+@pytest.mark.parametrize("truncate", ["whole", "text"])
+def test_documents_may_have_a_limit_of_their_own(tiny, truncate):
+    profile = load_profile("plain").model_copy(update={"template": SideTemplates(**SIDES), "document_max_length": 30})
+    text = "今天天气很好，" * 20
+    limits = {"max_length": 20, "document_max_length": 30, "truncate": truncate}
+    tokenize = PromptTokenizer(find_checkpoint(str(tiny)), profile, **limits)
+    prompts = [render(profile, text, None, side) for side in ("query", "document", None)]
+    assert [len(found.ids) for found in tokenize(prompts)] == [20, 30, 20]
+    assert [found.cut for found in tokenize(prompts)] == [True] * 3
+    whole = PromptTokenizer(find_checkpoint(str(tiny)), profile, max_length=1000, truncate=truncate)
+    for short, long in zip(tokenize(prompts), whole(prompts), strict=True):
+        assert short.ids == long.ids[: len(short.ids)]
+
+
+def test_the_limit_of_documents_is_part_of_a_vectors_identity_and_goes_if_a_limit_is_asked_for(tiny, tmp_path):
+    path = tmp_path / "mine.yaml"
+    fields = {"name": "mine", "source": "this test", "template": SIDES, "max_length": 20}
+    path.write_text(yaml.safe_dump(fields | {"document_max_length": 30}))
+    profile, checkpoint = load_profile(str(path)), find_checkpoint(str(tiny))
+    settings = resolve_settings(checkpoint, profile, EncoderOptions(device="cpu"))
+    assert (settings.max_length, settings.document_max_length, settings.longest) == (20, 30, 30)
+    asked = resolve_settings(checkpoint, profile, EncoderOptions(device="cpu", max_length=20))
+    assert (asked.max_length, asked.document_max_length, asked.longest) == (20, None, 20)
+    assert settings.fingerprint(checkpoint, profile) != asked.fingerprint(checkpoint, profile)
+    model = Embedder.from_pretrained(str(tiny), profile=str(path), device="cpu")
+    prompts = [render(profile, "今天天气很好，" * 20, None, side) for side in ("query", "document")]
+    assert [len(found.ids) for found in model.tokenize(prompts)] == [20, 30]
+    path.write_text(yaml.safe_dump(fields | {"template": "{text}", "document_max_length": 30}))
+    with pytest.raises(BadInput, match="document_max_length needs a template for each side, of which none begins like"):
+        load_profile(str(path))

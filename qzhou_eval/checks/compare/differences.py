@@ -19,7 +19,14 @@ MINOR = (*LAST_DIGITS, *FIXES, OTHER_CODE)  # reported where they differ, not wh
 
 # What two runs may differ in on purpose; the sides of a replication must not.
 PROTOCOL = (
-    *("template", "placeholder", "instruction line", "text for the empty one", "word for no title"),
+    *(
+        "template",
+        "placeholder",
+        "instruction line",
+        "text for the empty one",
+        "word for no title",
+        "limit of documents",
+    ),
     *("end token", "instruction"),
     *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
 )

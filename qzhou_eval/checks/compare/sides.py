@@ -201,6 +201,7 @@ def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
         "placeholder": profile.placeholder or NOTHING,
         "instruction line": profile.instruction or NOTHING,
         "text for the empty one": profile.empty_text,
+        "limit of documents": profile.document_max_length or NOTHING,
         "word for no title": profile.no_title or NOTHING,
         "end token": profile.end_token or NOTHING,
     }
