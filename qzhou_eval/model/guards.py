@@ -33,12 +33,12 @@ def check_loaded(checkpoint: Checkpoint, tokenize: PromptTokenizer, settings: En
     }
     log.info("%s, as loaded: %s", checkpoint.name, "; ".join(f"{name} {value}" for name, value in found.items()))
     if ids.startswith(_OTHER):
-        log.warning(
-            f"{checkpoint.name}: token ids {ids}; those of {FILE} are sent, sentence-transformers would send the others"
-        )
+        words = "%s: token ids %s; those of %s are sent, sentence-transformers would send the others"
+        log.warning(words, checkpoint.name, ids, FILE)
     if read_if_there(checkpoint.tokenizer / "sentence_bert_config.json").get("do_lower_case") is True:
         found["do_lower_case"] = "not used"
-        log.warning(f"{checkpoint.name}: do_lower_case in sentence_bert_config.json is not used; texts keep their case")
+        words = "%s: do_lower_case in sentence_bert_config.json is not used; texts keep their case"
+        log.warning(words, checkpoint.name)
     return found
 
 

@@ -51,7 +51,7 @@ def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | N
     for profile in profiles_with(names):
         for model in profile.models:
             if Path(model.name).name.lower() in names and _agrees(checkpoint, model):
-                return Choice(profile, f"by its name and sizes {model.name}; another: {option('profile', 'NAME')}")
+                return Choice(profile, f"by name and sizes it is {model.name}; another: {option('profile', 'NAME')}")
     return Choice(checkpoint_profile(checkpoint), "no shipped profile names this model")
 
 
@@ -79,11 +79,12 @@ def check_parameters(profile: Profile, checkpoint: Checkpoint, parameters: int) 
 
 def _warn_of_default(profile: Profile, checkpoint: Checkpoint) -> None:
     other = "not proven to be" if checkpoint.is_local else "not"
+    better = choose_profile(None, checkpoint).profile.name
+    what = "what its own files say" if better == CHECKPOINT else "what its published run did"
     log.warning(
-        "%s is %s %s, but gets that model's prompt by default; %s keeps it, %s sends what its own files say, "
-        "%s the text alone",
+        "%s is %s %s, but gets that model's prompt by default; %s keeps it, %s sends %s, %s the text alone",
         *(checkpoint.name, other, profile.models[0].name),
-        *(option("profile", name) for name in (profile.name, CHECKPOINT, "plain")),
+        *(option("profile", profile.name), option("profile", better), what, option("profile", "plain")),
     )
 
 
