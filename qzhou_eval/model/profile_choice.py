@@ -35,6 +35,12 @@ def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | N
     Raises:
         BadInput: no such profile, or two profiles name the model.
     """
+    choice = _choice(name, checkpoint, default)
+    _check_revision(choice.profile, checkpoint)
+    return choice
+
+
+def _choice(name: str | None, checkpoint: Checkpoint, default: str | None) -> Choice:
     if name is not None:
         profile = checkpoint_profile(checkpoint) if name == CHECKPOINT else load_profile(name)
         return Choice(profile, option("profile"))
@@ -45,7 +51,6 @@ def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | N
         return Choice(profile, "default")
     own = profile_of(checkpoint.name)
     if own is not None:
-        _check_revision(own, checkpoint)
         return Choice(own, f"the one of {checkpoint.name}")
     names = _names(checkpoint)
     for profile in profiles_with(names):
@@ -79,7 +84,7 @@ def check_parameters(profile: Profile, checkpoint: Checkpoint, parameters: int) 
 
 def _warn_of_default(profile: Profile, checkpoint: Checkpoint) -> None:
     other = "not proven to be" if checkpoint.is_local else "not"
-    better = choose_profile(None, checkpoint).profile.name
+    better = _choice(None, checkpoint, None).profile.name
     what = "what its own files say" if better == CHECKPOINT else "what its published run did"
     log.warning(
         "%s is %s %s, but gets that model's prompt by default; %s keeps it, %s sends %s, %s the text alone",

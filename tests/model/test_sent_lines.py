@@ -109,14 +109,19 @@ def test_the_models_own_profile_is_taken_where_the_folder_is_proven_to_be_the_hu
     assert "profile checkpoint" in prepared(folder, tmp_path).sent[0]  # called so, but of other sizes
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     note_fetched(tmp_path, place, names, kind="model", revision="1" * 40, endpoint="https://hub.invalid")
-    caplog.clear()
-    run = prepared(folder, tmp_path)
-    assert run.sent[0].startswith("sent to Kingsoft-LLM/QZhou-Embedding-Zh: ")
-    assert run.sent[0].endswith("profile qzhou-zh (the one of Kingsoft-LLM/QZhou-Embedding-Zh)")
-    assert caplog.messages == [
-        "Kingsoft-LLM/QZhou-Embedding-Zh is at revision 11111111, but its published scores are of 0321ccb1: "
-        "revision='0321ccb126413d1e49c5ce908e802b63d35f18e2' pins that one"
-    ]
+    for how, why in (
+        ({}, "the one of Kingsoft-LLM/QZhou-Embedding-Zh"),
+        ({"profile": "qzhou-zh"}, "profile"),
+        ({"default_profile": "qzhou-zh"}, "default"),
+    ):
+        caplog.clear()
+        run = prepared(folder, tmp_path, **how)
+        assert run.sent[0].startswith("sent to Kingsoft-LLM/QZhou-Embedding-Zh: ")
+        assert run.sent[0].endswith(f"profile qzhou-zh ({why})")
+        assert caplog.messages == [
+            "Kingsoft-LLM/QZhou-Embedding-Zh is at revision 11111111, but its published scores are of 0321ccb1: "
+            "revision='0321ccb126413d1e49c5ce908e802b63d35f18e2' pins that one"
+        ]
 
 
 def test_prompts_of_the_checkpoint_that_are_not_used_are_named(copy, tiny, tmp_path):
