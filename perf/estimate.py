@@ -17,7 +17,7 @@ from qzhou_eval.model.speed.cost import Cost, cost_of
 from qzhou_eval.model.speed.time_estimate import assumed
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.profile_files import load_profile
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.prompts import prompts_of
 
 CHINESE = 0.68  # Qwen tokens per character: 0.59 to 0.74 over nineteen of CMTEB's data sets and look-alikes
 ENGLISH = 0.22  # the same for template and instructions
@@ -44,7 +44,8 @@ def size(task: Task, profile: Profile, cost: Cost) -> list[float]:
         for name, counts in shipped[split].items():
             if not name.endswith("_statistics") or not isinstance(counts, dict) or "unique_texts" not in counts:
                 continue
-            overhead = len(render(profile, "x", instruction_for(profile, task.name, SIDES.get(name))))
+            (prompt,) = prompts_of(profile, task, SIDES.get(name), ["x"], use_instruction=True)
+            overhead = len(prompt)
             distinct = counts["unique_texts"]
             tokens = counts["average_text_length"] * CHINESE + overhead * ENGLISH
             found = [distinct, round(distinct * tokens), distinct * cost([tokens]), distinct * cost.effort([tokens])]

@@ -42,7 +42,7 @@ from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
 from qzhou_eval.miniature.__main__ import CHECKPOINT, config
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.prompts import prompts_of
 from qzhou_eval.run.config import Run, prepare_run
 from qzhou_eval.run.pipeline import execute
 from qzhou_eval.run.plan import plan_task
@@ -163,8 +163,7 @@ def encode_half(run: Run) -> dict:
     for task in run.tasks:
         source = run.sources[task.name]
         for call in v2.calls(v2.load(task, source), task, source):
-            instruction = instruction_for(run.profile, task.name, call.side)
-            calls.append([render(run.profile, text, instruction) for text in call.texts])
+            calls.append(prompts_of(run.profile, task, call.side, call.texts, use_instruction=True))
     with tempfile.TemporaryDirectory() as folder, process_pool() as pool:
         _warm(run, pool)
         new = replace(run, store_dir=Path(folder), open_tokenizer=lambda: tokenizer, open_encoder=lambda: encoder)

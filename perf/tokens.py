@@ -40,7 +40,7 @@ from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.tokenizer import PromptTokenizer
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.profile_files import load_profile
-from qzhou_eval.protocol.prompts import instruction_for, render
+from qzhou_eval.protocol.prompts import prompts_of
 
 DIMENSIONS = 8
 SLICE, BATCH = 128, 32  # the published script's slices, sentence-transformers' default batch
@@ -74,8 +74,7 @@ def cached_pass(calls: Iterable[tuple[str | None, list[str]]], length: dict[str,
 
 def rendered(calls: list[EncodeCall], task: Task, profile: Profile) -> list[tuple[str | None, list[str]]]:
     """Each call's side and prompts."""
-    instructions = {call.side: instruction_for(profile, task.name, call.side) for call in calls}
-    return [(call.side, [render(profile, text, instructions[call.side]) for text in call.texts]) for call in calls]
+    return [(call.side, prompts_of(profile, task, call.side, call.texts, use_instruction=True)) for call in calls]
 
 
 def local_tasks(root: Path | None) -> Iterator[tuple[Task, Path | None]]:

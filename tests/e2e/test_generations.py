@@ -111,7 +111,7 @@ TASKS = ["STSB", "CLSClusteringS2S", "Waimai", "EcomRetrieval", "T2Reranking", "
 
 def command(model: Path, new: Path, output: Path, which: str) -> list:
     where = ["--data_dir", new, "--output_dir", output, "--device", "cpu"]
-    how = ["--dim", "64", "96", "--mteb", which]
+    how = ["--profile", "qzhou-zh", "--dim", "64", "96", "--mteb", which]
     return ["-m", "qzhou_eval.cli", "run", "--model_name_or_path", model, "--tasks", *TASKS, *where, *how]
 
 

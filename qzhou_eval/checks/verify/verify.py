@@ -13,7 +13,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint, find_checkpoint
 from qzhou_eval.model.folder.modules import read_modules
 from qzhou_eval.model.folder.remote_code import check_beside_the_decoders, how_to_bring
-from qzhou_eval.model.profile_choice import profile_for
+from qzhou_eval.model.profile_choice import choose_profile
 from qzhou_eval.protocol.probe_texts import TEXTS
 from qzhou_eval.system.files import check_writable
 
@@ -46,13 +46,15 @@ def verify(
         BadInput: something given cannot be read or written, or does not fit model, profile or machine.
     """
     checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=against == REMOTE)
-    rules = profile_for(profile, checkpoint)
+    choice = choose_profile(profile, checkpoint)
+    rules = choice.profile
     other = None
     if against is not None and against not in ORIGINS:
         other = read_file(Path(against), prompts=len(TEXTS), width=checkpoint.width)
     if save is not None:
         check_writable("--save", save.parent)
     sent = prepare_input(checkpoint, rules, device)
+    log.info("%s: profile %s (%s)", checkpoint.name, rules.name, choice.why)
     reply = _ask(sent, remote_code=against == REMOTE) if against in ORIGINS else None
     ours, vectors = state(sent)
     if against in ORIGINS and reply is not None:
