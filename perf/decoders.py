@@ -21,7 +21,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, in_one_line
 from qzhou_eval.model.batching.batches import WAYS
 from qzhou_eval.model.folder.config_file import attends_both_ways
 from qzhou_eval.model.forward import Forward
@@ -125,7 +125,7 @@ def row(family: str) -> Row:
     try:
         model = random_decoder(family)
     except Exception as error:
-        return Row(family, "not built", f"{type(error).__name__}: {' '.join(str(error).split())[:90]}")
+        return Row(family, "not built", in_one_line(error, 90))
     reasons: list[str] = []
     try:
         both_ways = attends_both_ways(Path(family), model.config.to_dict())

@@ -16,6 +16,11 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"did you mean {lower[close[0]]}? " if close else ""
 
 
+def in_one_line(error: BaseException, limit: int = 300) -> str:
+    """A library's error as ``Type: message``, its line breaks as spaces and the message cut at ``limit`` characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:limit]}"
+
+
 class TaskFailed(RuntimeError):
     """A task cannot continue, and neither its input nor this project is at fault. The message says why, in one line."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from qzhou_eval.errors import in_one_line
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import read_if_there
 from qzhou_eval.model.folder.special_tokens import special_tokens
@@ -55,7 +56,7 @@ def _token_ids(folder: Path, tokenizer: Tokenizer) -> str:
         peer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         theirs = [list(peer(text)["input_ids"]) for text in TEXTS]
     except Exception as error:  # whatever a library raises for a tokenizer that it cannot build
-        return f"not compared with AutoTokenizer's ({type(error).__name__}: {' '.join(str(error).split())[:80]})"
+        return f"not compared with AutoTokenizer's ({in_one_line(error, 80)})"
     head, tail = special_tokens(tokenizer, folder)
     ours = [[*head, *tokenizer.encode(text, add_special_tokens=False).ids, *tail] for text in TEXTS]
     other = [number for number, ids in enumerate(ours) if ids != theirs[number]]

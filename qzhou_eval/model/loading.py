@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import torch
 from safetensors import SafetensorError, safe_open
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, in_one_line
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import JsonObject
 from qzhou_eval.model.folder.weights import is_pickled
@@ -123,10 +123,7 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(
-            f"{checkpoint.body}: transformers cannot load it ({type(error).__name__}: {reason[:300]})"
-        ) from error
+        raise BadInput(f"{checkpoint.body}: transformers cannot load it ({in_one_line(error)})") from error
 
 
 def _rotary_base_is_read(checkpoint: Checkpoint, config: JsonObject, version: str) -> None:

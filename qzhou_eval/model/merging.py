@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, in_one_line
 from qzhou_eval.model.folder.adapter import WEIGHTS
 from qzhou_eval.system.mteb_version import how_to_install
 
@@ -37,8 +37,7 @@ def merge(model: "PreTrainedModel", folder: Path, *, device: str) -> "PreTrained
             wrapped = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
         result: Any = set_peft_model_state_dict(wrapped, dict(tensors))
     except Exception as error:  # whatever a library raises for a config or tensors that do not fit
-        reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"{folder}: peft cannot load the adapter ({type(error).__name__}: {reason})") from error
+        raise BadInput(f"{folder}: peft cannot load the adapter ({in_one_line(error)})") from error
     missing = [name for name in result.missing_keys if "lora_" in name]
     for fault, names in (("not of this model", result.unexpected_keys), ("missing", missing)):
         if names:

@@ -41,12 +41,17 @@ class OwnPrompts:
     def without_use(self) -> list[str]:
         """The names that mean neither a task, a type nor a side to mteb: only a caller could ask for them."""
         known = {*SIDES, *all_tasks(), *ASYMMETRIC, *SYMMETRIC}
-        stems = {name: re.sub(r"-(query|document)$", "", name) for name, text in self.texts.items() if text}
-        return [name for name, stem in stems.items() if stem not in known and name != self.default]
+        given = [name for name, text in self.texts.items() if text]
+        return [name for name in given if _without_side(name) not in known and name != self.default]
 
     def first(self, names: list[str]) -> str | None:
         """The text of the first of these names that is there; an empty text means none."""
         return next((self.texts[name] for name in names if name in self.texts), None) or None
+
+
+def _without_side(name: str) -> str:
+    """The task or type in a prompt's name, which a side may follow."""
+    return re.sub(rf"-({'|'.join(SIDES)})$", "", name)
 
 
 def own_prompts(checkpoint: Checkpoint) -> OwnPrompts:
@@ -73,9 +78,8 @@ def checkpoint_profile(checkpoint: Checkpoint) -> Profile:
         BadInput: a file is damaged.
     """
     prompts = own_prompts(checkpoint)
-    tasks = {
-        name: task.type for name, task in all_tasks().items() if any(one.startswith(name) for one in prompts.texts)
-    }
+    named = {_without_side(name) for name in prompts.texts}
+    tasks = {name: task.type for name, task in all_tasks().items() if name in named}
     limit = own_limit(checkpoint)
     if limit is None:
         log.warning("%s states no limit in tokens: texts are cut at %d", checkpoint.name, _NO_LIMIT)

@@ -22,6 +22,9 @@ class Choice:
     profile: Profile
     why: str
 
+    def __str__(self) -> str:
+        return f"profile {self.profile.name} ({self.why})"
+
 
 def choose_profile(name: str | None, checkpoint: Checkpoint, *, default: str | None = None) -> Choice:
     """Return the profile asked for, or the one of this model, or what the checkpoint's own files say.
@@ -63,7 +66,7 @@ def _choice(name: str | None, checkpoint: Checkpoint, default: str | None) -> Ch
 def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
     """The profile of :func:`choose_profile`; its reason is logged."""
     choice = choose_profile(name, checkpoint)
-    log.info("%s: profile %s (%s)", checkpoint.name, choice.profile.name, choice.why)
+    log.info("%s: %s", checkpoint.name, choice)
     return choice.profile
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.own_profile import OWN_PROMPTS, own_prompts
+from qzhou_eval.model.profile_choice import Choice
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
-from qzhou_eval.protocol.profile import TEXT, Profile
+from qzhou_eval.protocol.profile import TEXT
 from qzhou_eval.protocol.profile_files import CHECKPOINT
 from qzhou_eval.system.formatting import layers_text
 from qzhou_eval.system.options import option
@@ -14,11 +15,10 @@ from qzhou_eval.system.options import option
 
 def sent_lines(
     checkpoint: Checkpoint,
-    profile: Profile,
+    choice: Choice,
     settings: EncoderSettings,
     *,
     asked: EncoderOptions,
-    why: str,
     layers: list[tuple[int, int] | None],
     use_instruction: bool,
 ) -> Iterator[str]:
@@ -26,16 +26,16 @@ def sent_lines(
 
     Args:
         asked: the options from which ``settings`` were resolved.
-        why: the reason for which the profile was chosen.
         layers: the layers with token prepending, per reading.
 
     Raises:
         BadInput: the checkpoint's own prompts cannot be read.
     """
+    profile = choice.profile
     line = profile.instruction if use_instruction and profile.instruction else ""
     shown = [json.dumps(one.replace(TEXT, f"{line}{TEXT}"), ensure_ascii=False) for one in profile.templates]
     sent = shown[0] if len(shown) == 1 else f"{shown[0]}, documents {shown[1]}"
-    yield f"sent to {checkpoint.name}: {sent}, profile {profile.name} ({why})"
+    yield f"sent to {checkpoint.name}: {sent}, {choice}"
     for fact in profile.unverified:
         yield f"not verified in profile {profile.name}: {fact}"
     limit = "profile" if asked.max_length is None else option("max_length")

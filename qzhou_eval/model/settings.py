@@ -13,7 +13,7 @@ from qzhou_eval.model.folder.tokenizer_file import token_rule
 from qzhou_eval.model.max_length import check_limit
 from qzhou_eval.model.pooling import KINDS, Pooling
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import beginnings, template_ends
+from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.options import option
 
@@ -111,7 +111,7 @@ class EncoderSettings:
             "placeholder": profile.placeholder if self.token_prepending else None,
             "max_length": self.max_length,
             "truncate": self.truncate,
-            "template_end": template_ends(profile) if self.truncate == "text" else None,
+            "template_end": _template_end(profile) if self.truncate == "text" else None,
             "end_token": profile.end_token,
             "pooling": self.pooling.name,
             "dtype": self.precision,
@@ -242,6 +242,11 @@ def layer_range(
             "(both ends included)"
         )
     return first, last
+
+
+def _template_end(profile: Profile) -> str | list[str]:
+    """What the identity has of it: one text for a profile with one template, as before there were sides."""
+    return profile.ends[0] if isinstance(profile.template, str) else profile.ends
 
 
 def _pooling(checkpoint: Checkpoint, profile: Profile) -> Pooling:

@@ -10,7 +10,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.special_tokens import end_token, special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
-from qzhou_eval.protocol.profile import TEXT, Profile
+from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import beginnings, prompt_parts
 from qzhou_eval.system.options import option
 
@@ -141,8 +141,7 @@ class PromptTokenizer:
         return self._room + (self._more_room if is_document else 0)
 
     def _cut_text(self, prompt: str, whole: int) -> list[int]:
-        ends = [template.partition(TEXT)[2] for template in self._profile.templates]
-        suffix = max((end for end in ends if prompt.endswith(end)), key=len, default="")
+        suffix = max((end for end in self._profile.ends if prompt.endswith(end)), key=len, default="")
         body = prompt.removesuffix(suffix)
         offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
         room = whole - len(self._ids([suffix])[0])

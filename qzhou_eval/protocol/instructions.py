@@ -17,14 +17,18 @@ SYMMETRIC = (
 TYPES = (*ASYMMETRIC, *SYMMETRIC, OTHERWISE)
 
 
-class TaskPrompt(BaseModel):
+class Strict(BaseModel):
+    """A part of a profile: it cannot be changed, and has no field that is not named here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TaskPrompt(Strict):
     """A task's or a task type's instruction, and who gets it.
 
     ``instruct`` is ``both`` sides, all but documents (``queries``), or ``none``. ``document_instruction`` is for
     documents that get another one than queries.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     instruct: Literal["both", "queries", "none"]
     instruction: str | None = None

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.instructions import TYPES, TaskPrompt
+from qzhou_eval.protocol.instructions import TYPES, Strict, TaskPrompt
 
 TEXT, TITLE = "{text}", "{title}"
 _UNVERIFIED = re.compile(r"\((?:inf|gk)\)")
@@ -23,11 +23,7 @@ PUBLISHED_FACTS = {"models", "published", "open", "trained_on"}  # about models 
 _NOT_SENT = PUBLISHED_FACTS | {"source", "dtype", "matryoshka_dims"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class ProfileModel(_Strict):
+class ProfileModel(Strict):
     """A checkpoint that the profile was published with.
 
     ``revision`` is the commit that the published scores are of. The parameter count is checked on loading; the sizes
@@ -43,7 +39,7 @@ class ProfileModel(_Strict):
     width: int | None = None
 
 
-class Published(_Strict):
+class Published(Strict):
     """What the published run was made with, as far as it is known; for the reader, nothing is set by it."""
 
     mteb: str | None = None
@@ -51,14 +47,14 @@ class Published(_Strict):
     padding_side: Literal["left", "right"] | None = None
 
 
-class SideTemplates(_Strict):
+class SideTemplates(Strict):
     """A template for queries and symmetric texts, and one for documents."""
 
     query: str | None = None
     document: str | None = None
 
 
-class Profile(_Strict):
+class Profile(Strict):
     """A validated evaluation protocol.
 
     Each template contains ``{text}`` exactly once, and a document's may contain ``{title}``, for which ``no_title`` is
@@ -93,8 +89,8 @@ class Profile(_Strict):
     pooling: Literal["last token", "cls", "mean", "weighted mean", "max"] | None = None
     include_prompt: bool | None = None
     matryoshka_dims: tuple[int, ...] = ()
-    types: dict[str, TaskPrompt] = {}
-    tasks: dict[str, TaskPrompt] = {}
+    types: dict[str, TaskPrompt] = Field(default_factory=dict)
+    tasks: dict[str, TaskPrompt] = Field(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
 
     @field_validator("open", mode="before")
@@ -179,6 +175,11 @@ class Profile(_Strict):
     def called(self) -> str:
         """How messages name the profile: by its name or, if it was given as a file, by that file."""
         return f"profile {self._file or self.name}"
+
+    @property
+    def ends(self) -> list[str]:
+        """What follows the text in each of :attr:`templates`."""
+        return [template.partition(TEXT)[2] for template in self.templates]
 
     def model_named(self, model: str) -> ProfileModel | None:
         """The model ``org/name`` among those that the profile was published with, or None."""

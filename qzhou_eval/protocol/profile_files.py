@@ -8,13 +8,13 @@ import yaml
 from pydantic import ValidationError
 
 from qzhou_eval.errors import BadInput, did_you_mean
-from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.profile import PUBLISHED_FACTS, Profile
 from qzhou_eval.system.options import option
 from qzhou_eval.system.paths import data_folder
 
 CHECKPOINT = "checkpoint"  # the profile that is made from a checkpoint's own files, not read from one here
 
-_OF_ONE_PROFILE = ("name", "source", "models", "published", "open", "trained_on")  # not inherited by extends
+_OF_ONE_PROFILE = PUBLISHED_FACTS | {"name", "source"}  # not inherited by extends
 _FORMS = ("str", "SideTemplates", "int", "tuple[str, ...]")  # pydantic's names for the forms that a value may have
 
 
@@ -60,7 +60,7 @@ def shipped_profiles() -> list[Profile]:
 def profiles_with(words: Iterable[str]) -> list[Profile]:
     """The shipped profiles whose file contains one of these words, in any case; the others are not parsed."""
     wanted = [word.lower() for word in words]
-    texts = {name: _shipped(name).read_text("utf-8").lower() for name in profile_names()}
+    texts = _texts(data_folder("task_instructions"))
     return [_load_shipped(name) for name, text in texts.items() if any(word in text for word in wanted)]
 
 
@@ -97,6 +97,12 @@ def _line(path: Path, loc: list[str | int]) -> str:
             break
         line, node = pair[0].start_mark.line + 1, pair[1]
     return "" if line is None else f", line {line}"
+
+
+@cache
+def _texts(folder: Path) -> dict[str, str]:
+    """By name, the lower-case text of each profile in a folder."""
+    return {path.stem: path.read_text("utf-8").lower() for path in sorted(folder.glob("*.yaml"))}
 
 
 @cache

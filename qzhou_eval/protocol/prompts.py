@@ -123,16 +123,10 @@ def beginnings(profile: Profile) -> list[str]:
     """All that :func:`render` puts before a text, with the instruction of any task or none; the longest first."""
     prompts = (*profile.tasks.values(), *profile.types.values())
     instructions = {None, *(text for prompt in prompts for text in prompt.texts)}
-    sides = [None] if isinstance(profile.template, str) else ["query", "document"]
+    sides = (None,) if isinstance(profile.template, str) else SIDES
     given = [side for side in sides if side is None or getattr(profile.template, side) is not None]
     found = {"".join(prompt_parts(profile, "", text, side)[:2]) for side in given for text in instructions}
     return sorted(found, key=len, reverse=True)
-
-
-def template_ends(profile: Profile) -> str | list[str]:
-    """What follows the text: one ending, or that of queries and that of documents."""
-    ends = [template.partition(TEXT)[2] for template in profile.templates]
-    return ends[0] if isinstance(profile.template, str) else ends
 
 
 def as_texts(values: Iterable[str], what: str = "text") -> list[str]:

@@ -167,10 +167,9 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         sent=tuple(
             sent_lines(
                 checkpoint,
-                profile,
+                choice,
                 settings[0],
                 asked=config.encoder,
-                why=choice.why,
                 layers=layers,
                 use_instruction=config.use_instruction,
             )

@@ -25,7 +25,7 @@ def show_prompts(
 
         choice = choose_profile(profile_name, checkpoint)
         profile = choice.profile
-        print(f"profile {profile.name} ({choice.why})\n")
+        print(f"{choice}\n")
         tokenizer = PromptTokenizer(
             checkpoint,
             profile,

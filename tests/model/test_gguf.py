@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_one_line_and_leaves_nothing(bare, tmp_path):
     damaged.write_bytes(write_gguf(bare, tmp_path / "whole.gguf").read_bytes()[:5000])
     (tmp_path / "empty.gguf").touch()
     for file, message in {
-        projection: r"1 tensors besides the transformer's \(dense_2\.weight",
+        projection: r"1 tensors other than the transformer's \(dense_2\.weight",
         scaled: r"scaled rotary positions \(yarn\)",
         reranker: "pooling_type 4; supported are 1, 2, 3",
         damaged: "damaged.gguf: transformers cannot read it",

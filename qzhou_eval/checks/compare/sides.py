@@ -141,8 +141,10 @@ def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     Raises:
         BadInput: not such a file, or the model is not in it.
     """
+    from qzhou_eval.protocol.profile_files import profile_of  # pydantic and YAML: only for published scores
+
     entry = _published_entry(file, model)
-    profile = _profile_of(entry.model)
+    profile = profile_of(entry.model)  # by which the published scores were made
     tasks = {}
     for task in all_tasks():
         score = task_score(task, entry.scores.get(task, {}), score_profile)
@@ -178,13 +180,6 @@ def _published_facts(name: str, versions: list[str], profile: "Profile | None", 
         if prompt is not None and prompt.instruction is not None:
             facts["instruction"] = instruction_text(prompt.model_dump())
     return facts
-
-
-def _profile_of(model: str) -> "Profile | None":
-    """The shipped profile that names the model, whose published scores were made by that protocol."""
-    from qzhou_eval.protocol.profile_files import profile_of  # pydantic and YAML: only for published scores
-
-    return profile_of(model)
 
 
 def _protocol_facts(profile: "Profile | None") -> dict[str, object]:

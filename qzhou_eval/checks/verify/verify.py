@@ -47,14 +47,13 @@ def verify(
     """
     checkpoint = find_checkpoint(model_name_or_path, revision=revision, trust_remote_code=against == REMOTE)
     choice = choose_profile(profile, checkpoint)
-    rules = choice.profile
     other = None
     if against is not None and against not in ORIGINS:
         other = read_file(Path(against), prompts=len(TEXTS), width=checkpoint.width)
     if save is not None:
         check_writable("--save", save.parent)
-    sent = prepare_input(checkpoint, rules, device)
-    log.info("%s: profile %s (%s)", checkpoint.name, rules.name, choice.why)
+    sent = prepare_input(checkpoint, choice.profile, device)
+    log.info("%s: %s", checkpoint.name, choice)
     reply = _ask(sent, remote_code=against == REMOTE) if against in ORIGINS else None
     ours, vectors = state(sent)
     if against in ORIGINS and reply is not None:

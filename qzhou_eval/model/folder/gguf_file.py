@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, in_one_line
 from qzhou_eval.model.folder.files import obstacle
 from qzhou_eval.system.digests import cache_home, digests_of_files
 from qzhou_eval.system.files import file_lock
@@ -47,8 +47,8 @@ def as_folder(path: Path) -> Path:
     """Return a model folder, named as the file is, with the file's weights and tokenizer.
 
     Raises:
-        BadInput: damaged, an architecture that transformers cannot read from GGUF, tensors besides the transformer's,
-            or the package gguf is not installed.
+        BadInput: damaged, an architecture that transformers cannot read from GGUF, tensors other than the
+            transformer's, or the package gguf is not installed.
     """
     if (reason := obstacle(path)) is not None:
         raise BadInput(f"{path}: it {reason}")
@@ -85,8 +85,7 @@ def _convert(path: Path, folder: Path) -> None:
     except (BadInput, MemoryError):
         raise
     except Exception as error:  # whatever a library raises for a file that it cannot read
-        reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"{path}: transformers cannot read it ({type(error).__name__}: {reason})") from error
+        raise BadInput(f"{path}: transformers cannot read it ({in_one_line(error)})") from error
     lost = sorted({*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])})
     if lost:
         raise BadInput(
@@ -109,7 +108,7 @@ def _check(path: Path, reader: "GGUFReader") -> None:
     others = sorted(tensor.name for tensor in reader.tensors if not tensor.name.startswith(_BODY))
     if others:
         raise BadInput(
-            f"{path}: {len(others)} tensors besides the transformer's ({others[0]}, ...), which cannot be read from "
+            f"{path}: {len(others)} tensors other than the transformer's ({others[0]}, ...), which cannot be read from "
             "GGUF; evaluate the checkpoint that the file was made from"
         )
 

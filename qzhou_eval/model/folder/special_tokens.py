@@ -69,8 +69,8 @@ def end_token(asked: str, decoder: Path) -> str:
 
 def _named(decoder: Path, name: str) -> object:
     """The token that the tokenizer's files call so, such as ``eos_token``."""
-    files = ("tokenizer_config.json", "special_tokens_map.json")
-    token = next((found for file in files if (found := read_if_there(decoder / file).get(name)) is not None), None)
+    files = read_if_there(decoder / "special_tokens_map.json") | read_if_there(decoder / "tokenizer_config.json")
+    token = files.get(name)
     return token.get("content") if isinstance(token, dict) else token
 
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from qzhou_eval.errors import BadInput
+from qzhou_eval.errors import BadInput, in_one_line
 from qzhou_eval.model.folder.files import JsonObject, read_if_there
 
 FILE = "tokenizer.json"
@@ -36,8 +36,7 @@ def open_tokenizer(decoder: Path) -> Tokenizer:
     try:
         found = Tokenizer.from_file(str(decoder / FILE)) if (decoder / FILE).exists() else _converted(decoder)
     except Exception as error:  # whatever a library raises for a broken file: KeyError, TypeError, its own types
-        reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"{decoder}: cannot load the tokenizer ({type(error).__name__}: {reason})") from error
+        raise BadInput(f"{decoder}: cannot load the tokenizer ({in_one_line(error)})") from error
     found.no_truncation()
     found.no_padding()
     config = read_if_there(decoder / "tokenizer_config.json")
