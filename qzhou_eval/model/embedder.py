@@ -27,6 +27,7 @@ from qzhou_eval.model.tokenizer import PromptTokenizer, Tokenized
 from qzhou_eval.protocol import prompts as prompt_rules
 from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize, normalizes
 from qzhou_eval.protocol.profile import Profile
+from qzhou_eval.protocol.texts import as_texts, check_text
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.system.environment import ENCODING_LIBRARIES, hardware, versions
 from qzhou_eval.system.options import option
@@ -219,18 +220,17 @@ class Embedder:
 
         Raises:
             BadInput: an item is not a text (the message has its position); the profile has no line for an instruction,
-                or no template for the side;
-                ``dim`` is not between 1 and the model's width; or the two names for ``normalize`` disagree.
+                or no template for the side; ``dim`` is not between 1 and the width; or ``normalize``'s names disagree.
         """
         normalize = normalizes(normalize, normalize_embeddings)
         if isinstance(texts, str):
             return self.encode([texts], instruction=instruction, side=side, dim=dim, normalize=normalize)[0]
         dim = self.width if dim is None else check_dim(dim, self.width)
         if instruction is not None:
-            prompt_rules.check_text(instruction, "instruction")
+            check_text(instruction, "instruction")
         elif side is not None:
             instruction = prompt_rules.retrieval_instruction(self.profile, side)
-        texts = prompt_rules.as_texts(texts)
+        texts = as_texts(texts)
         prompts = [prompt_rules.render(self.profile, text, instruction, side) for text in texts]
         beginning = "".join(prompt_rules.prompt_parts(self.profile, "", instruction, side)[:2])
         return cut_and_normalize(self._vectors(self.tokenize(prompts, beginning=beginning)), dim, normalize=normalize)
@@ -246,7 +246,7 @@ class Embedder:
         """
         if isinstance(prompts, str):
             return self.encode_prompts([prompts])[0]
-        return self._vectors(self.tokenize(prompt_rules.as_texts(prompts, "prompt")))
+        return self._vectors(self.tokenize(as_texts(prompts, "prompt")))
 
     def _vectors(self, tokenized: list[Tokenized]) -> np.ndarray:
         vectors = torch.empty(len(tokenized), self.width)

@@ -10,8 +10,8 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.special_tokens import end_token, special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
-from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import beginnings, prompt_parts
+from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
+from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.options import option
 
 CHUNK = 1024  # prompts tokenised at once; the tokenizer's own results take much memory
@@ -64,7 +64,7 @@ class PromptTokenizer:
         self._documents_begin: str | None = None
         if document_max_length is not None:
             self._more_room = document_max_length - max_length
-            self._documents_begin = prompt_parts(profile, "", None, "document")[0]
+            self._documents_begin = profile.template_of("document").partition(TEXT)[0].partition(TITLE)[0]
         if self._room + min(0, self._more_room) < 1:
             raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
 

@@ -46,7 +46,9 @@ class TaskPrompt(Strict):
         """The instruction of one side, or None."""
         if side != "document":
             return self.instruction
-        return None if self.instruct == "queries" else self.document_instruction or self.instruction
+        if self.instruct == "queries":
+            return None
+        return self.instruction if self.document_instruction is None else self.document_instruction
 
     @property
     def texts(self) -> set[str]:

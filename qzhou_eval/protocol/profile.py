@@ -57,10 +57,10 @@ class SideTemplates(Strict):
 class Profile(Strict):
     """A validated evaluation protocol.
 
-    Each template contains ``{text}`` exactly once, and a document's may contain ``{title}``, for which ``no_title`` is
-    put where there is none; the instruction line is put before the text, inside the template. ``types`` says which
-    instruction the tasks get that ``tasks`` does not name. ``max_length`` is in tokens, template included;
-    ``document_max_length`` is that of documents if it is another one: a prompt's beginning tells which it is.
+    Each template contains ``{text}`` exactly once, and a document's may contain ``{title}`` before it: the document's
+    own title or, where it has none, ``no_title``. The instruction line is put before the text, inside the template.
+    ``types`` says which instruction the tasks get that ``tasks`` does not name. ``max_length`` is in tokens, template
+    included; ``document_max_length`` is that of documents if it is another one: a prompt's beginning tells which it is.
 
     ``dtype`` is the published precision; a run in another one is filed separately. ``token_prepending`` is the
     inclusive 0-based layer range that ``--token_prepending auto`` uses, or None for off. ``attention``, ``pooling`` and
@@ -109,6 +109,8 @@ class Profile(Strict):
                 raise ValueError("the template must contain {text} exactly once")
         if TITLE in (query or "") or (document or "").count(TITLE) > 1:
             raise ValueError("{title} can be in the document's template alone, and once")
+        if TITLE in (document or "").partition(TEXT)[2]:
+            raise ValueError("{title} must come before {text}")
         return value
 
     @field_validator("instruction")
@@ -142,8 +144,14 @@ class Profile(Strict):
             raise ValueError("tasks have instructions but the profile has no instruction line")
         if self.token_prepending is not None and self.attention == "bidirectional":
             raise ValueError("token_prepending needs causal attention")
+        return self
+
+    @model_validator(mode="after")
+    def _can_leave_the_prompt_out(self) -> "Profile":
         if self.include_prompt is not None and self.pooling is None:
             raise ValueError("include_prompt needs a pooling")
+        if self.include_prompt is False and any(TITLE in template for template in self.templates):
+            raise ValueError("include_prompt cannot be false for a template with {title}")
         if self.include_prompt is False and self.pooling == "cls":
             raise ValueError("pooling cls needs the tokens before the text, so include_prompt cannot be false")
         return self

@@ -4,16 +4,18 @@ For ``side`` see :mod:`qzhou_eval.protocol.instructions`.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.instructions import ASYMMETRIC, OTHERWISE, TaskPrompt
 from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
+from qzhou_eval.protocol.texts import AnyText, TitledText, joined
 from qzhou_eval.system.options import option
 
 SIDES = ("query", "document")
+ANY = TitledText("", "", "")  # whether a document has a title, only the data say
 
 
 class NamedTask(Protocol):
@@ -72,7 +74,7 @@ def task_prompt(profile: Profile, task: NamedTask) -> TaskPrompt | None:
 
 
 def prompts_of(
-    profile: Profile, task: NamedTask, side: str | None, texts: Iterable[str], *, use_instruction: bool
+    profile: Profile, task: NamedTask, side: str | None, texts: Iterable[AnyText], *, use_instruction: bool
 ) -> list[str]:
     """Render one side of a task's texts.
 
@@ -83,7 +85,7 @@ def prompts_of(
     return [render(profile, text, instruction, side) for text in texts]
 
 
-def render(profile: Profile, text: str, instruction: str | None = None, side: str | None = None) -> str:
+def render(profile: Profile, text: AnyText, instruction: str | None = None, side: str | None = None) -> str:
     """Put ``text``, after its instruction line, into the profile's template for its side.
 
     Only an exactly empty text is replaced by ``empty_text``. Braces and special tokens in
@@ -93,7 +95,7 @@ def render(profile: Profile, text: str, instruction: str | None = None, side: st
 
 
 def prompt_parts(
-    profile: Profile, text: str, instruction: str | None = None, side: str | None = None
+    profile: Profile, text: AnyText, instruction: str | None = None, side: str | None = None
 ) -> tuple[str, str, str, str]:
     """The parts that :func:`render` joins: template beginning, instruction line, text, template end.
 
@@ -106,17 +108,13 @@ def prompt_parts(
             raise BadInput(f"{profile.called} has no instruction line; drop the instruction")
         before, after = profile.instruction.split("{instruction}")
         line = before + instruction + after
-    before, _, after = _titled(profile, profile.template_of(side)).partition(TEXT)
-    return before, line, text or profile.empty_text, after
-
-
-def _titled(profile: Profile, template: str) -> str:
-    """The template with the word for no title in the place of {title}: no task's documents have titles of their own."""
-    if TITLE not in template:
-        return template
-    if profile.no_title is None:
-        raise BadInput(f"{profile.called}: its template has {{title}}, but the documents have none; give no_title")
-    return template.replace(TITLE, profile.no_title)
+    before, _, after = profile.template_of(side).partition(TEXT)
+    if TITLE not in before:
+        return before, line, joined(text) or profile.empty_text, after
+    title, body = (profile.no_title, text) if isinstance(text, str) else (text.title, text.body)
+    if title is None:
+        raise BadInput(f"{profile.called}: its template has {{title}}, but a document has none; give no_title")
+    return before.replace(TITLE, title), line, body or profile.empty_text, after
 
 
 def beginnings(profile: Profile) -> list[str]:
@@ -127,38 +125,6 @@ def beginnings(profile: Profile) -> list[str]:
     given = [side for side in sides if side is None or getattr(profile.template, side) is not None]
     found = {"".join(prompt_parts(profile, "", text, side)[:2]) for side in given for text in instructions}
     return sorted(found, key=len, reverse=True)
-
-
-def as_texts(values: Iterable[str], what: str = "text") -> list[str]:
-    """Texts from a list, tuple, generator or array of strings.
-
-    Raises:
-        BadInput: not a sequence of strings (a single string is not one), or one is not Unicode; names its position.
-    """
-    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
-        raise BadInput(f"{what}s: expected a list of strings, not {type(values).__name__}")
-    try:
-        texts = list(values)
-    except TypeError:  # a zero-dimensional array
-        raise BadInput(f"{what}s: expected a list of strings, not {type(values).__name__}") from None
-    for position, text in enumerate(texts):
-        check_text(text, f"{what} {position}")
-    return texts
-
-
-def check_text(text: object, where: str) -> None:
-    """Refuse what no tokenizer accepts: another type, or half of a surrogate pair.
-
-    Raises:
-        BadInput: the message says ``where`` it is.
-    """
-    if not isinstance(text, str):
-        raise BadInput(f"{where}: {text!r:.60} is {type(text).__name__}, not a string")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        lost = ascii(text[error.start])
-        raise BadInput(f"{where}: {lost} at character {error.start} is half of a surrogate pair") from None
 
 
 def check_prompts(profile: Profile, tasks: Iterable[NamedTask], *, use_instruction: bool) -> None:
@@ -177,6 +143,6 @@ def check_prompts(profile: Profile, tasks: Iterable[NamedTask], *, use_instructi
     for task in tasks:
         for side in sides_of(task):
             try:
-                render(profile, "", None, side)
+                render(profile, ANY, None, side)
             except BadInput as error:
                 raise BadInput(f"{task.name}: {error}") from None

@@ -23,7 +23,8 @@ from qzhou_eval.model.settings import EncoderOptions, EncoderSettings, find_mode
 from qzhou_eval.protocol.instructions import OTHERWISE
 from qzhou_eval.protocol.matryoshka import check_dim, cut_and_normalize
 from qzhou_eval.protocol.profile import Profile
-from qzhou_eval.protocol.prompts import OtherTask, as_texts, prompts_of
+from qzhou_eval.protocol.prompts import OtherTask, prompts_of
+from qzhou_eval.protocol.texts import batch_texts, check_texts
 from qzhou_eval.run.filing import variant_of
 
 PART = 65536  # prompts encoded at once, while the next are tokenised
@@ -129,11 +130,11 @@ class MTEBEncoder:
             BadInput: the profile has no instruction for the task, or a text is not a string.
         """
         name = (task_name or "unnamed") if task_metadata is None else task_metadata.name
-        texts = list(inputs) if task_metadata is None else [text for batch in inputs for text in batch["text"]]
+        texts = list(inputs if task_metadata is None else batch_texts(inputs))
         side = prompt_type and _SIDES[getattr(prompt_type, "value", prompt_type)]
         where = f"{name}, split {hf_split}" if hf_split else name
         task = task_metadata or all_tasks().get(name) or OtherTask(name, OTHERWISE)
-        texts = as_texts(texts, f"{where}: text")
+        check_texts(texts, f"{where}: text")
         prompts = prompts_of(self.profile, task, side, texts, use_instruction=self.use_instruction)
         return cut_and_normalize(self._full(prompts, where), self.dim, normalize=self.normalize)
 

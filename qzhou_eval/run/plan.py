@@ -99,14 +99,17 @@ def plan_task(task: Task, source: DataSource, profile: Profile, *, use_instructi
 
     mteb = installed_adapter()
     loaded = mteb.load(task, source, say=True)
-    if any(TITLE in template for template in profile.templates) and mteb.has_titles(loaded):
+    if any(TITLE in template for template in profile.templates) and mteb.joins_titles(loaded):
         raise BadInput(
-            f"{task.name}: {profile.called}: its documents have titles, and {{title}} cannot be filled from data yet; "
-            "give a profile without {title}"
+            f"{task.name}: {profile.called}: this mteb joins titles and texts, so {{title}} cannot be filled; "
+            "give --mteb current, or a profile without {title}"
         )
     calls = mteb.calls(loaded, task, source)
     prompts: dict[str, None] = {}
     for call in calls:
-        rendered = prompts_of(profile, task, call.side, call.texts, use_instruction=use_instruction)
+        try:
+            rendered = prompts_of(profile, task, call.side, call.texts, use_instruction=use_instruction)
+        except BadInput as error:
+            raise BadInput(f"{task.name}: {error}") from None
         prompts |= dict.fromkeys(rendered)
     return TaskPlan(task, sum(len(call.texts) for call in calls), list(prompts))

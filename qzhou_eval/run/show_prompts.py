@@ -4,7 +4,8 @@ from qzhou_eval.benchmark.registry import task_named
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.profile_choice import choose_profile
 from qzhou_eval.protocol.profile_files import load_profile
-from qzhou_eval.protocol.prompts import check_text, prompts_of, sides_of
+from qzhou_eval.protocol.prompts import prompts_of, sides_of
+from qzhou_eval.protocol.texts import check_text
 from qzhou_eval.system.options import CARD_PROFILE
 
 

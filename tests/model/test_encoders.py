@@ -38,6 +38,7 @@ BODIES = {
     "DebertaV2": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
     "DistilBert": {"dim": 64, "hidden_dim": 96, "n_layers": 3, "n_heads": 4},
     "NomicBert": {},
+    "Gte": {},
 }
 NOT_PACKED = {"DebertaV2", "MPNet"}  # their attention is relative, by their own code
 

@@ -10,6 +10,7 @@ import yaml
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.errors import BadInput
+from qzhou_eval.protocol.instructions import TaskPrompt
 from qzhou_eval.protocol.profile_files import load_profile, profile_names, profile_of
 from qzhou_eval.protocol.prompts import OtherTask, instruction_for, prompts_of, render
 from qzhou_eval.system.paths import data_folder
@@ -104,6 +105,9 @@ def test_a_profile_from_a_file_is_called_by_its_file(tmp_path):
     assert load_profile("qzhou-zh").called == "profile qzhou-zh"
 
 
+TITLED = {"template": {"query": "<|im_start|>{text}", "document": "<|im_start|>{title} {text}"}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -114,6 +118,8 @@ def test_a_profile_from_a_file_is_called_by_its_file(tmp_path):
         ({"lenght": 3}, "lenght"),
         ({"instruction": "Instruct:"}, "{instruction} exactly once"),
         ({"name": "../up"}, "name"),
+        ({"template": {"query": "<|im_start|>{text}", "document": "<|im_start|>{text} {title}"}}, "must come before"),
+        ({"pooling": "mean", "include_prompt": False} | TITLED, "cannot be false for a template with {title}"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_its_field(tmp_path, change, message):
@@ -195,3 +201,8 @@ def test_fields_that_a_profile_does_not_use_leave_its_digest_alone(name):
     assert profile.digest == hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     assert profile.model_copy(update={"models": (), "trained_on": 3}).digest == profile.digest
     assert profile.model_copy(update={"attention": "causal"}).digest != profile.digest
+
+
+def test_an_empty_instruction_of_documents_is_not_the_queries():
+    prompt = TaskPrompt(instruct="both", instruction="Q", document_instruction="")
+    assert (prompt.of("query"), prompt.of("document")) == ("Q", "")

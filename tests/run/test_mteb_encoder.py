@@ -9,6 +9,7 @@ from pathlib import Path
 import mteb
 import numpy as np
 import pytest
+from layouts import new_layout, read_rows, write_rows
 from mteb.cache import ResultCache
 from mteb.models import EncoderProtocol
 
@@ -183,3 +184,31 @@ def test_the_documented_script_runs(tiny, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert -1 <= float(done.stdout.split()[-1]) <= 1
+
+
+@pytest.mark.slow
+def test_documents_titles_are_sent_and_scored_alike_by_a_run_and_by_mteb(tiny, tmp_path):
+    task = all_tasks()["EcomRetrieval"]
+    data = new_layout(tmp_path / "data")
+    corpus = data / task.path / "corpus/dev.jsonl"
+    write_rows(corpus, [row | {"title": row["text"][:3] * (i % 3)} for i, row in enumerate(read_rows(corpus))])
+    profile = tmp_path / "titled.yaml"
+    profile.write_text(
+        "{name: titled, source: t, max_length: 512, no_title: none,"
+        " template: {query: 'q: {text}', document: '{title} | {text}'}}",
+        "utf-8",
+    )
+    argv = ["--tasks", task.name, "--data_dir", str(data), "--device", "cpu", "--eval_workers", "1"]
+    model = ["--model_name_or_path", str(tiny), "--output_dir", str(tmp_path / "out")]
+    assert cli.main(["run", *model, *argv, "--profile", str(profile)]) == 0
+    (found,) = read_recorded(tmp_path / "out")
+    (expected,) = found.scores[task.name].values()
+    quiet()
+    ours = encoder(tiny, profile=str(profile))
+    sent = []
+    encode_prompts = ours.embedder.encode_prompts
+    ours.embedder.encode_prompts = lambda prompts: sent.extend(prompts) or encode_prompts(prompts)
+    theirs = scores(mteb.evaluate(ours, [v2.load(task, locate(task, data))], cache=None))
+    assert theirs == {task.name: pytest.approx(expected, abs=1e-6)}
+    rows = read_rows(corpus)
+    assert {f"{row['title'] or 'none'} | {row['text']}" for row in rows} <= set(sent)

@@ -210,7 +210,7 @@ INVOCATIONS = {  # kind -> command line and message
         ),
         (
             [*MINI, "--tasks", "MiniReranking", "--profile", "no-title.yaml"],
-            "its template has {title}, but the documents have none; give no_title",
+            "MiniReranking: profile no-title.yaml: its template has {title}, but a document has none; give no_title",
         ),
         *(
             ([*MINI, "--profile", name], message)

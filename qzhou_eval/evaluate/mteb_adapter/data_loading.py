@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter.data_files import check_files
 from qzhou_eval.evaluate.mteb_adapter.data_rows import check_rows
+from qzhou_eval.protocol.texts import AnyText, joined
 from qzhou_eval.system.digests import cache_home
 
 log = logging.getLogger(__name__)
@@ -73,16 +74,17 @@ def check_data(task: Task, source: DataSource, *, say: bool) -> None:
             log.warning("%s: %s: %s", task.name, source.folder, oddity)
 
 
-def text_list(texts: list, where: str) -> list[str]:
+def text_list(texts: Iterable, where: str) -> list[AnyText]:
     """``texts`` unchanged, after a check that all are strings.
 
     Raises:
         BadInput: one of them is not a string.
     """
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
+    found = list(texts)
+    for row, text in enumerate(found):
+        if not isinstance(joined(text), str):
             raise BadInput(f"{where}: the text column holds a value that is not text, in row {row}")
-    return list(texts)
+    return found
 
 
 def quiet() -> None:

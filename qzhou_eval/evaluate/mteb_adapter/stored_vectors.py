@@ -12,6 +12,7 @@ from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import prompts_of
+from qzhou_eval.protocol.texts import AnyText, joined
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.statistics.item_scores import PROBE
 
@@ -24,7 +25,7 @@ class EncodeCall:
     """One call of an encoder: the side (``query``, ``document``, None for symmetric tasks) and its texts."""
 
     side: str | None
-    texts: list[str]
+    texts: list[AnyText]
 
 
 class Vectors(ABC):
@@ -37,7 +38,7 @@ class Vectors(ABC):
     """
 
     def __init__(self) -> None:
-        self._row: dict[tuple[str | None, str], int] = {}
+        self._row: dict[tuple[str | None, AnyText], int] = {}
         self._first: dict[str, np.ndarray] = {}
         self._blocks: list[np.ndarray] = []  # one per read: joining them would hold them in memory twice
         self._starts: list[int] = []
@@ -45,7 +46,7 @@ class Vectors(ABC):
         self.samples: dict[str, str] = {}
         self.made_with: list[MadeWith] = []
 
-    def of(self, texts: list[str], side: str | None) -> np.ndarray:
+    def of(self, texts: list[AnyText], side: str | None) -> np.ndarray:
         """float32 (n, width), in the order of ``texts``.
 
         Raises:
@@ -53,7 +54,7 @@ class Vectors(ABC):
         """
         return self.take(self.rows(texts, side))
 
-    def rows(self, texts: list[str], side: str | None) -> np.ndarray:
+    def rows(self, texts: list[AnyText], side: str | None) -> np.ndarray:
         """Each text's number, int64 (n,), for :meth:`take`; texts not read so far are read from the store.
 
         Raises:
@@ -97,10 +98,10 @@ class Vectors(ABC):
         )
 
     @abstractmethod
-    def _read(self, texts: list[str], side: str | None) -> None:
+    def _read(self, texts: list[AnyText], side: str | None) -> None:
         """Add the vectors of texts that were not asked for before."""
 
-    def _add(self, texts: list[str], side: str | None, vectors: np.ndarray) -> None:
+    def _add(self, texts: list[AnyText], side: str | None, vectors: np.ndarray) -> None:
         start = len(self._row)
         self._blocks.append(vectors)
         self._starts.append(start)
@@ -118,7 +119,7 @@ class TaskVectors(Vectors):
         self._profile = profile
         self._use_instruction = use_instruction
 
-    def _read(self, texts: list[str], side: str | None) -> None:
+    def _read(self, texts: list[AnyText], side: str | None) -> None:
         prompts = prompts_of(self._profile, self._task, side, texts, use_instruction=self._use_instruction)
         self.samples.setdefault(side or "text", prompts[0])
         keys = [prompt_key(prompt) for prompt in prompts]
@@ -140,8 +141,8 @@ class TextVectors(Vectors):
         super().__init__()
         self._encode = encode
 
-    def _read(self, texts: list[str], side: str | None) -> None:
-        self._add(texts, side, self._encode(texts))
+    def _read(self, texts: list[AnyText], side: str | None) -> None:
+        self._add(texts, side, self._encode([joined(text) for text in texts]))
 
 
 class Recorded:
@@ -153,8 +154,8 @@ class Recorded:
     def __init__(self) -> None:
         self.calls: list[EncodeCall] = []
 
-    def of(self, texts: list[str], side: str | None) -> np.ndarray:
+    def of(self, texts: list[AnyText], side: str | None) -> np.ndarray:
         """float32 (n, 2)."""
         self.calls.append(EncodeCall(side, list(texts)))
-        digests = b"".join(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8] for text in texts)
+        digests = b"".join(hashlib.md5(joined(text).encode(), usedforsecurity=False).digest()[:8] for text in texts)
         return np.frombuffer(digests, np.int32).reshape(len(texts), 2).astype(np.float32) / 2**31

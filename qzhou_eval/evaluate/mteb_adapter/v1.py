@@ -30,7 +30,7 @@ __all__ = [
     "calls",
     "cos_sim",
     "has_official_statistics",
-    "has_titles",
+    "joins_titles",
     "load",
     "meta",
     "model_meta",
@@ -99,8 +99,8 @@ def calls(mteb_task: _MtebTask, task: Task, source: DataSource) -> list[EncodeCa
     return recorded.calls
 
 
-def has_titles(mteb_task: _MtebTask) -> bool:
-    """Whether a document of a retrieval task has a title; mteb joins it and the text."""
+def joins_titles(mteb_task: _MtebTask) -> bool:
+    """Whether a document of a retrieval task has a title: this mteb joins it with the text before it asks."""
     corpora = getattr(mteb_task, "corpus", None) or {}
     return any(document.get("title") for corpus in corpora.values() for document in corpus.values())
 

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from importlib import import_module
 
 import mteb
-import pyarrow as pa
-import pyarrow.compute as pc
 from mteb.abstasks import AbsTask, AbsTaskRetrieval
 from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
@@ -27,6 +25,7 @@ from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded
 from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
 from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_once
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
+from qzhou_eval.protocol.texts import AnyText, batch_texts
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.statistics.item_scores import Items
 
@@ -34,7 +33,7 @@ __all__ = [
     "calls",
     "cos_sim",
     "has_official_statistics",
-    "has_titles",
+    "joins_titles",
     "load",
     "meta",
     "model_meta",
@@ -85,13 +84,9 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     return recorded.calls
 
 
-def has_titles(mteb_task: AbsTask) -> bool:
-    """Whether a document of a retrieval or reranking task has a title; mteb joins it and the text."""
-    if not isinstance(mteb_task, AbsTaskRetrieval):
-        return False
-    corpora = [split["corpus"] for subset in mteb_task.dataset.values() for split in subset.values()]
-    titles = [corpus.data.column("title") for corpus in corpora if "title" in corpus.column_names]
-    return any((pc.max(pc.utf8_length(column.cast(pa.large_string()))).as_py() or 0) > 0 for column in titles)
+def joins_titles(mteb_task: AbsTask) -> bool:
+    """False: this mteb also gives a document's title and body apart."""
+    return False
 
 
 def score(
@@ -183,8 +178,8 @@ class _Encoder:
         self._normalize = normalize
 
     def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **kwargs):
-        def texts() -> list[str]:
-            return text_list([t for batch in inputs for t in batch["text"]], f"{task_metadata.name}, split {hf_split}")
+        def texts() -> list[AnyText]:
+            return text_list(batch_texts(inputs), f"{task_metadata.name}, split {hf_split}")
 
         side = getattr(prompt_type, "value", None)
         if isinstance(self._vectors, CallOrder):

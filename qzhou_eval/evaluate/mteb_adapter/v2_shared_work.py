@@ -9,6 +9,7 @@ from datasets import Column, arrow_dataset
 from mteb.abstasks import AbsTask, AbsTaskClassification
 
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import Vectors
+from qzhou_eval.protocol.texts import AnyText
 
 
 @contextmanager
@@ -79,7 +80,7 @@ class CallOrder:
         return self
 
     def of(
-        self, side: str | None, split: str, count: int, texts: Callable[[], list[str]], dim: int | None
+        self, side: str | None, split: str, count: int, texts: Callable[[], list[AnyText]], dim: int | None
     ) -> np.ndarray:
         """float32 (count, dim): the vectors of the next call, cut, in the order of its texts.
 
