@@ -43,9 +43,9 @@ from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
 from qzhou_eval.miniature.__main__ import CHECKPOINT, config
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.protocol.prompts import prompts_of
-from qzhou_eval.run.config import Run, prepare_run
 from qzhou_eval.run.pipeline import execute
 from qzhou_eval.run.plan import plan_task
+from qzhou_eval.run.prepare import Run, prepare_run
 from qzhou_eval.run.processes import process_pool, worker_count
 
 REPEATS = 3
@@ -79,12 +79,12 @@ class PlainEncoder:
 
 def in_memory(run: Run) -> list[tuple[AbsTask, dict[tuple[str | None, str], np.ndarray]]]:
     """Each task, loaded, and its vectors at full width by side and text."""
-    store = Store(run.store_dir, run.readings[0].fingerprint)
+    store = Store(run.store_dir, run.subject.readings[0].fingerprint)
     store.refresh()
     found = []
     for task in run.tasks:
         source = run.sources[task.name]
-        stored = TaskVectors(store, task, run.profile, use_instruction=run.use_instruction)
+        stored = TaskVectors(store, task, run.subject.profile, use_instruction=run.use_instruction)
         vectors = {}
         for call in v2.calls(v2.load(task, source), task, source):
             vectors |= zip(((call.side, text) for text in call.texts), stored.of(call.texts, call.side), strict=True)
@@ -157,13 +157,13 @@ def by_sentence_transformers(run: Run, loaded: list[list[str]], model: SentenceT
 
 def encode_half(run: Run) -> dict:
     """Measure the encode stage into a new store; one row of the table. ``run`` is without token prepending."""
-    tokenizer, encoder = run.open_tokenizer(), run.open_encoder()
+    tokenizer, encoder = run.subject.open_tokenizer(), run.subject.open_encoder()
     model = SentenceTransformer(str(CHECKPOINT), device="cpu", model_kwargs={"dtype": "float32"})
     calls = []
     for task in run.tasks:
         source = run.sources[task.name]
         for call in v2.calls(v2.load(task, source), task, source):
-            calls.append(prompts_of(run.profile, task, call.side, call.texts, use_instruction=True))
+            calls.append(prompts_of(run.subject.profile, task, call.side, call.texts, use_instruction=True))
     with tempfile.TemporaryDirectory() as folder, process_pool() as pool:
         _warm(run, pool)
         new = replace(run, store_dir=Path(folder), open_tokenizer=lambda: tokenizer, open_encoder=lambda: encoder)
@@ -171,7 +171,7 @@ def encode_half(run: Run) -> dict:
         execute(new, {task.name: run.variants for task in run.tasks}, pool, stages=("encode",))
         ours = time.perf_counter() - start
         theirs, expected = by_sentence_transformers(run, calls, model)
-        store = Store(new.store_dir, run.readings[0].fingerprint)
+        store = Store(new.store_dir, run.subject.readings[0].fingerprint)
         store.refresh()
         found = store.get([prompt_key(prompt) for prompt in expected]).numpy()
     apart = np.abs(cut_and_normalize(found) - cut_and_normalize(np.stack(list(expected.values())))).max()
@@ -188,7 +188,7 @@ def _row(half: str, theirs: float, ours: float, goal: float, *, same: bool, **di
 def _warm(run: Run, pool: ProcessPoolExecutor) -> None:
     """Let every worker start and import mteb."""
     started = [
-        pool.submit(plan_task, task, run.sources[task.name], run.profile, use_instruction=run.use_instruction)
+        pool.submit(plan_task, task, run.sources[task.name], run.subject.profile, use_instruction=run.use_instruction)
         for task in run.tasks * worker_count()
     ]
     for plan in started:
@@ -224,7 +224,7 @@ def main() -> None:
         miniature = [sys.executable, "-m", "qzhou_eval.miniature", "--output_dir", str(output_dir.resolve())]
         subprocess.run(miniature, cwd=Path(__file__).resolve().parents[1], capture_output=True, check=True)
         on = config(output_dir)
-        off = replace(on, encoder=replace(on.encoder, token_prepending="off"))
+        off = replace(on, options=replace(on.options, token_prepending="off"))
         rows = [evaluate_half(prepare_run(on)), encode_half(prepare_run(off))]
     print(tabulate(rows, "keys", floatfmt=("", ".2f", ".2f", ".1f", ".1f", ".1e", ".1e")))
     if args.check and any(row["met"] == "NO" for row in rows):

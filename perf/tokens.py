@@ -27,7 +27,7 @@ from tabulate import tabulate
 from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import Task, all_tasks
 from qzhou_eval.cli.flags import existing_folder
-from qzhou_eval.encode.stage import InProcess, encode, tokenize
+from qzhou_eval.encode.stage import InProcess, encode, prepare
 from qzhou_eval.encode.store import Store
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
@@ -142,7 +142,7 @@ def forwarded_in_fact(folder: Path) -> list[int]:
             source, mteb = locate(task, None), installed_adapter()
             calls = rendered(mteb.calls(mteb.load(task, source), task, source), task, profile)
             prompts = list(dict.fromkeys(prompt for _, some in calls for prompt in some))
-            done = encode(tokenize(prompts, embedder.tokenize), store, lambda: writer, identity)
+            done = encode(prepare(prompts, embedder.tokenize), store, lambda: writer, identity)
             total += done.encoded_tokens + done.padding_tokens
         totals.append(total)
     return totals

@@ -5,6 +5,7 @@ import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from qzhou_eval.cli.endpoint_flags import add_endpoint_flags, served
 from qzhou_eval.cli.flags import (
     add_offline,
     add_score_profile,
@@ -27,8 +28,8 @@ from qzhou_eval.system.mteb_version import switch_environment
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from qzhou_eval.run.config import Run
     from qzhou_eval.run.outcome import Outcome
+    from qzhou_eval.run.prepare import Run
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def add(verbs) -> None:
         ("encode", _encode, "encode the missing vectors into the store; nothing is scored"),
         ("evaluate", _evaluate, "score from the store; the model is not loaded"),
     ):
-        usage = f"qzhou-eval {name} --model_name_or_path M [options]"
+        usage = f"qzhou-eval {name} (--model_name_or_path M | --endpoint URL | --encoder MODULE:CLASS) [options]"
         verb = verbs.add_parser(name, help=help, usage=usage, description=help[0].upper() + help[1:] + ".")
         scores = name in ("run", "evaluate")
         _add_flags(verb, dry_run=name == "run", plans=name in ("run", "plan"), scores=scores)
@@ -55,13 +56,15 @@ def add(verbs) -> None:
 def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, scores: bool) -> None:
     parser.set_defaults(model_label=None)
     what = parser.add_argument_group("what to evaluate")
-    what.add_argument("--model_name_or_path", type=path_or_name, required=True, metavar="M", help="folder or hub name")
+    what.add_argument("--model_name_or_path", type=path_or_name, metavar="M", help="folder or hub name")
     what.add_argument("--revision", type=text, help="branch, tag or commit on the hub")
+    what.add_argument("--encoder", type=text, metavar="MODULE:CLASS", help="a class of your own that makes vectors")
     if scores:
         what.add_argument("--model_label", type=label, metavar="NAME", help="name of the model in reports and check")
     what.add_argument("--tasks", nargs="*", metavar="TASK", help="tasks to run (default: the 31 of CMTEB)")
     what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
+    add_endpoint_flags(parser, plans=plans)
     how = parser.add_argument_group("protocol")
     profile_flag(how)
     how.add_argument("--default_profile", help=argparse.SUPPRESS)  # of run_cmteb_all.py
@@ -163,12 +166,13 @@ def _prepared(args: argparse.Namespace, **what: bool) -> "Run":
     """Prepare the run, and log what it sends."""
     switch_environment(args.mteb, args.argv)
     from qzhou_eval.model.settings import EncoderOptions
-    from qzhou_eval.run.config import RunConfig, prepare_run
+    from qzhou_eval.run.config import RunConfig
+    from qzhou_eval.run.prepare import prepare_run
 
     args.token_prepending, *args.also_token_prepending = _readings(args.token_prepending, args.tp_layers)
-    args.encoder = _pick(EncoderOptions, args)
+    args.options, args.served = _pick(EncoderOptions, args), served(args)
     run = prepare_run(_pick(RunConfig, args), **what)
-    for line in run.sent:
+    for line in run.subject.sent:
         log.info("%s", line)
     return run
 

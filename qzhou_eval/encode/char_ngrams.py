@@ -5,13 +5,12 @@ components and, by its bit 16, the sign.
 """
 
 import zlib
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from qzhou_eval.model.tokenizer import Tokenized
+from qzhou_eval.encode.encoder import PreparedText
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.variant import Variant
@@ -25,7 +24,6 @@ WIDTH = 256
 LONGEST = 3
 _STEPS = np.array([zlib.crc32(bytes([byte ^ 0xFF])) ^ 0xFF000000 for byte in range(256)], np.uint32)  # CRC-32's table
 _TEXTS = 2048  # counted at once
-IDENTITY: dict[str, object] = {"encoder": "character n-grams", "width": WIDTH}
 
 
 def variant() -> Variant:
@@ -38,7 +36,7 @@ def variant() -> Variant:
         width=WIDTH,
         profile=profile.name,
         profile_digest=profile.digest,
-        fingerprint=sha256_of_json(IDENTITY),
+        fingerprint=sha256_of_json(CharNgram.identity),
         token_prepending=None,
         normalize=True,
         use_instruction=False,
@@ -85,20 +83,19 @@ def _codes(text: str) -> Iterator[np.ndarray]:
 
 
 class CharNgram:
-    """Tokenizer and encoder in one, as :class:`qzhou_eval.run.config.Run` expects them; a token is a character."""
+    """The encoder, as ``--encoder`` expects it; a token is a character."""
 
+    identity: ClassVar[Mapping[str, object]] = {"encoder": "character n-grams", "width": WIDTH}
+    width: ClassVar[int] = WIDTH
     made_with: ClassVar[MadeWith] = {"versions": versions(("numpy", "torch"))}
 
-    def __call__(self, prompts: list[str]) -> list[Tokenized]:
-        return [Tokenized(array("I", map(ord, prompt)), cut=False) for prompt in prompts]
+    def prepare(self, prompts: list[str]) -> list[PreparedText]:
+        return [PreparedText(prompt, size=len(prompt)) for prompt in prompts]
 
-    def stream(self, tokenized: Sequence[Tokenized]) -> Iterator["Encoded"]:
+    def stream(self, prepared: Sequence[PreparedText]) -> Iterator["Encoded"]:
         import torch
 
         from qzhou_eval.model.forward import Encoded
 
-        texts = ["".join(map(chr, t.ids)) for t in tokenized]
-        yield Encoded(list(range(len(texts))), torch.from_numpy(vectors(texts)), forwarded=sum(map(len, texts)))
-
-    def ideal_seconds(self, lengths: list[int]) -> None:
-        """No matrix products to measure."""
+        found = torch.from_numpy(vectors([prompt.text for prompt in prepared]))
+        yield Encoded(list(range(len(prepared))), found, forwarded=sum(prompt.size for prompt in prepared))

@@ -6,7 +6,7 @@ They share weights, prompts and token ids; each has its own vectors. Does not de
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qzhou_eval.encode.encoder import Encoder, HasReadings
+from qzhou_eval.encode.encoder import Encoder, HasReadings, ideal_seconds
 from qzhou_eval.results.entries import Provenance
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.system.formatting import layers_text
@@ -47,7 +47,7 @@ def encoders(encoder: Encoder, readings: Iterable[Reading]) -> dict[str, Encoder
         TypeError: the encoder has only one reading, but there are several.
     """
     first, *others = readings
-    encoder.ideal_seconds([])  # the ceiling is measured once, before anything is timed; the others share it
+    ideal_seconds(encoder, [])  # the ceiling is measured once, before anything is timed; the others share it
     if not others:
         return {first.fingerprint: encoder}
     if not isinstance(encoder, HasReadings):

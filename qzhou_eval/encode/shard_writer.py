@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from qzhou_eval.encode.encoder import EncodedBatch, Encoder
+from qzhou_eval.encode.encoder import EncodedBatch, Encoder, Prepared, ideal_seconds
 from qzhou_eval.encode.store import Store
 from qzhou_eval.errors import BadInput, TaskFailed
-from qzhou_eval.model.tokenizer import Tokenized
 
 SHARD_PROMPTS = 4096
 SHARD_SECONDS = 60
@@ -35,7 +34,7 @@ class EncodedStep:
 
 
 def write_shards(
-    encoder: Encoder, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
+    encoder: Encoder, keys: list[bytes], prepared: Sequence[Prepared], store: Store
 ) -> Generator[EncodedStep, None, None]:
     """Encode prompts batch by batch and write a shard every few thousand prompts or every minute.
 
@@ -47,12 +46,11 @@ def write_shards(
     """
     shard = _OpenShard(store, encoder)
     try:
-        for done in encoder.stream(tokenized):
-            _check(done, keys, tokenized)
+        for done in encoder.stream(prepared):
+            _check(done, keys, prepared)
             shard.add([keys[row] for row in done.rows], done.vectors)
-            yield EncodedStep(
-                done.rows, done.forwarded, encoder.ideal_seconds([len(tokenized[row].ids) for row in done.rows])
-            )
+            sizes = [prepared[row].size for row in done.rows]
+            yield EncodedStep(done.rows, done.forwarded, ideal_seconds(encoder, sizes))
     except BadInput:
         raise
     except torch.OutOfMemoryError as error:
@@ -64,7 +62,7 @@ def write_shards(
     shard.flush()
 
 
-def _check(done: EncodedBatch, keys: list[bytes], tokenized: Sequence[Tokenized]) -> None:
+def _check(done: EncodedBatch, keys: list[bytes], prepared: Sequence[Prepared]) -> None:
     """Raise for vectors that cannot be used, with the key of the first prompt that has one."""
     given, asked = len(done.vectors), len(done.rows)
     if given != asked:
@@ -75,7 +73,7 @@ def _check(done: EncodedBatch, keys: list[bytes], tokenized: Sequence[Tokenized]
     for row, is_finite, is_zero in zip(done.rows, finite, zero, strict=True):
         if not is_finite:
             raise EncodeError(f"the model gave NaN or infinity for prompt {keys[row].hex()}")
-        if is_zero and tokenized[row].ids:  # a prompt without a token has the zero vector by definition
+        if is_zero and prepared[row].size:  # a prompt without a token has the zero vector by definition
             raise EncodeError(f"the model gave a zero vector for prompt {keys[row].hex()}")
 
 

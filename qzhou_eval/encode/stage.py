@@ -6,13 +6,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from qzhou_eval.encode.encoder import Encoder, Prepare
+from qzhou_eval.encode.encoder import Encoder, Prepare, Prepared
 from qzhou_eval.encode.progress import Progress
 from qzhou_eval.encode.shard_writer import EncodedStep, EncodeError, write_shards
 from qzhou_eval.encode.store import Store, prompt_key
-from qzhou_eval.model.tokenizer import Tokenized
 from qzhou_eval.results.entries import Counts
 
 log = logging.getLogger(__name__)
@@ -43,10 +42,10 @@ class EncodeCounts:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Distinct prompts as their keys in the store and their token ids."""
+    """Distinct prompts as their keys in the store and as their encoder takes them."""
 
     keys: list[bytes]
-    tokenized: list[Tokenized]
+    prepared: Sequence[Prepared]
 
 
 class Writer(Protocol):
@@ -56,9 +55,7 @@ class Writer(Protocol):
     def devices(self) -> int:
         """How many devices encode."""
 
-    def write(
-        self, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
-    ) -> Generator[EncodedStep, None, None]:
+    def write(self, keys: list[bytes], prepared: Sequence[Any], store: Store) -> Generator[EncodedStep, None, None]:
         """Encode prompts into ``store``; raises as :func:`~qzhou_eval.encode.shard_writer.write_shards` does."""
 
 
@@ -77,15 +74,13 @@ class InProcess:
     def __init__(self, encoders: Mapping[str, Encoder]) -> None:
         self._encoders = encoders
 
-    def write(
-        self, keys: list[bytes], tokenized: Sequence[Tokenized], store: Store
-    ) -> Generator[EncodedStep, None, None]:
-        return write_shards(self._encoders[store.fingerprint], keys, tokenized, store)
+    def write(self, keys: list[bytes], prepared: Sequence[Any], store: Store) -> Generator[EncodedStep, None, None]:
+        return write_shards(self._encoders[store.fingerprint], keys, prepared, store)
 
 
-def tokenize(prompts: list[str], tokenizer: Prepare) -> Prompts:
-    """Return keys and token ids of distinct rendered prompts; may run in a different thread from :func:`encode`."""
-    return Prompts([prompt_key(prompt) for prompt in prompts], tokenizer(prompts))
+def prepare(prompts: list[str], preparer: Prepare) -> Prompts:
+    """Return keys of distinct rendered prompts, and the prompts prepared; :func:`encode` may run in another thread."""
+    return Prompts([prompt_key(prompt) for prompt in prompts], preparer(prompts))
 
 
 def encode(
@@ -107,7 +102,7 @@ def encode(
         BadInput: the store cannot be written.
     """
     missing = store.missing(prompts.keys)
-    lengths = [len(prompts.tokenized[i].ids) for i in missing]
+    lengths = [prompts.prepared[i].size for i in missing]
     forwarded, seconds, share = 0, 0.0, None
     if missing:
         writer = open_writer()
@@ -115,14 +110,14 @@ def encode(
         progress = progress or Progress()
         progress.begin(task, lengths, writer.devices)
         start = time.monotonic()
-        keys, tokenized = [prompts.keys[i] for i in missing], [prompts.tokenized[i] for i in missing]
-        forwarded, ideal = _encode(keys, tokenized, store, writer, partial(progress.step, task))
+        keys, todo = [prompts.keys[i] for i in missing], [prompts.prepared[i] for i in missing]
+        forwarded, ideal = _encode(keys, todo, store, writer, partial(progress.step, task))
         seconds = time.monotonic() - start
         share = ideal / seconds / writer.devices
     return EncodeCounts(
         prompts=len(prompts.keys),
-        tokens=sum(len(t.ids) for t in prompts.tokenized),
-        cut=sum(t.cut for t in prompts.tokenized),
+        tokens=sum(one.size for one in prompts.prepared),
+        cut=sum(one.cut for one in prompts.prepared),
         encoded=len(missing),
         encoded_tokens=sum(lengths),
         padding_tokens=forwarded - sum(lengths),
@@ -133,7 +128,7 @@ def encode(
 
 def _encode(
     keys: list[bytes],
-    tokenized: Sequence[Tokenized],
+    prepared: Sequence[Prepared],
     store: Store,
     writer: Writer,
     tell: Callable[[list[int], float | None], None],
@@ -141,12 +136,12 @@ def _encode(
     """Encode and store prompts; return the tokens forwarded, padding included, and the seconds at the ceiling."""
     forwarded, ideal = 0, 0.0
     left = set(range(len(keys)))
-    with closing(writer.write(keys, tokenized, store)) as steps:
+    with closing(writer.write(keys, prepared, store)) as steps:
         for step in steps:
             left.difference_update(step.rows)
             forwarded += step.forwarded
             ideal += step.ideal_seconds or 0.0
-            tell([len(tokenized[row].ids) for row in step.rows], step.ideal_seconds)
+            tell([prepared[row].size for row in step.rows], step.ideal_seconds)
     if left:
         raise EncodeError(f"{len(left)} of {len(keys)} prompts got no vector, the first is {keys[min(left)].hex()}")
     return forwarded, ideal

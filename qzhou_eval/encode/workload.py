@@ -1,4 +1,4 @@
-"""Estimate early how much there is to encode: a sample of each planned task is tokenised long before its turn."""
+"""Estimate early how much there is to encode: a sample of each planned task is prepared long before its turn."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
 
 def estimate_workload(
-    plans: Iterable[tuple[Future[AnyPlan], Mapping[str, Store]]], tokenizer: Prepare, progress: Progress
+    plans: Iterable[tuple[Future[AnyPlan], Mapping[str, Store]]], preparer: Prepare, progress: Progress
 ) -> None:
     """Report each plan's workload to ``progress`` once it is made, in a thread of its own that nobody waits for.
 
@@ -48,16 +48,16 @@ def estimate_workload(
             for name, store in stores.items():
                 new = set(seen.setdefault(store.fingerprint, KeyIndex()).first_seen(keys))
                 todo = [prompts[position] for position in store.missing(keys) if position in new]
-                progress.expect(name, *estimate(todo, tokenizer))
+                progress.expect(name, *estimate(todo, preparer))
 
     threading.Thread(target=count, name="backlog", daemon=True).start()
 
 
-def estimate(prompts: list[str], tokenizer: Prepare, size: int = SAMPLE) -> tuple[list[int], float]:
+def estimate(prompts: list[str], preparer: Prepare, size: int = SAMPLE) -> tuple[list[int], float]:
     """Return token counts of about ``size`` prompts, sampled evenly over lengths, and how many each represents."""
     if not prompts:
         return [], 1.0
     by_length = sorted(prompts, key=len)
     every = max(1, len(prompts) // size)
     sample = by_length[every // 2 :: every]
-    return [len(prompt.ids) for prompt in tokenizer(sample)], len(prompts) / len(sample)
+    return [prompt.size for prompt in preparer(sample)], len(prompts) / len(sample)

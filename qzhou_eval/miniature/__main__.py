@@ -12,10 +12,10 @@ from pathlib import Path
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.cli import EXIT_FAILED_TASKS, guarded, set_up_logging
-from qzhou_eval.encode.readings import Reading
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.protocol.profile_files import load_profile
-from qzhou_eval.run.config import Run, RunConfig, prepare_run
+from qzhou_eval.run.config import RunConfig
+from qzhou_eval.run.prepare import Run, prepare_run
 from qzhou_eval.run.processes import process_pool
 from qzhou_eval.run.reuse import missing_results
 
@@ -33,7 +33,7 @@ def config(output_dir: Path) -> RunConfig:
         profile="qzhou-zh-mini",
         tasks=[task.name for task in all_tasks().values() if task.benchmark == "mini"],
         dim=["all"],
-        encoder=EncoderOptions(device="cpu", dtype="float32"),
+        options=EncoderOptions(device="cpu", dtype="float32"),
     )
 
 
@@ -45,19 +45,11 @@ def runs(output_dir: Path) -> dict[str, Run]:
 
 def ngram_run(like: Run) -> Run:
     """The character n-gram baseline over the same tasks: plain texts, 256 components."""
-    from qzhou_eval.encode.char_ngrams import IDENTITY, CharNgram, variant
+    from qzhou_eval.encode.char_ngrams import CharNgram, variant
+    from qzhou_eval.run.subjects.own_encoder import subject_of
 
-    return replace(
-        like,
-        profile=load_profile("plain"),
-        use_instruction=False,
-        readings=(Reading(None, [variant()], IDENTITY, {"model": IDENTITY}),),
-        sent=("sent: the text alone",),
-        asked=EncoderOptions(),
-        open_tokenizer=CharNgram,
-        open_encoder=CharNgram,
-        open_cost=lambda: None,
-    )
+    encoder = CharNgram()
+    return replace(like, use_instruction=False, subject=subject_of(encoder, load_profile("plain"), [variant()]))
 
 
 def main() -> int:
@@ -89,7 +81,7 @@ def _execute(output_dir: Path) -> bool:
     failed = False
     with process_pool() as pool:
         for name in [name for name in prepared if todo[name]]:
-            log.info("\n%s\n%s", name, "\n".join(prepared[name].sent))
+            log.info("\n%s\n%s", name, "\n".join(prepared[name].subject.sent))
             failed |= bool(execute(prepared[name], todo[name], pool).failed)
     return failed
 

@@ -63,6 +63,22 @@ def _choice(name: str | None, checkpoint: Checkpoint, default: str | None) -> Ch
     return Choice(checkpoint_profile(checkpoint), "no shipped profile names this model")
 
 
+def named_choice(name: str | None, model: str, *, otherwise: str) -> Choice:
+    """Return the profile asked for, or the shipped one of the model that is called ``model``, else ``otherwise``.
+
+    Raises:
+        BadInput: no such profile, or two name the model.
+    """
+    if name == CHECKPOINT:
+        raise BadInput(f"{option('profile', name)}: {model} has no files here that say what is sent; name a profile")
+    if name is not None:
+        return Choice(load_profile(name), option("profile"))
+    own = profile_of(model)
+    if own is not None:
+        return Choice(own, f"the one of {model}")
+    return Choice(load_profile(otherwise), f"no shipped profile names {model}")
+
+
 def profile_for(name: str | None, checkpoint: Checkpoint) -> Profile:
     """The profile of :func:`choose_profile`; its reason is logged."""
     choice = choose_profile(name, checkpoint)

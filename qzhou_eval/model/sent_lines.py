@@ -7,7 +7,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.own_profile import OWN_PROMPTS, own_prompts
 from qzhou_eval.model.profile_choice import Choice
 from qzhou_eval.model.settings import EncoderOptions, EncoderSettings
-from qzhou_eval.protocol.profile import TEXT
+from qzhou_eval.protocol.profile import TEXT, Profile
 from qzhou_eval.protocol.profile_files import CHECKPOINT
 from qzhou_eval.system.formatting import layers_text
 from qzhou_eval.system.options import option
@@ -32,10 +32,7 @@ def sent_lines(
         BadInput: the checkpoint's own prompts cannot be read.
     """
     profile = choice.profile
-    line = profile.instruction if use_instruction and profile.instruction else ""
-    shown = [json.dumps(one.replace(TEXT, f"{line}{TEXT}"), ensure_ascii=False) for one in profile.templates]
-    sent = shown[0] if len(shown) == 1 else f"{shown[0]}, documents {shown[1]}"
-    yield f"sent to {checkpoint.name}: {sent}, {choice}"
+    yield f"sent to {checkpoint.name}: {sent_text(profile, use_instruction=use_instruction)}, {choice}"
     for fact in profile.unverified:
         yield f"not verified in profile {profile.name}: {fact}"
     limit = "profile" if asked.max_length is None else option("max_length")
@@ -48,6 +45,13 @@ def sent_lines(
     own = own_prompts(checkpoint)
     if unused := own.without_use if profile.name == CHECKPOINT else own.names:
         yield f"not used: the checkpoint's own prompts, {'; '.join(unused)} ({OWN_PROMPTS})"
+
+
+def sent_text(profile: Profile, *, use_instruction: bool) -> str:
+    """The templates with the instruction line in its place."""
+    line = profile.instruction if use_instruction and profile.instruction else ""
+    shown = [json.dumps(one.replace(TEXT, f"{line}{TEXT}"), ensure_ascii=False) for one in profile.templates]
+    return shown[0] if len(shown) == 1 else f"{shown[0]}, documents {shown[1]}"
 
 
 def _by(named: str | None) -> str:

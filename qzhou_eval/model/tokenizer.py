@@ -10,6 +10,7 @@ from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.special_tokens import end_token, special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
+from qzhou_eval.model.text_limit import cut_text
 from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
 from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.options import option
@@ -27,6 +28,11 @@ class Tokenized:
     ids: "array[int]"
     cut: bool
     before: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many tokens."""
+        return len(self.ids)
 
 
 class PromptTokenizer:
@@ -142,12 +148,6 @@ class PromptTokenizer:
 
     def _cut_text(self, prompt: str, whole: int) -> list[int]:
         suffix = max((end for end in self._profile.ends if prompt.endswith(end)), key=len, default="")
-        body = prompt.removesuffix(suffix)
-        offsets = self.tokenizer.encode(body, add_special_tokens=False).offsets
-        room = whole - len(self._ids([suffix])[0])
-        if room < 1:
+        if len(self._ids([suffix])[0]) >= whole:
             raise BadInput(f"{option('truncate', 'text')}: {option('max_length')} is too short for the template")
-        end = offsets[min(room, len(offsets)) - 1][1]
-        while len(ids := self._ids([body[:end] + suffix])[0]) > whole:
-            end -= 1
-        return ids
+        return self._ids([cut_text(self.tokenizer, prompt.removesuffix(suffix), whole, suffix)])[0]

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, field_validator, model_validator
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.instructions import TYPES, Strict, TaskPrompt
@@ -18,7 +18,7 @@ from qzhou_eval.protocol.instructions import TYPES, Strict, TaskPrompt
 TEXT, TITLE = "{text}", "{title}"
 _UNVERIFIED = re.compile(r"\((?:inf|gk)\)")
 # Part of the digest only if they are given, so that results from before there were such fields stay valid.
-_LATER = ("attention", "pooling", "include_prompt", "types", "no_title", "document_max_length")
+_LATER = ("attention", "pooling", "include_prompt", "types", "no_title", "document_max_length", "request")
 PUBLISHED_FACTS = {"models", "published", "open", "trained_on"}  # about models and runs, not about what is sent
 _NOT_SENT = PUBLISHED_FACTS | {"source", "dtype", "matryoshka_dims"}
 
@@ -54,6 +54,13 @@ class SideTemplates(Strict):
     document: str | None = None
 
 
+class SideFields(Strict):
+    """Fields of a request to an endpoint, such as ``model`` or ``input_type``, by the side that its texts are on."""
+
+    query: dict[str, JsonValue] = Field(default_factory=dict)
+    document: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class Profile(Strict):
     """A validated evaluation protocol.
 
@@ -65,7 +72,8 @@ class Profile(Strict):
     ``dtype`` is the published precision; a run in another one is filed separately. ``token_prepending`` is the
     inclusive 0-based layer range that ``--token_prepending auto`` uses, or None for off. ``attention``, ``pooling`` and
     ``include_prompt`` (whether the tokens before the text are pooled too) are for models whose folder says nothing or
-    something else. ``trained_on`` is what the makers say about training data: how many of CMTEB's tasks are in it, or
+    something else. ``request`` is for endpoints that are told the side; symmetric texts are on that of queries.
+    ``trained_on`` is what the makers say about training data: how many of CMTEB's tasks are in it, or
     which.
     """
 
@@ -89,6 +97,7 @@ class Profile(Strict):
     pooling: Literal["last token", "cls", "mean", "weighted mean", "max"] | None = None
     include_prompt: bool | None = None
     matryoshka_dims: tuple[int, ...] = ()
+    request: SideFields | None = None
     types: dict[str, TaskPrompt] = Field(default_factory=dict)
     tasks: dict[str, TaskPrompt] = Field(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)

@@ -15,6 +15,7 @@ from qzhou_eval.protocol.texts import AnyText, TitledText, joined
 from qzhou_eval.system.options import option
 
 SIDES = ("query", "document")
+_MARKS = {side: f"[{side}] " for side in SIDES}  # before a prompt whose side is sent apart from it
 ANY = TitledText("", "", "")  # whether a document has a title, only the data say
 
 
@@ -109,12 +110,22 @@ def prompt_parts(
         before, after = profile.instruction.split("{instruction}")
         line = before + instruction + after
     before, _, after = profile.template_of(side).partition(TEXT)
+    if profile.request is not None:
+        before = _MARKS[side or "query"] + before
     if TITLE not in before:
         return before, line, joined(text) or profile.empty_text, after
     title, body = (profile.no_title, text) if isinstance(text, str) else (text.title, text.body)
     if title is None:
         raise BadInput(f"{profile.called}: its template has {{title}}, but a document has none; give no_title")
     return before.replace(TITLE, title), line, body or profile.empty_text, after
+
+
+def side_and_prompt(profile: Profile, rendered: str) -> tuple[str, str]:
+    """The side of a rendered prompt whose profile has fields by side, and the prompt to send; else queries'."""
+    if profile.request is None:
+        return SIDES[0], rendered
+    side = next(side for side in SIDES if rendered.startswith(_MARKS[side]))
+    return side, rendered.removeprefix(_MARKS[side])
 
 
 def beginnings(profile: Profile) -> list[str]:

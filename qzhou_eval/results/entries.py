@@ -16,6 +16,7 @@ class MadeWith(TypedDict, total=False):
     device: str
     attention: str
     batch_plan: str
+    served_model: str
     products: str
     guards: dict[str, str]
     hardware: dict[str, str | int | None]

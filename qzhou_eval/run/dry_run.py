@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
+from typing import cast
 
 from tabulate import tabulate
 
 from qzhou_eval.benchmark.data_sources import fetch_command
 from qzhou_eval.benchmark.registry import Task
-from qzhou_eval.encode.encoder import Prepare
+from qzhou_eval.encode.encoder import Prepare, Prepared
 from qzhou_eval.encode.key_index import KeyIndex
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.model.speed.cost import Cost
 from qzhou_eval.model.speed.time_estimate import PEAKS, PROBE_SECONDS, Speed, assumed, is_here, measured
 from qzhou_eval.model.tokenizer import Tokenized
-from qzhou_eval.run.config import Run
 from qzhou_eval.run.plan import Planner, WaitingPlan
+from qzhou_eval.run.prepare import Run
 from qzhou_eval.run.processes import ProcessPool
 from qzhou_eval.system.digests import cache_home
 from qzhou_eval.system.fault_log import reason
@@ -55,11 +56,11 @@ class _Counter:
         drawn: a uniform random sample of the prompts to encode that have a token, to measure the speed with.
     """
 
-    def __init__(self, tokenize: Prepare, stores: Sequence[Store]) -> None:
-        self._tokenize, self._stores = tokenize, stores
+    def __init__(self, prepare: Prepare, stores: Sequence[Store]) -> None:
+        self._prepare, self._stores = prepare, stores
         self._seen = KeyIndex()
         self._random, self._offered = random.Random(0), 0
-        self.drawn: list[Tokenized] = []
+        self.drawn: list[Prepared] = []
 
     def row(self, plan: WaitingPlan, *, again: bool) -> _Row:
         """Count a task's prompts that no earlier task has; ``again``: prompts in the store are encoded, too."""
@@ -67,17 +68,17 @@ class _Counter:
         keys = [prompt_key(prompt) for prompt in prompts]
         new = self._seen.first_seen(keys)
         prompts, keys = [prompts[position] for position in new], [keys[position] for position in new]
-        tokenized = self._tokenize(prompts)
+        prepared = self._prepare(prompts)
         lengths = array("I")
         for store in self._stores:
             for position in range(len(keys)) if again else store.missing(keys):
-                lengths.append(len(tokenized[position].ids))
-                self._offer(tokenized[position])
+                lengths.append(prepared[position].size)
+                self._offer(prepared[position])
         stored = len(keys) * len(self._stores) - len(lengths)
-        return _Row(plan.task.name, plan.texts, len(keys), stored, lengths, sum(prompt.cut for prompt in tokenized))
+        return _Row(plan.task.name, plan.texts, len(keys), stored, lengths, sum(prompt.cut for prompt in prepared))
 
-    def _offer(self, prompt: Tokenized) -> None:
-        if not prompt.ids:
+    def _offer(self, prompt: Prepared) -> None:
+        if not prompt.size:
             return
         self._offered += 1
         if len(self.drawn) < DRAWN:
@@ -101,14 +102,14 @@ def print_plan(run: Run, pool: ProcessPool, gpu: str | None, devices: int = 1) -
     Raises:
         BadInput: no task's data can be read, or the requested time cannot be estimated.
     """
-    tokenize = run.open_tokenizer()
-    cost = run.open_cost()
+    prepare = run.subject.open_tokenizer()
+    cost = run.subject.open_cost()
     _check_gpu(run, gpu, cost)
-    stores = [Store(run.store_dir, reading.fingerprint) for reading in run.readings]
+    stores = [Store(run.store_dir, reading.fingerprint) for reading in run.subject.readings]
     for store in stores:
         store.refresh(verify=False)
-    counter = _Counter(tokenize, stores)
-    with closing(Planner(pool, run.profile, use_instruction=run.use_instruction)) as planner:
+    counter = _Counter(prepare, stores)
+    with closing(Planner(pool, run.subject.profile, use_instruction=run.use_instruction)) as planner:
         plans = {task: planner.submit(task, run.sources[task.name]) for task in run.tasks}
         rows, failed = _rows(plans, counter, run.reencode)
     lengths = array("I")
@@ -126,6 +127,8 @@ def print_plan(run: Run, pool: ProcessPool, gpu: str | None, devices: int = 1) -
     print(f"\n{_passes(run)}")
     if speed is not None:
         print(f"time: {speed.source}; encoding only")
+    for line in run.subject.plan_lines(lengths):
+        print(line)
     _name_the_rest(run, failed)
     return EXIT_FAILED_TASKS if run.without_data or failed else 0
 
@@ -160,26 +163,26 @@ def _rows(
     return rows, failed
 
 
-def _speed(run: Run, gpu: str | None, devices: int, drawn: list[Tokenized], cost: Cost | None) -> Speed | None:
+def _speed(run: Run, gpu: str | None, devices: int, drawn: list[Prepared], cost: Cost | None) -> Speed | None:
     """The speed of the requested hardware, or of this machine's if it is cheap to find out; None if unknown."""
     if cost is None or not drawn:
         return None
     seconds = PROBE_SECONDS
     if gpu is None:
-        if run.device is None or run.variants[0].dtype == "fp8":
+        if run.subject.device is None or run.variants[0].dtype == "fp8":
             return None
-        gpu = next((name for name in PEAKS if is_here(name)), None) if run.device != "cpu" else "cpu"
-        if run.weights_bytes > CHEAP_WEIGHTS:
+        gpu = next((name for name in PEAKS if is_here(name)), None) if run.subject.device != "cpu" else "cpu"
+        if run.subject.weights_bytes > CHEAP_WEIGHTS:
             return assumed(gpu, devices) if gpu in PEAKS and run.variants[0].dtype == "bfloat16" else None
         seconds = CHEAP_SECONDS
     elif not is_here(gpu):
         return assumed(gpu, devices)
     from qzhou_eval.model.embedder import Embedder
 
-    encoder = run.open_encoder()
+    encoder = run.subject.open_encoder()
     if not isinstance(encoder, Embedder):
         return None  # any other encoder has no cost either
-    return measured(encoder, drawn, cost, seconds=seconds, devices=devices)
+    return measured(encoder, cast(list[Tokenized], drawn), cost, seconds=seconds, devices=devices)
 
 
 def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> list[str]:
@@ -195,11 +198,11 @@ def _cells(row: _Row, readings: int, cost: Cost | None, speed: Speed | None) -> 
 
 def _passes(run: Run) -> str:
     """A line that says which dimensions come from how many passes."""
-    dims = ", ".join(str(variant.dim) for variant in run.readings[0].variants)
+    dims = ", ".join(str(variant.dim) for variant in run.subject.readings[0].variants)
     width = run.variants[0].width
-    if len(run.readings) == 1:
+    if len(run.subject.readings) == 1:
         return f"one pass at full width {width} gives dimensions {dims}"
-    names = ", ".join(reading.name for reading in run.readings)
+    names = ", ".join(reading.name for reading in run.subject.readings)
     each = f"one pass at full width {width} for each of {names} gives dimensions {dims}"
     return f"{each}; to encode, tokens and FLOP cover all of them"
 

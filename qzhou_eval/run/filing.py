@@ -41,6 +41,56 @@ def variant_of(
     )
 
 
+def variant_without_checkpoint(
+    *,
+    model: str,
+    revision: str,
+    dim: int,
+    width: int,
+    profile: Profile,
+    own_profile: str,
+    fingerprint: str,
+    max_length: int,
+    dtype: str,
+    normalize: bool,
+    use_instruction: bool,
+) -> Variant:
+    """The variant of an encoder that is no checkpoint here: an endpoint, or a user's own.
+
+    Args:
+        own_profile: the profile whose results are filed in the model's main folder.
+    """
+    experiment: dict[str, str | int] = {} if dim == width else {"dim": dim}
+    if generation() == "card":
+        experiment["mteb"] = CARD_MTEB
+    if filed_as(profile) != own_profile:
+        experiment["profile"] = filed_as(profile)
+    if max_length != profile.max_length:
+        experiment["max_length"] = max_length
+    experiment |= _uses(normalize=normalize, use_instruction=use_instruction)
+    return Variant(
+        model=model,
+        revision=revision,
+        dim=dim,
+        width=width,
+        profile=profile.name,
+        profile_digest=profile.digest,
+        fingerprint=fingerprint,
+        token_prepending=None,
+        normalize=normalize,
+        use_instruction=use_instruction,
+        max_length=max_length,
+        truncate="whole",
+        dtype=dtype,
+        experiment=tuple(sorted(experiment.items())),
+    )
+
+
+def _uses(*, normalize: bool, use_instruction: bool) -> dict[str, str | int]:
+    off = {"normalize": normalize, "instruction": use_instruction}
+    return {name: "off" for name, used in off.items() if not used}
+
+
 def _experiment(
     model: str, profile: Profile, settings: EncoderSettings, *, normalize: bool, use_instruction: bool
 ) -> dict[str, str | int]:
@@ -63,8 +113,4 @@ def _experiment(
         experiment["truncate"] = settings.truncate
     if settings.precision != profile.dtype:
         experiment["dtype"] = settings.precision
-    if not normalize:
-        experiment["normalize"] = "off"
-    if not use_instruction:
-        experiment["instruction"] = "off"
-    return experiment
+    return experiment | _uses(normalize=normalize, use_instruction=use_instruction)

@@ -11,7 +11,7 @@ import numpy as np
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.progress import Progress, shown
-from qzhou_eval.encode.stage import InProcess, encode, tokenize
+from qzhou_eval.encode.stage import InProcess, encode, prepare
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.encode.workload import estimate
 from qzhou_eval.evaluate.mteb_adapter.installed import installed_adapter
@@ -175,7 +175,7 @@ class MTEBEncoder:
         progress = Progress(len(parts), cost.effort if cost else sum)
         for name, part in named.items():
             progress.expect(name, *estimate(part, self.embedder.tokenize))
-        tokenized = (tokenize(part, self.embedder.tokenize) for part in parts)
+        tokenized = (prepare(part, self.embedder.tokenize) for part in parts)
         with shown(progress):
             for name, ready in zip(named, prefetch(tokenized, count=1), strict=True):
                 encode(ready, store, lambda: writer, self._identity, task=name, progress=progress)

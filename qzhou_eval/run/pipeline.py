@@ -18,7 +18,7 @@ from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.encode.encoder import Prepare
 from qzhou_eval.encode.progress import Progress, shown
 from qzhou_eval.encode.readings import Reading, encoders
-from qzhou_eval.encode.stage import EncodeCounts, InProcess, Prompts, Writer, encode, tokenize
+from qzhou_eval.encode.stage import EncodeCounts, InProcess, Prompts, Writer, encode, prepare
 from qzhou_eval.encode.store import Store
 from qzhou_eval.encode.workload import estimate_workload
 from qzhou_eval.errors import BadInput
@@ -26,10 +26,10 @@ from qzhou_eval.model.batching.batches import prefetch
 from qzhou_eval.model.made_with import flags_that_differ
 from qzhou_eval.results.entries import Counts
 from qzhou_eval.results.variant import Variant
-from qzhou_eval.run.config import Run
 from qzhou_eval.run.memory_estimate import scoring
 from qzhou_eval.run.outcome import Outcome
 from qzhou_eval.run.plan import Planner, WaitingPlan
+from qzhou_eval.run.prepare import Run
 from qzhou_eval.run.processes import ProcessPool
 from qzhou_eval.run.rerun_comparison import vectors_line
 from qzhou_eval.run.reuse import warn_of_flags
@@ -93,15 +93,15 @@ def in_turn(tasks: list[Task], sources: Mapping[str, DataSource]) -> list[Task]:
 def _parts(run: Run, task: Task, todo: list[Variant]) -> dict[str, tuple[Reading, list[Variant]]]:
     """A task's work, by a name that includes the reading if the run has several."""
     found = {}
-    for reading in run.readings:
+    for reading in run.subject.readings:
         if variants := [variant for variant in reading.variants if variant in todo]:
-            found[task.name if len(run.readings) == 1 else f"{task.name} ({reading.name})"] = reading, variants
+            found[task.name if len(run.subject.readings) == 1 else f"{task.name} ({reading.name})"] = reading, variants
     return found
 
 
 def _progress(run: Run, parts: int) -> Progress:
     """Progress of encoding, which estimates time from the prompts' cost or, if that is unknown, from their tokens."""
-    cost = run.open_cost()
+    cost = run.subject.open_cost()
     return Progress(parts, cost.effort if cost else sum)
 
 
@@ -112,16 +112,16 @@ def _encode_tasks(
 
     Parts that fail are left out.
     """
-    vectors = {reading.fingerprint: _Vectors(run, reading) for reading in run.readings}
-    tokenizer = run.open_tokenizer()
+    vectors = {reading.fingerprint: _Vectors(run, reading) for reading in run.subject.readings}
+    preparer = run.subject.open_tokenizer()
     stores = [{name: vectors[part[0].fingerprint].store for name, part in one.parts.items()} for one in work]
     with ExitStack() as ended:
-        planner = ended.enter_context(closing(Planner(pool, run.profile, use_instruction=run.use_instruction)))
+        planner = ended.enter_context(closing(Planner(pool, run.subject.profile, use_instruction=run.use_instruction)))
         plans = [planner.submit(one.task, run.sources[one.task.name]) for one in work]
-        estimate_workload(list(zip(plans, stores, strict=True)), tokenizer, progress)
-        tokenized = ended.enter_context(closing(prefetch(_tokenized(plans, tokenizer), count=1)))
+        estimate_workload(list(zip(plans, stores, strict=True)), preparer, progress)
+        prepared = ended.enter_context(closing(prefetch(_prepared(plans, preparer), count=1)))
         open_writer = cache(partial(_open_writer, run, ended))
-        for number, (one, ready) in enumerate(zip(work, tokenized, strict=True), start=1):
+        for number, (one, ready) in enumerate(zip(work, prepared, strict=True), start=1):
             for name, (reading, _) in one.parts.items():
                 try:
                     if isinstance(ready, Exception):
@@ -171,7 +171,7 @@ class _Vectors:
         done = encode(prompts, target, open_writer, self._reading.identity, task=name, progress=progress)
         if target is not self.store:
             log.warning("%s: %s", name, vectors_line(target, prompts.keys))
-        self.differing[task] = flags_that_differ(self._run.asked, self.store.made_with(prompts.keys))
+        self.differing[task] = flags_that_differ(self._run.subject.asked, self.store.made_with(prompts.keys))
         return done
 
     def end(self, outcome: Outcome) -> None:
@@ -182,19 +182,19 @@ class _Vectors:
 
 def _open_writer(run: Run, ended: ExitStack) -> Writer:
     """Load the model in this process, or start workers that end with the stage."""
-    if run.open_workers is None:
-        return InProcess(encoders(run.open_encoder(), run.readings))
-    return ended.enter_context(closing(run.open_workers(readings=run.readings, store_dir=run.store_dir)))
+    if run.subject.open_workers is None:
+        return InProcess(encoders(run.subject.open_encoder(), run.subject.readings))
+    return ended.enter_context(
+        closing(run.subject.open_workers(readings=run.subject.readings, store_dir=run.store_dir))
+    )
 
 
-def _tokenized(
-    plans: list[Future[WaitingPlan]], tokenizer: Prepare
-) -> Iterator[tuple[WaitingPlan, Prompts] | Exception]:
-    """Yield plans in order, each with its token ids, or the error if a task has none."""
+def _prepared(plans: list[Future[WaitingPlan]], preparer: Prepare) -> Iterator[tuple[WaitingPlan, Prompts] | Exception]:
+    """Yield plans in order, each with its prompts prepared, or the error if a task has none."""
     for planned in plans:
         try:
             plan = planned.result()
-            prompts = tokenize(plan.read(), tokenizer)
+            prompts = prepare(plan.read(), preparer)
         except Exception as error:
             yield error
         else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from qzhou_eval.model.made_with import flags_that_differ
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Variant, record_for
-from qzhou_eval.run.config import Run
+from qzhou_eval.run.prepare import Run
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def missing_results(run: Run) -> dict[str, list[Variant]]:
         for variant in run.variants:
             if variant not in new:
                 made = manifest.made(variant, task.name)
-                vectors[task.name] = flags_that_differ(run.asked, made.get("encoded_with", []))
+                vectors[task.name] = flags_that_differ(run.subject.asked, made.get("encoded_with", []))
                 if made.get("evaluators", run.evaluators) != run.evaluators:
                     scored_otherwise.add(task.name)
         if task.name not in run.reevaluate:

@@ -16,8 +16,8 @@ from qzhou_eval.results.baselines import place
 from qzhou_eval.results.entries import Counts, Instruction, Made
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Variant, record_for
-from qzhou_eval.run.config import Run
 from qzhou_eval.run.outcome import Outcome
+from qzhou_eval.run.prepare import Run
 from qzhou_eval.run.processes import SCORE, ProcessPool, worker_count
 from qzhou_eval.run.rerun_comparison import Scores, scores_line
 from qzhou_eval.system.environment import SCORING_LIBRARIES, versions
@@ -115,7 +115,7 @@ class Scoring:
         return EvaluateJob(
             task=task,
             source=self._run.sources[task.name],
-            profile=self._run.profile,
+            profile=self._run.subject.profile,
             store_dir=self._run.store_dir.resolve(),
             output_dir=self._run.output_dir.resolve(),
             variants=tuple(variants),
@@ -161,7 +161,7 @@ class Scoring:
 
     def _instruction(self, task: Task) -> Instruction | None:
         """The task's instruction and the sides that get it, as the manifest records it."""
-        prompt = task_prompt(self._run.profile, task) if self._run.use_instruction else None
+        prompt = task_prompt(self._run.subject.profile, task) if self._run.use_instruction else None
         if prompt is None or prompt.instruction is None:
             return None
         instruction: Instruction = {"instruct": prompt.instruct, "instruction": prompt.instruction}

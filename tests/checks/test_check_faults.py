@@ -15,8 +15,9 @@ from qzhou_eval.checks.regression.verdict import judge
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.model import body, tokenizer
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.run.config import RunConfig, prepare_run
+from qzhou_eval.run.config import RunConfig
 from qzhou_eval.run.pipeline import execute
+from qzhou_eval.run.prepare import prepare_run
 from qzhou_eval.run.processes import process_pool
 from qzhou_eval.run.reuse import missing_results
 
@@ -39,7 +40,7 @@ def run():
                 tasks=TASKS,
                 dim=["128", "1792"],
                 use_instruction=use_instruction,
-                encoder=EncoderOptions(device="cpu", dtype="float32", **options),
+                options=EncoderOptions(device="cpu", dtype="float32", **options),
             )
             prepared = prepare_run(config)
             assert not execute(prepared, missing_results(prepared), pool).failed

@@ -11,8 +11,8 @@ from transformers import AutoModel
 from verifying import OK, fitting, marks, quick_profile, verdict, verify
 
 from qzhou_eval.benchmark.registry import all_tasks
-from qzhou_eval.checks.verify.probe import probe
 from qzhou_eval.checks.verify.tensors import stored_tensors
+from qzhou_eval.encode.probe import probe
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_CHECK_FAILED
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.protocol.probe_texts import TEXTS

@@ -138,7 +138,7 @@ def test_a_new_dimension_encodes_nothing(tiny, first, caplog):
 
 
 def test_evaluate_alone_reads_the_store_loads_no_model_and_counts_the_same(tiny, first, monkeypatch):
-    monkeypatch.setattr("qzhou_eval.run.openers.open_encoder", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("qzhou_eval.run.subjects.openers.open_encoder", lambda *_: pytest.fail("the model was loaded"))
     assert cli.main(command(tiny, first, "--dim", "8", verb="evaluate")) == 0
     new, old = ([v for v in manifest(first)["variants"].values() if v["variant"]["dim"] == dim] for dim in (8, 16))
     for task in TASKS:

@@ -24,13 +24,14 @@ from qzhou_eval.encode.cluster.resources import connect, worker_resources
 from qzhou_eval.encode.cluster.worker import Worker
 from qzhou_eval.encode.cluster.worker_pool import WorkerPool
 from qzhou_eval.encode.shard_writer import EncodeError
-from qzhou_eval.encode.stage import encode, tokenize
+from qzhou_eval.encode.stage import encode, prepare
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import BadInput
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.run.config import RunConfig, prepare_run
+from qzhou_eval.run.config import RunConfig
 from qzhou_eval.run.plan import plan_task
+from qzhou_eval.run.prepare import prepare_run
 from qzhou_eval.system.mteb_version import how_to_install
 
 SCRIPTS = Path(__file__).parents[1] / "support" / "scripts"
@@ -80,10 +81,10 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
     model = shutil.copytree(tiny, tmp_path / "model")
     config = RunConfig(str(model), tmp_path / "out", profile="qzhou-zh-mini", tasks=["MiniSTS"])
     run = prepare_run(replace(config, encoder=EncoderOptions(device="cpu")))
-    worker = Worker(run.open_encoder, run.readings, tmp_path / "nowhere")
+    worker = Worker(run.subject.open_encoder, run.subject.readings, tmp_path / "nowhere")
     worker.open()
     with pytest.raises(BadInput, match=r"no store in .*nowhere.*; give a --store_dir that all machines share"):
-        worker.encode([b"0" * 16], [], run.readings[0].fingerprint, 0)
+        worker.encode([b"0" * 16], [], run.subject.readings[0].fingerprint, 0)
     weights = load_file(model / "model.safetensors")
     weights["norm.weight"] *= 1.01
     save_file(weights, model / "model.safetensors", {"format": "pt"})
@@ -92,7 +93,7 @@ def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path)
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("qzhou_eval.run.openers.find_spec", lambda name: None)
+    monkeypatch.setattr("qzhou_eval.run.subjects.openers.find_spec", lambda name: None)
     assert cli.main(command(tmp_path / "out", "--workers", "2")) == cli.EXIT_BAD_INPUT
     assert capsys.readouterr().err.endswith(f": needs Ray: {how_to_install('ray')}\n")
     assert not (tmp_path / "out").exists()
@@ -182,19 +183,21 @@ def two_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{SCRIPTS}:{Path(__file__).parents[2]}")
     monkeypatch.syspath_prepend(SCRIPTS)
     options = EncoderOptions(device="cpu", batch_tokens=256)
-    run = prepare_run(RunConfig(str(CHECKPOINT), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options))
+    run = prepare_run(RunConfig(str(CHECKPOINT), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], options=options))
     (task,) = run.tasks
-    prompts = plan_task(task, run.sources[task.name], run.profile, use_instruction=True).prompts[:300]
+    prompts = plan_task(task, run.sources[task.name], run.subject.profile, use_instruction=True).prompts[:300]
     deadly = [prompt for prompt in prompts if "火车" in prompt]
     prompts = [prompt for prompt in prompts if prompt not in deadly[2:]]  # each costs the start of two workers
-    tokenizer = run.open_tokenizer()
+    tokenizer = run.subject.open_tokenizer()
 
     def encode_with(change) -> Store:
-        store = Store(run.store_dir, run.readings[0].fingerprint)
+        store = Store(run.store_dir, run.subject.readings[0].fingerprint)
         connect(None, 2)
         places = worker_resources("cpu", 2)
-        with closing(WorkerPool(places, change(run.open_encoder), run.readings, run.store_dir)) as workers:
-            encode(tokenize(prompts, tokenizer), store, lambda: workers, run.readings[0].identity)
+        with closing(
+            WorkerPool(places, change(run.subject.open_encoder), run.subject.readings, run.store_dir)
+        ) as workers:
+            encode(prepare(prompts, tokenizer), store, lambda: workers, run.subject.readings[0].identity)
         return store
 
     (token,) = tokenizer.tokenizer.encode("火车", add_special_tokens=False).ids
@@ -214,7 +217,7 @@ def test_a_batch_that_kills_two_workers_is_set_aside_and_its_prompts_are_named(t
     assert not ray.is_initialized()
     named = {bytes.fromhex(key) for key in str(error.value).split(": ")[-1].split()}
     assert deadly <= named
-    store = Store(run.store_dir, run.readings[0].fingerprint)
+    store = Store(run.store_dir, run.subject.readings[0].fingerprint)
     store.refresh()
     everything = {prompt_key(prompt) for prompt in prompts}
     assert set(store.keys()) == everything - named  # everything outside a deadly batch is stored

@@ -12,6 +12,7 @@ import pytest
 from terminal import on_terminal
 
 from qzhou_eval import cli
+from qzhou_eval.encode.encoder import PreparedText
 from qzhou_eval.encode.progress import LatestScore, Progress, Status, _picture, lines
 from qzhou_eval.encode.workload import SAMPLE, estimate
 from qzhou_eval.miniature.__main__ import CHECKPOINT
@@ -73,16 +74,12 @@ def test_a_sample_stands_for_a_task_of_any_lengths():
     draw = random.Random(1)
     prompts = ["x" * min(1000, round(draw.lognormvariate(4, 1))) for _ in range(20_000)]
 
-    class Prompt:
-        def __init__(self, text: str) -> None:
-            self.ids = text
-
-    lengths, times = estimate(prompts, lambda some: [Prompt(text) for text in some])
+    lengths, times = estimate(prompts, lambda some: [PreparedText(text, len(text)) for text in some])
     assert SAMPLE <= len(lengths) <= SAMPLE * 1.1
     assert times * sum(lengths) == pytest.approx(sum(map(len, prompts)), rel=0.02)
     assert times * squares(lengths) == pytest.approx(squares(map(len, prompts)), rel=0.1)
     assert estimate([], None) == ([], 1.0)
-    few, times = estimate(prompts[:7], lambda some: [Prompt(text) for text in some])
+    few, times = estimate(prompts[:7], lambda some: [PreparedText(text, len(text)) for text in some])
     assert sorted(few) == sorted(map(len, prompts[:7])) and times == 1
 
 

@@ -20,6 +20,7 @@ from qzhou_eval.model.speed.cost import checkpoint_cost, cost_of
 from qzhou_eval.model.speed.time_estimate import EFFICIENCY, PEAKS
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task
+from qzhou_eval.run.subjects import openers
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
 
@@ -186,7 +187,7 @@ def test_several_gpus_share_the_time_evenly_without_ray(tiny, tmp_path, capsys, 
     """This holds for an estimate; the cluster that ``--ray`` names is not contacted."""
     if torch.cuda.is_available():
         pytest.skip("the GPU may be here")
-    monkeypatch.setattr("qzhou_eval.run.openers.find_spec", lambda name: pytest.fail("Ray was looked for"))
+    monkeypatch.setattr(openers, "find_spec", lambda name: pytest.fail("Ray was looked for"))
     monkeypatch.setattr("qzhou_eval.run.dry_run.duration", str)  # seconds, not rounded
     argv = plan(tiny, tmp_path, "--gpu", "h100", "--tasks", "MiniRetrieval")
     seconds = []
@@ -203,7 +204,9 @@ def test_without_hardware_the_time_is_this_machines_where_it_costs_little(tiny, 
     monkeypatch.setattr("qzhou_eval.run.dry_run.CHEAP_SECONDS", 0.1)
     if not cheap:
         monkeypatch.setattr("qzhou_eval.run.dry_run.CHEAP_WEIGHTS", 1)
-        monkeypatch.setattr("qzhou_eval.run.openers.open_encoder", lambda *_: pytest.fail("the model was loaded"))
+        monkeypatch.setattr(
+            "qzhou_eval.run.subjects.openers.open_encoder", lambda *_: pytest.fail("the model was loaded")
+        )
     assert cli.main(plan(tiny, tmp_path, "--device", "cpu", "--tasks", "MiniSTS")) == 0
     out = capsys.readouterr().out
     assert ("time: calibrated: " in out) == ("time" in out.splitlines()[0]) == cheap

@@ -12,7 +12,8 @@ from qzhou_eval import Embedder, MTEBEncoder, cli
 from qzhou_eval.fetch.receipt import note_fetched
 from qzhou_eval.miniature.__main__ import runs
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.run.config import RunConfig, prepare_run
+from qzhou_eval.run.config import RunConfig
+from qzhou_eval.run.prepare import prepare_run
 
 WARNING = "is not proven to be Kingsoft-LLM/QZhou-Embedding-Zh, but gets that model's prompt by default; "
 
@@ -106,7 +107,7 @@ def test_the_models_own_profile_is_taken_where_the_folder_is_proven_to_be_the_hu
     """One that fetch downloaded and nobody changed is the hub's model; a copy that someone made is just a folder."""
     place = "models/Kingsoft-LLM/QZhou-Embedding-Zh"
     folder = shutil.copytree(tiny, tmp_path / place)
-    assert "profile checkpoint" in prepared(folder, tmp_path).sent[0]  # called so, but of other sizes
+    assert "profile checkpoint" in prepared(folder, tmp_path).subject.sent[0]  # called so, but of other sizes
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     note_fetched(tmp_path, place, names, kind="model", revision="1" * 40, endpoint="https://hub.invalid")
     for how, why in (
@@ -116,8 +117,8 @@ def test_the_models_own_profile_is_taken_where_the_folder_is_proven_to_be_the_hu
     ):
         caplog.clear()
         run = prepared(folder, tmp_path, **how)
-        assert run.sent[0].startswith("sent to Kingsoft-LLM/QZhou-Embedding-Zh: ")
-        assert run.sent[0].endswith(f"profile qzhou-zh ({why})")
+        assert run.subject.sent[0].startswith("sent to Kingsoft-LLM/QZhou-Embedding-Zh: ")
+        assert run.subject.sent[0].endswith(f"profile qzhou-zh ({why})")
         assert caplog.messages == [
             "Kingsoft-LLM/QZhou-Embedding-Zh is at revision 11111111, but its published scores are of 0321ccb1: "
             "revision='0321ccb126413d1e49c5ce908e802b63d35f18e2' pins that one"
@@ -126,16 +127,18 @@ def test_the_models_own_profile_is_taken_where_the_folder_is_proven_to_be_the_hu
 
 def test_prompts_of_the_checkpoint_that_are_not_used_are_named(copy, tiny, tmp_path):
     peer = SentenceTransformer(str(copy), device="cpu")
-    (line,) = prepared(copy, tmp_path, profile="plain").sent[3:]
+    (line,) = prepared(copy, tmp_path, profile="plain").subject.sent[3:]
     assert line == (
         "not used: the checkpoint's own prompts, query, the default; sts (config_sentence_transformers.json)"
     )
     assert {name for name, text in peer.prompts.items() if text} == {"query", "sts"}
     assert peer.default_prompt_name == "query"
-    assert len(prepared(tiny, tmp_path, profile="plain").sent) == 3
+    assert len(prepared(tiny, tmp_path, profile="plain").subject.sent) == 3
 
 
 def test_several_readings_are_said_in_one_line(tiny, tmp_path):
     options = EncoderOptions(device="cpu")
-    run = prepared(tiny, tmp_path, profile="qzhou-zh", encoder=options, also_token_prepending=("off", (0, 3)))
-    assert run.sent[1].startswith("token prepending on layers 1-7 and off and on layers 0-3 (token_prepending); ")
+    run = prepared(tiny, tmp_path, profile="qzhou-zh", options=options, also_token_prepending=("off", (0, 3)))
+    assert run.subject.sent[1].startswith(
+        "token prepending on layers 1-7 and off and on layers 0-3 (token_prepending); "
+    )

@@ -12,9 +12,10 @@ from faults import scores
 from qzhou_eval import cli
 from qzhou_eval.encode.readings import encoders
 from qzhou_eval.model.settings import EncoderOptions
-from qzhou_eval.run import openers
-from qzhou_eval.run.config import RunConfig, prepare_run
+from qzhou_eval.run.config import RunConfig
 from qzhou_eval.run.plan import Planner
+from qzhou_eval.run.prepare import prepare_run
+from qzhou_eval.run.subjects import openers
 
 TASKS = ["MiniSTS", "MiniRetrieval"]
 DIMS = ("16", "96")
@@ -140,18 +141,18 @@ def test_a_plan_counts_all_readings(tiny, both, tmp_path, capsys, monkeypatch):
 def test_one_ceiling_is_measured_for_all_readings(tiny, tmp_path):
     """A ceiling measured while others work would be too low, and shares of it could exceed 100 %."""
     options = EncoderOptions(device="cpu")
-    config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options)
+    config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], options=options)
     run = prepare_run(replace(config, also_token_prepending=("off", (1, 6))))
-    found = encoders(run.open_encoder(), run.readings)
+    found = encoders(run.subject.open_encoder(), run.subject.readings)
     assert [one.settings.token_prepending for one in found.values()] == [(1, 7), None, (1, 6)]
     assert len({one.ideal_seconds([16, 9]) for one in found.values()}) == 1
 
 
 def layers(tiny, tmp_path, *values, first="auto"):
     options = EncoderOptions(device="cpu", token_prepending=first)
-    config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], encoder=options)
+    config = RunConfig(str(tiny), tmp_path, profile="qzhou-zh-mini", tasks=["MiniSTS"], options=options)
     run = prepare_run(replace(config, also_token_prepending=values))
-    return [reading.token_prepending for reading in run.readings]
+    return [reading.token_prepending for reading in run.subject.readings]
 
 
 def test_values_that_come_to_the_same_are_read_once_and_said(tiny, tmp_path, caplog):

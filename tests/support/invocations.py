@@ -4,6 +4,7 @@ Rows marked slow read data in another process, or load the model.
 """
 
 import pytest
+from endpoint_invocations import ENDPOINTS
 
 RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh"]  # quiet: no lines about what is sent
 
@@ -203,6 +204,7 @@ INVOCATIONS = {  # kind -> command line and message
             "is not a FILE.CLASS in the same folder",
         ),
     ],
+    "endpoints": ENDPOINTS,
     "profiles": [
         (
             [*MINI, "--tasks", "MiniReranking", "--profile", "no-documents.yaml"],

@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 import numpy as np
 
-from qzhou_eval.checks.verify.probe import probe
 from qzhou_eval.checks.verify.statement import PRECISIONS, Statement
 from qzhou_eval.checks.verify.tensors import stored_tensors
 from qzhou_eval.checks.verify.tp_readings import Span, Vectors
+from qzhou_eval.encode.probe import probe
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.embedder import Embedder
 from qzhou_eval.model.folder.checkpoint import Checkpoint
