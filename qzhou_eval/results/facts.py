@@ -10,6 +10,7 @@ from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.system.environment import ENCODING_LIBRARIES, SCORING_LIBRARIES
 
 NOTHING = "none"
+SERVED = "served by"
 MADE = ("attention", "device", "batch_plan", "products")  # facts about how vectors were made
 _OF_RUN = {  # fact -> where a manifest's entry has it
     "weights": ("provenance", "model", "weights_sha256"),
@@ -17,6 +18,7 @@ _OF_RUN = {  # fact -> where a manifest's entry has it
     "pooling": ("provenance", "model", "pooling"),
     "attention direction": ("provenance", "model", "attention"),
     "remote code": ("provenance", "model", "remote_code"),
+    SERVED: ("provenance", "model", "endpoint"),
     "precision": ("variant", "dtype"),
     "token prepending": ("variant", "token_prepending"),
     "limit": ("variant", "max_length"),

@@ -69,6 +69,15 @@ def test_what_passes_is_waited_for(server, expected, tmp_path, kind, caplog):
     assert 1 <= len(waited) <= 3
 
 
+@pytest.mark.slow
+def test_a_server_that_loads_its_model_for_ten_seconds(server, expected, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(client_module, "PATIENCE", 60.0)
+    server.loading_until = time.monotonic() + 10
+    assert cli.main(command(server, tmp_path, "--dim", "64", "256")) == 0
+    assert run_scores(tmp_path) == expected
+    assert len([line for line in caplog.messages if "Model is loading; trying again for up to 60 s" in line]) == 1
+
+
 def test_a_wait_that_the_server_asks_for_is_kept(server):
     server.faults = {0: Fault(429, {}, {"Retry-After": "0.5"}), 1: Fault(503, {}, {"Retry-After": "soon"})}
     start = time.monotonic()

@@ -46,6 +46,7 @@ class Served:
     refuses: Callable[[dict], str | None] = lambda body: None
     faults: dict = field(default_factory=dict)
     bodies: list = field(default_factory=list)
+    loading_until: float = 0.0  # by time.monotonic
     url: str = ""
     connections: list = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,6 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
             number = len(self.served.bodies)
             self.served.bodies.append(body)
             fault = self.served.faults.get(number, self.served.faults.get(None))
+        if time.monotonic() < self.served.loading_until:
+            fault = Fault(503, {"message": "Model is loading"})
         if fault:
             time.sleep(fault.wait)
             if fault.body is not None or fault.status != 200:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.checks.compare.sides import THE_HUBS, Side
-from qzhou_eval.results.facts import MADE
+from qzhou_eval.results.facts import MADE, SERVED
 from qzhou_eval.system.environment import ENCODING_LIBRARIES
 
 LAST_DIGITS = ("vectors may differ in their last digits", "scores may differ in their last digits")
@@ -39,6 +39,7 @@ STATED = {
     "model revision": "not known to be the same weights",
     "weights": "another checkpoint; `verify` names the tensors",
     "tokenizer": "token ids may differ; `verify` compares them",
+    SERVED: "the weights behind a server are not known to be those of the other side; `verify --against URL` asks",
     "remote code": "the checkpoint's own code decides on token prepending; `verify` names its reading",
     "precision": "vectors differ from the third decimal on",
     "metric": "the same measure; map_at_1000 is rounded to five decimals",
@@ -118,7 +119,7 @@ def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
     for one, two in pairs:
         for name in {**one, **two}:
             known = [facts.get(name) is not None for facts in (one, two)]
-            if STATED.get(name) not in MINOR and name != "profile" and any(known) and not all(known):
+            if STATED.get(name) not in MINOR and name not in ("profile", SERVED) and any(known) and not all(known):
                 found[theirs.source if known[0] else ours.source].append(name)
     return {source: list(dict.fromkeys(names)) for source, names in found.items() if names}
 
@@ -139,12 +140,15 @@ def _identity(ours: Side, theirs: Side) -> Iterator[tuple[str, object, object]]:
         yield "model", ours.model, theirs.model
     if ours.revision != theirs.revision and ours.revision and theirs.revision:
         yield "model revision", ours.revision, theirs.revision
+    servers = [side.facts.get(SERVED) for side in (ours, theirs)]
+    if servers[0] != servers[1]:
+        yield SERVED, *(server or "no server" for server in servers)
 
 
 def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tuple[str, object, object]]:
     for name, one in ours.items():
         two = theirs.get(name)
-        if one is not None and two is not None and one != two:
+        if name != SERVED and one is not None and two is not None and one != two:
             yield name, one, two
 
 
