@@ -51,13 +51,21 @@ def served(args: argparse.Namespace) -> EndpointOptions | None:
     Raises:
         BadInput: flags of an endpoint without one.
     """
-    given = {field.name: getattr(args, field.name) for field in fields(EndpointOptions)}
     if args.endpoint is not None:
-        return EndpointOptions(**given)
-    for name, value in given.items():
+        return endpoint_at(args, args.endpoint)
+    for name, value in _given(args).items():
         if value not in (None, {}, 8):
             raise BadInput(f"--{name}: only with --endpoint URL")
     return None
+
+
+def endpoint_at(args: argparse.Namespace, url: str) -> EndpointOptions:
+    """The endpoint at ``url``, with the flags that say how it is asked."""
+    return EndpointOptions(**_given(args) | {"endpoint": url})
+
+
+def _given(args: argparse.Namespace) -> dict:
+    return {field.name: getattr(args, field.name) for field in fields(EndpointOptions)}
 
 
 def json_object(value: str) -> Mapping[str, object]:

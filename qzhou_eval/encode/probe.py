@@ -21,15 +21,15 @@ class ProbePrompt:
         return "".join(self.pieces)
 
 
-def probe(profile: Profile) -> list[ProbePrompt]:
-    """Render the forty texts, cycling over the sides of the profile's tasks."""
+def probe(profile: Profile, *, longest: int | None = None) -> list[ProbePrompt]:
+    """Render the forty texts, cut at ``longest`` characters, cycling over the sides of the profile's tasks."""
     sides = _sides(profile)
     found = []
     for number, text in enumerate(TEXTS):
         task, side = sides[number % len(sides)]
         instruction = instruction_for(profile, task, side) if task else None
         label = ", ".join([f"text {number + 1}", *([task.name] if task else []), *([side] if side else [])])
-        found.append(ProbePrompt(label, prompt_parts(profile, text, instruction, side)))
+        found.append(ProbePrompt(label, prompt_parts(profile, text[:longest], instruction, side)))
     return found
 
 

@@ -142,7 +142,8 @@ def _identity(ours: Side, theirs: Side) -> Iterator[tuple[str, object, object]]:
         yield "model revision", ours.revision, theirs.revision
     servers = [side.facts.get(SERVED) for side in (ours, theirs)]
     if servers[0] != servers[1]:
-        yield SERVED, *(server or "no server" for server in servers)
+        one, two = (server or "no server" for server in servers)
+        yield SERVED, one, two
 
 
 def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tuple[str, object, object]]:

@@ -61,7 +61,7 @@ def prepare_input(checkpoint: Checkpoint, profile: Profile, device: str) -> Inpu
         pieces=[prompt.pieces for prompt in rendered],
         ids=[list(tokens.ids) for tokens in tokenized],
         cut=sum(tokens.cut for tokens in tokenized),
-        readings=_readings(settings.token_prepending, tokenizer, checkpoint.layers),
+        readings=tp_spans(settings.token_prepending, tokenizer, checkpoint.layers),
         decode=lambda token: tokenizer.decode([token]),
     )
 
@@ -101,7 +101,7 @@ def _vectors(sent: Input, precision: str) -> tuple[dict[Span, np.ndarray], int]:
     return found, embedder.parameters
 
 
-def _readings(own: Span, tokenizer: PromptTokenizer, layers: int) -> list[Span]:
+def tp_spans(own: Span, tokenizer: PromptTokenizer, layers: int) -> list[Span]:
     """The published readings and the profile's own, as far as model and tokenizer support them."""
     try:
         tokenizer.placeholder()

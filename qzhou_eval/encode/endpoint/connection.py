@@ -10,7 +10,7 @@ from qzhou_eval.encode.endpoint.encoder import BATCH_TOKENS, EndpointEncoder, Re
 from qzhou_eval.encode.endpoint.first_contact import Probed, candidates, probe_server, settle_request
 from qzhou_eval.encode.endpoint.options import KEY_VARIABLE, EndpointOptions
 from qzhou_eval.encode.endpoint.prompts import ServedPrompt, ServedPrompts
-from qzhou_eval.encode.probe import probe
+from qzhou_eval.encode.probe import ProbePrompt, probe
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.tokenizer_file import open_tokenizer
 from qzhou_eval.protocol.profile import Profile
@@ -56,6 +56,11 @@ def key_of(options: EndpointOptions) -> str | None:
     return key or None
 
 
+def probe_for(profile: Profile, max_length: int) -> list[ProbePrompt]:
+    """The probe as servers get it, whose longest texts are not much longer than the limit."""
+    return probe(profile, longest=_LONGEST * max_length)
+
+
 def connect(
     client: Client,
     model: str,
@@ -75,7 +80,7 @@ def connect(
         BadInput: the server does not answer, or not with usable vectors.
     """
     tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
-    rendered = [one.prompt[: _LONGEST * max_length] for one in probe(profile)]
+    rendered = [one.prompt for one in probe_for(profile, max_length)]
     prompts = ServedPrompts(profile, max_length=max_length, tokenizer=tokenizer)
     (trial,) = prompts([rendered[_TRIAL]])
     limit = None if tokenizer is not None else max_length

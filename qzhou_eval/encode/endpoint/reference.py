@@ -40,6 +40,11 @@ class Reference:
         return hashlib.sha256(content).hexdigest()
 
 
+def allowed_distance(one: Probed, two: Probed) -> float:
+    """The 1 - cosine up to which vectors of two probes are the same: rounding, as far as the servers showed any."""
+    return max(ROUNDING, _TIMES_NOISE * max(one.noise, two.noise))
+
+
 def settle(store_dir: Path, asked: Mapping[str, object], found: Reference) -> Reference:
     """The recorded reference of this endpoint, if the server still gives its vectors; ``found`` if there is none yet.
 
@@ -124,6 +129,5 @@ def _moved(before: Probed, now: Probed) -> str:
         return "it took none of the probe's texts that it took before"
     places = [[probed.rows.index(row) for row in common] for probed in (before, now)]
     apart = distances(before.vectors[places[0]], now.vectors[places[1]])
-    allowed = max(ROUNDING, _TIMES_NOISE * max(before.noise, now.noise))
-    far = int((apart > allowed).sum())
+    far = int((apart > allowed_distance(before, now)).sum())
     return f"{far} of {len(common)} texts of the probe moved, least cosine {1 - apart.max():.5f}" if far else ""
