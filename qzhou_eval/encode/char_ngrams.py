@@ -6,19 +6,16 @@ components and, by its bit 16, the sign.
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from qzhou_eval.encode.encoder import PreparedText
+from qzhou_eval.encode.encoder import Encoded, PreparedText
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.system.digests import sha256_of_json
 from qzhou_eval.system.environment import versions
-
-if TYPE_CHECKING:
-    from qzhou_eval.model.forward import Encoded
 
 WIDTH = 256
 LONGEST = 3
@@ -92,10 +89,8 @@ class CharNgram:
     def prepare(self, prompts: list[str]) -> list[PreparedText]:
         return [PreparedText(prompt, size=len(prompt)) for prompt in prompts]
 
-    def stream(self, prepared: Sequence[PreparedText]) -> Iterator["Encoded"]:
+    def stream(self, prepared: Sequence[PreparedText]) -> Iterator[Encoded]:
         import torch
-
-        from qzhou_eval.model.forward import Encoded
 
         found = torch.from_numpy(vectors([prompt.text for prompt in prepared]))
         yield Encoded(list(range(len(prepared))), found, forwarded=sum(prompt.size for prompt in prepared))

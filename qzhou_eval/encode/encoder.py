@@ -52,6 +52,15 @@ class EncodedBatch(Protocol):
     def forwarded(self) -> int: ...
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """An :class:`EncodedBatch`, for encoders that have no class of their own for it."""
+
+    rows: list[int]
+    vectors: "torch.Tensor"
+    forwarded: int
+
+
 class Encoder(Protocol):
     """Turns prepared prompts into vectors of its full width."""
 

@@ -137,6 +137,8 @@ def resolve_settings(
     Raises:
         BadInput: a value is unknown, or does not fit the model or the machine.
     """
+    if profile.request is not None:
+        raise BadInput(f"{profile.called}: its request is for servers ({option('endpoint')}), not for a model here")
     device = resolve_device(options.device) if here else options.device
     on_gpu = device.startswith("cuda")
     dtype = options.dtype

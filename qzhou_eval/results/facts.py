@@ -32,6 +32,7 @@ _OF_RUN = {  # fact -> where a manifest's entry has it
     "limit of documents": ("provenance", "profile", "document_max_length"),
     "word for no title": ("provenance", "profile", "no_title"),
     "end token": ("provenance", "profile", "end_token"),
+    "fields by side": ("provenance", "profile", "request"),
     "encoding version": ("provenance", "encoding_version"),
 }
 
@@ -39,6 +40,8 @@ _OF_RUN = {  # fact -> where a manifest's entry has it
 def run_facts(recorded: RecordedResults) -> dict[str, object]:
     """Facts about a setting: checkpoint, precision, protocol. ``profile`` is a digest if only that was recorded."""
     facts = {name: _at(recorded.entry, keys) for name, keys in _OF_RUN.items()}
+    if facts[SERVED] is not None:  # what a server does with a prompt is not known
+        facts |= dict.fromkeys(("token prepending", "precision", "truncation"))
     if facts["template"] is None:
         facts["profile"] = recorded.variant.profile_digest  # an old manifest, without the profile's fields
     return facts

@@ -88,6 +88,8 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
 
 def _subject(config: RunConfig, tasks: list[Task], *, encodes: bool, plans: bool) -> Subject:
     """What is evaluated: a checkpoint, an endpoint, or a user's own encoder."""
+    if config.served is not None and config.encoder is not None:
+        raise BadInput(f"--encoder {config.encoder} and --endpoint {config.served.endpoint}: give one of them")
     if config.served is not None:
         from qzhou_eval.run.subjects.endpoint import endpoint_subject
 

@@ -22,10 +22,8 @@ REVIEWS = MINIATURE_DATA / "mini/MiniClassification/data"
 def prepare(root: Path, tiny: Path, finished: Path) -> None:
     """Fill ``root``: ``model`` and ``finished`` are good, ``a-file`` is a file, everything else is bad."""
     (root / "a-file").write_text("x")
-    (root / "no-model").mkdir()
-    (root / "empty-data").mkdir()
-    (root / "ran").mkdir()
-    (root / "folder.yaml").mkdir()
+    for name in ("no-model", "empty-data", "ran", "folder.yaml"):
+        (root / name).mkdir()
     shutil.copytree(tiny, root / "model")
     for name, spoil in CHECKPOINTS.items():
         spoil(shutil.copytree(tiny, root / name))
@@ -125,6 +123,7 @@ PROFILES = {
     "unknown-key": f"name: x\n{MINE}maxlength: 9\n",
     "unknown-type": f"name: x\n{MINE}types: {{Retrieving: {{instruct: none}}}}\n",
     "no-documents": "name: x\nsource: y\nmax_length: 9\ntemplate: {query: '{text}'}\n",
+    "for-servers": "name: x\nsource: y\nmax_length: 9\ntemplate: '{text}'\nrequest: {query: {a: 1}}\n",
     "no-title": "name: x\nsource: y\nmax_length: 9\ntemplate: {query: '{text}', document: '{title} {text}'}\n",
     "title-of-queries": "name: x\nsource: y\nmax_length: 9\ntemplate: '{title} {text}'\n",
     "none-with-words": f"name: x\n{MINE}types: {{STS: {{instruct: none, instruction: z}}}}\n",

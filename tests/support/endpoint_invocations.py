@@ -27,6 +27,9 @@ ENDPOINTS = [
     ([*GONE, "--request_fields", '{"dimensions": 9}'], "all dimensions are cut here from one pass; give --dim"),
     ([*GONE, "--request_fields", '{"input": "x"}'], "input: is set by this command; drop it"),
     ([*MINI, "--endpoint_model", "x"], "--endpoint_model: only with --endpoint URL"),
+    ([*GONE, "--encoder", "a:B"], "--encoder a:B and --endpoint http://127.0.0.1:9/v1: give one of them"),
+    (["evaluate", *MINI[2:], "--endpoint", "http://127.0.0.1:9/v1"], "give --endpoint_model NAME"),
+    ([*GONE[:1], *GONE[2:], "--tasks", "MiniSTS", "--profile", "qzhou"], "did you mean qzhou-zh?"),
     *(
         ([*MINI, "--encoder", name], message)
         for name, message in {

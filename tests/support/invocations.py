@@ -219,6 +219,7 @@ INVOCATIONS = {  # kind -> command line and message
             for name, message in {
                 "nowhere.yaml": "--profile nowhere.yaml: no such file",
                 "broken.yaml": "broken.yaml: not a YAML file",
+                "for-servers.yaml": "its request is for servers (--endpoint), not for a model here",
                 "a-list.yaml": "expected a mapping of profile fields",
                 "unknown-key.yaml": "unknown-key.yaml, line 4: maxlength: unknown field; did you mean max_length?",
                 "named-above.yaml": "named-above.yaml, line 1: name: String should match",

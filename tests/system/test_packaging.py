@@ -20,7 +20,8 @@ def ranges(lines: list[str]) -> dict[str, Requirement]:
 def pins(name: str) -> dict[str, str]:
     """Name and version of each line of a requirements file."""
     lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
-    return {canonicalize_name(one): version for one, version in (line.split("==") for line in lines if line)}
+    plain = [line.split(";")[0].strip() for line in lines if line]  # without markers
+    return {canonicalize_name(one): version for one, version in (line.split("==") for line in plain)}
 
 
 @pytest.mark.parametrize(

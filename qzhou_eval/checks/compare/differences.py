@@ -27,7 +27,7 @@ PROTOCOL = (
         "word for no title",
         "limit of documents",
     ),
-    *("end token", "instruction"),
+    *("end token", "instruction", "fields by side"),
     *("instruction used", "token prepending", "limit", "truncation", "normalisation", "profile"),
 )
 OF_A_MODEL = (  # not reported between two models

@@ -199,4 +199,5 @@ def _protocol_facts(profile: "Profile | None") -> dict[str, object]:
         "limit of documents": profile.document_max_length or NOTHING,
         "word for no title": profile.no_title or NOTHING,
         "end token": profile.end_token or NOTHING,
+        "fields by side": profile.request or NOTHING,
     }

@@ -64,12 +64,13 @@ def verify_served(
         words = f"{taken.vectors.shape[1]} components, not {checkpoint.width}"
         print(f"verdict: NOT THE SAME: {words}; is a module after pooling left out, or are vectors cut?")
         return EXIT_CHECK_FAILED
-    fits = [Fit(one.name, distances(one.vectors, taken.vectors)) for one in readings(ours)]
+    tried = list(readings(ours))
+    fits = [Fit(one.name, distances(one.vectors, taken.vectors)) for one in tried]
     columns = ["reading", "least cosine", "mean cosine", "texts apart"]
     _print_table(columns, [fit.cells(taken.rows) for fit in fits])
     own, best = fits[0], min(fits, key=lambda fit: float(fit.apart.mean()))
     if own.apart.max() <= EXACT or own.apart.mean() <= BETTER * best.apart.mean():
-        return _precision(ours, own)
+        return _precision(ours, own, exact=tried[0].vectors)
     fits_best = best.apart.mean() < CLOSE
     what = f"what fits is '{best.reading}'" if fits_best else f"no reading fits; the closest is '{best.reading}'"
     print(f"verdict: NOT THE SAME: {what}{_also(best)}")
@@ -121,14 +122,17 @@ def _also(best: Fit) -> str:
     return "" if best.apart.max() <= EXACT else f", up to a least cosine of {1 - best.apart.max():.5f}"
 
 
-def _precision(ours: Ours, own: Fit) -> int:
-    """Judge vectors that are as evaluated, up to a precision that the spread of their cosines tells."""
+def _precision(ours: Ours, own: Fit, *, exact: np.ndarray) -> int:
+    """Judge vectors that are as evaluated, up to a precision that the spread of their cosines tells.
+
+    Args:
+        exact: our vectors as evaluated, float32 (n, width).
+    """
     if own.apart.max() <= EXACT:
         print("verdict: OK: what is served is what was evaluated")
         return 0
     log.info("computing our side in lower precisions")
-    exact = next(readings(ours)).vectors
-    found = {one.name: distances(one.vectors, exact) for one in spreads(ours)}
+    found = {one.name: distances(one.vectors, exact) for one in spreads(ours) if np.isfinite(one.vectors).all()}
     rows = [[name, *_spread(apart)] for name, apart in {"as served": own.apart, **found}.items()]
     _print_table(["spread of the cosines", "least", "mean", "median of 1 - cosine"], rows)
     like = min(found, key=lambda name: abs(np.log(_median(found[name]) / _median(own.apart))))

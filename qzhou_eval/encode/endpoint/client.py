@@ -26,6 +26,7 @@ PATIENCE = 300.0  # seconds
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=120.0)
 LONGEST_WAIT = 20.0  # seconds between tries, unless the server asks for more
 BROKEN_TRIES = 5  # of a request that the server answers with 500 each time
+_SAY_EVERY = 60.0  # seconds
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REJECTED = {400, 413, 422}
 
@@ -82,7 +83,7 @@ class Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx2.Client(headers=headers, timeout=TIMEOUT, follow_redirects=False, limits=httpx2.Limits())
         self._ended = threading.Event()
-        self._said = False
+        self._said_at = -_SAY_EVERY
         if key and self.url.startswith("http:") and not _is_here(self.url):
             log.warning("%s: http, so the key can be read on its way; https would hide it", self.url)
 
@@ -139,7 +140,6 @@ class Client:
             if not patient:
                 raise BadInput(f"--endpoint {self.url}: no answer ({in_one_line(error)}); is it running?") from None
             raise self._gone(in_one_line(error)) from None
-        self._said = False
         return answer
 
     def _once(self, method: str, path: str, body: Mapping[str, object] | None) -> dict:
@@ -199,10 +199,10 @@ class Client:
         return self._ended.is_set() or broken or (state.seconds_since_start or 0.0) > PATIENCE
 
     def _say(self, state: RetryCallState) -> None:
-        """Say once that it waits, until an answer comes."""
+        """Say that it waits, but not each time."""
         error = state.outcome.exception() if state.outcome else None
-        if not self._said and error is not None:
-            self._said = True
+        if error is not None and time.monotonic() - self._said_at > _SAY_EVERY:
+            self._said_at = time.monotonic()
             what = str(error) if isinstance(error, _Busy) else f"{self.url}: {in_one_line(error)}"
             log.warning("%s; trying again for up to %.0f s", self._hidden(what), PATIENCE)
 

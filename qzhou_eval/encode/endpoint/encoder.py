@@ -5,30 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qzhou_eval.encode.encoder import Encoded
 from qzhou_eval.encode.endpoint.answers import tokens_in, vectors_in
 from qzhou_eval.encode.endpoint.client import Client, EndpointError, Rejected
 from qzhou_eval.encode.endpoint.prompts import ServedPrompt
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.system.environment import versions
 
-if TYPE_CHECKING:
-    import torch
-
 BATCH_TEXTS = 32  # what text-embeddings-inference takes by default
 BATCH_TOKENS = 16384
-
-
-@dataclass(frozen=True)
-class ServedBatch:
-    """Vectors (b, width) of the prompts in ``rows``; ``forwarded`` counts tokens as the server does, if it does."""
-
-    rows: list[int]
-    vectors: "torch.Tensor"
-    forwarded: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +62,7 @@ class EndpointEncoder:
             found["served_model"] = self._answered_model
         return found
 
-    def stream(self, prepared: Sequence[ServedPrompt]) -> Iterator[ServedBatch]:
+    def stream(self, prepared: Sequence[ServedPrompt]) -> Iterator[Encoded]:
         """Yield vectors as they come, batch by batch.
 
         Raises:
@@ -83,7 +71,7 @@ class EndpointEncoder:
         """
         batches = iter(self.batches(prepared))
         with ThreadPoolExecutor(self._requests, thread_name_prefix="endpoint") as pool:
-            waiting: dict[Future[ServedBatch], None] = {}
+            waiting: dict[Future[Encoded], None] = {}
             try:
                 while True:
                     for rows in islice(batches, 2 * self._requests - len(waiting)):
@@ -124,11 +112,11 @@ class EndpointEncoder:
         """
         return self._vectors(prompts)[0]
 
-    def _encode(self, rows: list[int], prompts: list[ServedPrompt]) -> ServedBatch:
+    def _encode(self, rows: list[int], prompts: list[ServedPrompt]) -> Encoded:
         import torch
 
         vectors, tokens = self._vectors(prompts)
-        return ServedBatch(rows, torch.from_numpy(vectors), tokens)
+        return Encoded(rows, torch.from_numpy(vectors), tokens)
 
     def _vectors(self, prompts: Sequence[ServedPrompt]) -> tuple[np.ndarray, int]:
         """Vectors, and the tokens that the server counted."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from qzhou_eval.report.content.elements import Cell, Table, TableRow, Text
 from qzhou_eval.report.content.labels import labels
-from qzhou_eval.results.facts import NOTHING, run_facts
+from qzhou_eval.results.facts import NOTHING, SERVED, run_facts
 from qzhou_eval.results.reader import RecordedResults
 from qzhou_eval.results.setting import Setting
 from qzhou_eval.results.task_scores import TaskScore
@@ -64,12 +64,14 @@ def _facts(
     yield "weights", str(facts["weights"])
     yield "tokenizer", str(facts["tokenizer"])
     yield "remote_code", Text("value.yes") if facts["remote code"] else ""
+    served = str(facts[SERVED])
+    yield "served_by", served
     yield "profile", f"{variant['profile']} ({str(variant['profile_digest'])[:12]})"
     on = layers and Text("value.layers", {"first": layers[0], "last": layers[1]})
-    yield "token_prepending", on or Text("value.off")
-    yield "dtype", str(variant["dtype"])
+    yield "token_prepending", "" if served else on or Text("value.off")  # what a server does is not known
+    yield "dtype", Text("value.as_served") if served else str(variant["dtype"])
     yield "max_length", Text("value.tokens", {"count": variant["max_length"]})
-    yield "truncate", _known("truncate", str(variant["truncate"]))
+    yield "truncate", "" if served else _known("truncate", str(variant["truncate"]))
     for key in ("normalize", "use_instruction"):
         yield key, Text("value.yes" if variant[key] else "value.no")
     yield "dims", tuple(map(str, sorted({score.dim for score in scores})))

@@ -16,6 +16,7 @@ from qzhou_eval.encode.endpoint.first_contact import model_name, own_dimension_l
 from qzhou_eval.encode.endpoint.options import EndpointOptions
 from qzhou_eval.encode.endpoint.reference import Reference, only_one, record, settle
 from qzhou_eval.encode.readings import Reading
+from qzhou_eval.errors import BadInput
 from qzhou_eval.model.profile_choice import Choice, named_choice
 from qzhou_eval.model.sent_lines import sent_text
 from qzhou_eval.model.settings import ENCODING_VERSION
@@ -48,8 +49,10 @@ def endpoint_subject(
     """
     refuse_local_flags(config, "--endpoint", but=("max_length", "batch_tokens"))
     client = Client(served.endpoint, key_of(served))
+    if not contacts and served.endpoint_model is None:
+        raise BadInput("evaluate does not ask the server what it serves; give --endpoint_model NAME")
     model = model_name(client, served)
-    choice = named_choice(config.profile, model, otherwise=PROFILE)
+    choice = named_choice(config.profile or config.default_profile, model, otherwise=PROFILE)
     check_prompts(choice.profile, tasks, use_instruction=config.use_instruction)
     max_length = config.options.max_length or choice.profile.max_length
     asked = asked_of(model, served, choice.profile, max_length)
@@ -88,6 +91,7 @@ def _about(connection: Connection) -> dict[str, object]:
         "served_model": connection.model,
         "request": dict(connection.request.fields),
         "limit": connection.limit,
+        "tokens": "counted" if connection.counted else "estimated",
         "probe_texts": len(connection.probed.rows),
         "probe_noise": connection.probed.noise,
     }

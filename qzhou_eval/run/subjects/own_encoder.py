@@ -33,7 +33,7 @@ def own_subject(config: RunConfig, name: str, tasks: list[Task]) -> Subject:
     """
     refuse_local_flags(config, f"--encoder {name}")
     encoder = _made(name)
-    profile = load_profile(config.profile or PROFILE)
+    profile = load_profile(config.profile or config.default_profile or PROFILE)
     check_prompts(profile, tasks, use_instruction=config.use_instruction)
     identity = dict(encoder.identity)
     fingerprint = _digest(identity, name)
