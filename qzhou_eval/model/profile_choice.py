@@ -64,7 +64,9 @@ def _choice(name: str | None, checkpoint: Checkpoint, default: str | None) -> Ch
 
 
 def named_choice(name: str | None, model: str, *, otherwise: str) -> Choice:
-    """Return the profile asked for, or the shipped one of the model that is called ``model``, else ``otherwise``.
+    """Return the profile asked for, or the shipped one of the model that a server calls ``model``, else ``otherwise``.
+
+    Servers may leave out the organisation, or call a model by its folder.
 
     Raises:
         BadInput: no such profile, or two name the model.
@@ -76,6 +78,11 @@ def named_choice(name: str | None, model: str, *, otherwise: str) -> Choice:
     own = profile_of(model)
     if own is not None:
         return Choice(own, f"the one of {model}")
+    last = Path(model).name.lower()
+    known = {one.name: profile for profile in profiles_with([last]) for one in profile.models}
+    alike = [name for name in known if Path(name).name.lower() == last]
+    if len(alike) == 1:
+        return Choice(known[alike[0]], f"by its name it is {alike[0]}; another: {option('profile', 'NAME')}")
     return Choice(load_profile(otherwise), f"no shipped profile names {model}")
 
 

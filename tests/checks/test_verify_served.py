@@ -92,8 +92,11 @@ FAULTS = {
         "'bidirectional attention'",
     ),
     "limit": (lambda p: loaded(p, max_length=128).encode_prompts, "'cut at 128 tokens'"),
-    "8 bits": (lambda p: rounded(p, in_eight_bits).encode_prompts, "lower; the cosines spread as with 8 bits"),
-    "4 bits": (lambda p: rounded(p, in_four_bits).encode_prompts, "lower; the cosines spread as with 4 bits"),
+    "8 bits": (
+        lambda p: rounded(p, in_eight_bits).encode_prompts,
+        "the cosines spread as with 8 bits",
+    ),
+    "4 bits": (lambda p: rounded(p, in_four_bits).encode_prompts, "the cosines spread as with 4 bits"),
     "another model": (lambda p: lambda texts: ngrams(texts).repeat(7, 1), "NOT THE SAME: no reading fits"),
 }
 

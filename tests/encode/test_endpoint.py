@@ -1,5 +1,6 @@
 """Vectors through a server: those of the encoder behind it, whatever faults the server shows on the way."""
 
+import email.utils
 import re
 import threading
 import time
@@ -14,6 +15,7 @@ from qzhou_eval.encode.char_ngrams import vectors as ngrams
 from qzhou_eval.encode.endpoint import client as client_module
 from qzhou_eval.encode.endpoint.client import Client
 from qzhou_eval.encode.store import Store, prompt_key
+from qzhou_eval.errors import BadInput
 from qzhou_eval.results.reader import read_recorded
 
 HTML = b"<html><head><title>Welcome</title></head><body>nginx</body></html>"
@@ -84,6 +86,18 @@ def test_a_wait_that_the_server_asks_for_is_kept(server):
     Client(server.url, None).embeddings({"model": "ngrams", "input": ["a"]})
     assert time.monotonic() - start >= 0.5
     assert len(server.bodies) == 3
+
+
+def test_a_wait_that_is_longer_than_anybody_would_wait_ends_the_run(server, caplog):
+    server.faults = {None: Fault(429, {"error": "quota"}, {"Retry-After": "86400"})}
+    with pytest.raises(BadInput, match=r"answered 429: quota \(asks to wait 86,400 s\); what is done is kept"):
+        Client(server.url, None).embeddings({"model": "ngrams", "input": ["a"]})
+
+
+def test_a_date_to_wait_for_is_kept():
+    soon = email.utils.formatdate(time.time() + 30, usegmt=True)
+    assert 28 <= client_module._retry_after(soon) <= 31
+    assert client_module._retry_after("soon") == client_module._retry_after("nan") == 0
 
 
 def out_of_order(data):

@@ -11,6 +11,7 @@ from endpoint_runs import command, run_scores
 from qzhou_eval import cli
 from qzhou_eval.encode.char_ngrams import vectors as ngrams
 from qzhou_eval.miniature.__main__ import CHECKPOINT
+from qzhou_eval.model.profile_choice import named_choice
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -32,7 +33,9 @@ def test_the_key_is_sent_and_stands_nowhere(tmp_path, monkeypatch, capsys, caplo
 
 
 @pytest.mark.slow
-def test_a_server_that_takes_few_texts_gets_smaller_requests(server, expected, tmp_path):
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_server_that_takes_few_texts_gets_smaller_requests(server, expected, tmp_path, status):
+    server.refusal = status
     server.refuses = lambda body: "batch size > maximum allowed batch size 5" if len(body["input"]) > 5 else None
     assert cli.main(command(server, tmp_path, "--dim", "64", "256")) == 0
     assert run_scores(tmp_path) == expected
@@ -85,6 +88,19 @@ def test_the_plan_says_requests_tokens_and_price_and_writes_nothing(server, tmp_
     out = capsys.readouterr().out
     assert "requests of up to 32 texts, about" in out and "at 2.5 per million tokens" in out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "why"),
+    [
+        ("BAAI/bge-large-zh-v1.5", "bge-zh-v1.5", "the one of BAAI/bge-large-zh-v1.5"),
+        ("/models/bge-large-zh-v1.5", "bge-zh-v1.5", "by its name it is BAAI/bge-large-zh-v1.5"),
+        ("bge-m3:latest", "plain", "no shipped profile names bge-m3:latest"),
+    ],
+)
+def test_a_model_gets_the_profile_of_its_name(name, profile, why):
+    choice = named_choice(None, name, otherwise="plain")
+    assert choice.profile.name == profile and choice.why.startswith(why)
 
 
 @pytest.mark.parametrize("cuts", [True, False])

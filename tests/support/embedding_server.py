@@ -35,7 +35,7 @@ class Fault:
 class Served:
     """What the server is and has seen: ``faults`` maps a request's number (from 0) or None (all) to a fault.
 
-    ``refuses`` says for a request's body whether it is refused with 422, and why.
+    ``refuses`` says for a request's body whether it is refused with ``refusal``, and why.
     """
 
     encode: Callable[[list[str], dict], np.ndarray] = lambda texts, body: ngrams(texts)
@@ -44,6 +44,7 @@ class Served:
     base64: bool = True
     usage: bool = True
     refuses: Callable[[dict], str | None] = lambda body: None
+    refusal: int = 422
     faults: dict = field(default_factory=dict)
     bodies: list = field(default_factory=list)
     loading_until: float = 0.0  # by time.monotonic
@@ -105,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body["model"] not in self.served.models:
             self._answer(404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
         elif why := self.served.refuses(body):
-            self._answer(422, {"error": why})
+            self._answer(self.served.refusal, {"error": why})
         else:
             self._answer(200, self._vectors(body, fault), cut=bool(fault and fault.cut))
 

@@ -13,6 +13,7 @@ ENDPOINTS = [
     ([*ENDPOINT, "http://127.0.0.1:9"], "does not end in a version; give the one that /embeddings follows"),
     ([*ENDPOINT, "127.0.0.1:9/v1"], "--endpoint 127.0.0.1:9/v1: not a URL; give the one"),
     ([*ENDPOINT, "http://[/v1"], "--endpoint http://[/v1: not a URL"),
+    ([*ENDPOINT, "http://127.0.0.1:99999/v1"], "not a URL"),
     ([*ENDPOINT, ""], "--endpoint: is empty; give a value or leave out the flag"),
     ([*ENDPOINT, "http://me:key@127.0.0.1:9/v1"], "--endpoint: a URL with a name, a key or a query"),
     (GONE, "--endpoint http://127.0.0.1:9/v1: no answer (ConnectError"),

@@ -142,7 +142,7 @@ def _precision(ours: Ours, own: Fit, *, exact: np.ndarray) -> int:
     if like in HALF:
         print(f"verdict: OK: what is served is what was evaluated, to the rounding of {like}")
         return 0
-    print(f"verdict: NOT THE SAME: the weights' precision is lower; the cosines spread as with {like}")
+    print(f"verdict: NOT THE SAME: computed in lower precision; the cosines spread as with {like}")
     return EXIT_CHECK_FAILED
 
 

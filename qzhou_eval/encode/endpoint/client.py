@@ -27,7 +27,7 @@ TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=120.0)
 LONGEST_WAIT = 20.0  # seconds between tries, unless the server asks for more
 BROKEN_TRIES = 5  # of a request that the server answers with 500 each time
 _SAY_EVERY = 60.0  # seconds
-_BUSY = {408, 425, 429, 500, 502, 503, 504}
+_BUSY = {408, 425, 429, *range(500, 600)} - {501, 505}  # those two say that it never works
 _REJECTED = {400, 413, 422}
 
 
@@ -58,7 +58,7 @@ def check_url(url: str) -> str:
     example = "give the one that /embeddings follows, such as http://HOST:8000/v1"
     try:
         parts = urlsplit(url)
-        named = parts.hostname
+        named = parts.hostname and parts.port != 0  # reading the port checks it
     except ValueError:
         named = None
     if not named or parts.scheme not in ("http", "https") or not re.fullmatch(r"\S+", url):
@@ -154,7 +154,8 @@ class Client:
             return self._content(response)
         said = f"{self.url} answered {status}: {self._message(response)}"
         if status in _BUSY:
-            raise _Busy(said, status, _retry_after(response.headers.get("Retry-After")))
+            after = _retry_after(response.headers.get("Retry-After"))
+            raise _Busy(f"{said} (asks to wait {after:,.0f} s)" if after > PATIENCE else said, status, after)
         if status in _REJECTED:
             raise Rejected(said)
         if status in (401, 403):
@@ -195,8 +196,11 @@ class Client:
 
     def _stop(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        broken = isinstance(error, _Busy) and error.status == 500 and state.attempt_number >= BROKEN_TRIES
-        return self._ended.is_set() or broken or (state.seconds_since_start or 0.0) > PATIENCE
+        if isinstance(error, _Busy):
+            broken = error.status == 500 and state.attempt_number >= BROKEN_TRIES
+            if broken or error.after > PATIENCE:
+                return True
+        return self._ended.is_set() or (state.seconds_since_start or 0.0) > PATIENCE
 
     def _say(self, state: RetryCallState) -> None:
         """Say that it waits, but not each time."""
@@ -219,11 +223,10 @@ def _retry_after(value: str | None) -> float:
     """Seconds to wait by a Retry-After header, which holds seconds or a date; 0 if there is none."""
     if value is None:
         return 0.0
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        date = email.utils.parsedate_tz(value)
-        return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else 0.0
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value.strip()):
+        return float(value)
+    date = email.utils.parsedate_tz(value)
+    return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else 0.0
 
 
 def _is_here(url: str) -> bool:

@@ -22,7 +22,6 @@ from qzhou_eval.model.sent_lines import sent_text
 from qzhou_eval.model.settings import ENCODING_VERSION
 from qzhou_eval.protocol.dimensions import dimensions
 from qzhou_eval.protocol.profile import PUBLISHED_FACTS, Profile
-from qzhou_eval.protocol.profile_files import profile_of
 from qzhou_eval.protocol.prompts import check_prompts
 from qzhou_eval.results.entries import Provenance
 from qzhou_eval.run.config import RunConfig
@@ -122,7 +121,7 @@ def _reading(
 ) -> Reading:
     width = reference.probed.vectors.shape[1]
     identity = {"encoding_version": ENCODING_VERSION, **asked, "probe_vectors": reference.digest}
-    own = profile_of(model)
+    own = named_choice(None, model, otherwise=PROFILE).profile
     variants = [
         variant_without_checkpoint(
             model=_filed(model),
@@ -130,7 +129,7 @@ def _reading(
             dim=dim,
             width=width,
             profile=profile,
-            own_profile=own.name if own else PROFILE,
+            own_profile=own.name,
             fingerprint=sha256_of_json(identity),
             max_length=config.options.max_length or profile.max_length,
             dtype=DTYPE,
