@@ -1,7 +1,7 @@
 """The encoder behind a server: batches of prompts are sent by several threads, and come back as vectors."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from qzhou_eval.encode.encoder import Encoded
-from qzhou_eval.encode.endpoint.answers import tokens_in, vectors_in
+from qzhou_eval.encode.endpoint.answers import vectors_in
 from qzhou_eval.encode.endpoint.client import Client, EndpointError, Rejected
 from qzhou_eval.encode.endpoint.prompts import ServedPrompt
 from qzhou_eval.results.entries import MadeWith
@@ -110,34 +110,31 @@ class EndpointEncoder:
         Raises:
             EndpointError, BadInput: as :meth:`stream`.
         """
-        return self._vectors(prompts)[0]
-
-    def _encode(self, rows: list[int], prompts: list[ServedPrompt]) -> Encoded:
-        import torch
-
-        vectors, tokens = self._vectors(prompts)
-        return Encoded(rows, torch.from_numpy(vectors), tokens)
-
-    def _vectors(self, prompts: Sequence[ServedPrompt]) -> tuple[np.ndarray, int]:
-        """Vectors, and the tokens that the server counted."""
         if len(prompts) > (most := self._batch_texts):
-            return _joined(self._vectors(prompts[start : start + most]) for start in range(0, len(prompts), most))
-        body = self._request.body([prompt.text for prompt in prompts], prompts[0].side)
+            return np.concatenate(
+                [self.vectors(prompts[start : start + most]) for start in range(0, len(prompts), most)]
+            )
         try:
+            body = self._request.body([prompt.text for prompt in prompts], prompts[0].side)
             answer = self._client.embeddings(body)
         except Rejected as error:
             if len(prompts) == 1:
                 raise EndpointError(f"{error}; the text is {prompts[0].text[:60]!r}") from None
             half = len(prompts) // 2
-            both = _joined(self._vectors(part) for part in (prompts[:half], prompts[half:]))
+            both = np.concatenate([self.vectors(part) for part in (prompts[:half], prompts[half:])])
             with self._lock:  # both halves went, so there were too many
                 self._batch_texts = min(self._batch_texts, half)
             return both
-        vectors = vectors_in(answer, len(prompts))
-        self._check_width(vectors.shape[1])
+        found = vectors_in(answer, len(prompts))
+        self._check_width(found.shape[1])
         named = answer.get("model")
         self._answered_model = named if isinstance(named, str) else self._answered_model
-        return vectors, tokens_in(answer) or sum(prompt.size for prompt in prompts)
+        return found
+
+    def _encode(self, rows: list[int], prompts: list[ServedPrompt]) -> Encoded:
+        import torch
+
+        return Encoded(rows, torch.from_numpy(self.vectors(prompts)), sum(prompt.size for prompt in prompts))
 
     def _check_width(self, width: int) -> None:
         with self._lock:
@@ -145,8 +142,3 @@ class EndpointEncoder:
                 self._width = width
             if self._width != width:
                 raise EndpointError(f"the server gave a vector of {width} components, others have {self._width}")
-
-
-def _joined(parts: Iterable[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
-    vectors, tokens = zip(*parts, strict=True)
-    return np.concatenate(vectors), sum(tokens)
