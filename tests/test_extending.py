@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[1] / "docs/extending.md").read_text("utf-8")
 @pytest.fixture
 def example(tmp_path, monkeypatch):
     """The current folder with the example in it."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
     (tmp_path / "my_encoder.py").write_text(code, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -47,3 +47,35 @@ def test_its_vectors_are_the_built_in_encoders(example, tmp_path, monkeypatch):
     encoder = my_encoder.Ngrams()
     found = np.concatenate([done.vectors.numpy() for done in encoder.stream(encoder.prepare(texts))])
     np.testing.assert_array_equal(found, vectors(texts))
+
+
+def test_an_error_in_it_is_its_own(example, tmp_path, caplog):
+    (tmp_path / "broken.py").write_text(example.replace("prompt.text.split()", "prompt.txt.split()"), "utf-8")
+    argv = ["run", "--encoder", "broken:Ngrams", "--tasks", "MiniSTS", "--output_dir", "out", "--eval_workers", "1"]
+    assert cli.main(argv) == 3
+    assert "--encoder broken:Ngrams: AttributeError: 'PreparedText' object has no attribute 'txt'" in caplog.text
+    assert "(broken.py, line " in caplog.text and "a bug in qzhou-eval" not in caplog.text
+
+
+def test_a_class_with_only_encode_is_wrapped_as_the_page_shows(tmp_path, monkeypatch):
+    code = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
+    (tmp_path / "wrapped.py").write_text(code.replace("SentenceTransformer(MODEL)", "Model()"), "utf-8")
+    model = "class Model:\n    def encode(self, texts):\n        return vectors(texts)\n"
+    source = (
+        (tmp_path / "wrapped.py")
+        .read_text("utf-8")
+        .replace(
+            "from sentence_transformers import SentenceTransformer\n",
+            f"from qzhou_eval.encode.char_ngrams import vectors\n\n{model}",
+        )
+    )
+    (tmp_path / "wrapped.py").write_text(source.replace("width = 384", "width = 256"), "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import wrapped
+
+    texts = [f"第{number}句" for number in range(70)]
+    encoder = wrapped.Wrapped()
+    found = {}
+    for done in encoder.stream(encoder.prepare(texts)):
+        found |= dict(zip(done.rows, done.vectors.numpy(), strict=True))
+    np.testing.assert_array_equal(np.stack([found[row] for row in range(70)]), vectors(texts))

@@ -60,11 +60,15 @@ def _verify_served(args: argparse.Namespace, url: str | None) -> int:
     """Compare a model, or a server, with a server."""
     from qzhou_eval.checks.verify.served import verify_served, verify_two
 
+    if url is None and args.against is not None:
+        raise BadInput(f"--against {args.against}: not a URL; for a model, give --model_name_or_path M --against URL")
     if url is None:
-        raise BadInput("--endpoint: compared with what? give --against URL; for a model, --model_name_or_path M too")
+        raise BadInput("--endpoint: compared with what? give --against URL")
     if args.save is not None:
         raise BadInput("--save: writes our side for another machine; drop it with a server")
     both = args.endpoint is not None
+    if not both and args.model_name_or_path is None:
+        raise BadInput("give --model_name_or_path M, or --endpoint URL with --against URL")
     if both and args.model_name_or_path is not None:
         raise BadInput("--model_name_or_path and --endpoint: give one, and --against URL")
     other = replace(endpoint_at(args, url), endpoint_model=args.against_model or args.endpoint_model)

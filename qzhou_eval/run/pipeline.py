@@ -138,7 +138,9 @@ def _encode_tasks(
                     continue
                 finally:
                     progress.end(name)
-                log.info("[%d/%d] %s", number, len(work), _encoded_line(name, plan, done))
+                log.info(
+                    "[%d/%d] %s", number, len(work), _encoded_line(name, plan, done, counted=run.subject.counts_tokens)
+                )
                 memory = scoring(plan.distinct, plan.characters, run.variants[0].width)
                 yield one, name, done.recorded, memory
     differing: dict[str, list[str]] = {}
@@ -201,11 +203,9 @@ def _prepared(plans: list[Future[WaitingPlan]], preparer: Prepare) -> Iterator[t
             yield plan, prompts
 
 
-def _encoded_line(name: str, plan: WaitingPlan, done: EncodeCounts) -> str:
-    line = (
-        f"{name}: {plan.texts:,} texts, {done.prompts:,} distinct prompts, "
-        f"{done.tokens:,} tokens, {done.cut:,} cut by the limit"
-    )
+def _encoded_line(name: str, plan: WaitingPlan, done: EncodeCounts, *, counted: bool) -> str:
+    tokens = f"{done.tokens:,} tokens, {done.cut:,} cut by the limit" if counted else f"about {done.tokens:,} tokens"
+    line = f"{name}: {plan.texts:,} texts, {done.prompts:,} distinct prompts, {tokens}"
     if not done.encoded:
         return f"{line}; all in the store"
     line = f"{line}; encoded {done.encoded:,} at {done.encoded_tokens / max(done.seconds, 1e-3):,.0f} tokens/s"

@@ -100,6 +100,8 @@ def _subject(config: RunConfig, tasks: list[Task], *, encodes: bool, plans: bool
         return own_subject(config, config.encoder, tasks)
     if config.model_name_or_path is None:
         raise BadInput("give --model_name_or_path M, --endpoint URL or --encoder package.module:Class")
+    if config.model_name_or_path.startswith(("http://", "https://")):
+        raise BadInput(f"--model_name_or_path {config.model_name_or_path}: a URL; give it as --endpoint")
     return checkpoint_subject(config, config.model_name_or_path, tasks, plans=plans)
 
 

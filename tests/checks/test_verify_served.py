@@ -140,7 +140,7 @@ def test_two_servers(capsys, scale, code):
     out = capsys.readouterr().out
     assert out.splitlines()[-1].startswith("verdict: OK" if code == 0 else "verdict: NOT THE SAME")
     assert "vectors NOT normalised" in out
-    assert code or "vectors of norm 1" in out
+    assert "components ROUNDED to 2 decimals" in out if code else "vectors of norm 1" in out
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,8 @@ def test_two_servers(capsys, scale, code):
     [
         (["verify"], "give --model_name_or_path M, or --endpoint URL with --against URL"),
         (["verify", "--endpoint", "http://127.0.0.1:9/v1"], "--endpoint: compared with what?"),
+        (["verify", "--against", "http://127.0.0.1:9/v1"], "give --model_name_or_path M, or --endpoint URL"),
+        (["verify", "--endpoint", "http://127.0.0.1:9/v1", "--against", "model"], "--against model: not a URL"),
         (["verify", "--model_name_or_path", str(CHECKPOINT), "--endpoint_model", "x"], "only with --endpoint URL"),
         (["verify", "--model_name_or_path", str(CHECKPOINT), "--against", "http://127.0.0.1:9/v1"], "no answer"),
     ],

@@ -133,6 +133,13 @@ def test_requests_are_sent_at_the_same_time(server, tmp_path):
     assert max(most) == 4
 
 
+def test_a_name_that_the_server_does_not_list_is_said(tmp_path, caplog):
+    with serving(Served(models=("ngrams", "other", "ngrms"), listed=("ngrams", "other"))) as served:
+        argv = command(served, tmp_path, "--endpoint_model", "ngrms", tasks=["MiniSTS"])
+        assert cli.main(argv) == 0
+    assert "lists ngrams, other, not ngrms; it is asked for all the same" in caplog.text
+
+
 def test_a_recorded_request_is_json(server, tmp_path):
     fields = {"user": "test", "priority": 3}
     assert cli.main(command(server, tmp_path, "--request_fields", json.dumps(fields), tasks=["MiniSTS"])) == 0

@@ -40,6 +40,7 @@ class Served:
 
     encode: Callable[[list[str], dict], np.ndarray] = lambda texts, body: ngrams(texts)
     models: tuple[str, ...] = ("ngrams",)
+    listed: tuple[str, ...] = ()  # if not all models are
     key: str | None = None
     base64: bool = True
     usage: bool = True
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self._unknown_key():
             return
-        names = [{"id": name, "object": "model"} for name in self.served.models]
+        names = [{"id": name, "object": "model"} for name in self.served.listed or self.served.models]
         self._answer(200, {"object": "list", "data": names})
 
     def do_POST(self):

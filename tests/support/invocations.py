@@ -135,7 +135,10 @@ INVOCATIONS = {  # kind -> command line and message
         (["rum"], "invalid choice: 'rum'"),
         (["report", "empty-data"], "no results there"),
         (["report", "damaged"], "damaged"),
-        ([*VERIFY, "--against", "nowhere"], "nowhere: no such file; give remote, sentence-transformers or a file"),
+        (
+            [*VERIFY, "--against", "nowhere"],
+            "nowhere: no such file; give remote, sentence-transformers, a server's URL",
+        ),
         ([*VERIFY, "--against", "a-file"], "a-file: damaged, or not a file that --save wrote"),
         ([*VERIFY, "--against", "model/model.safetensors"], "not a file that --save wrote"),
         ([*VERIFY, "--against", "remote"], "names no code of its own"),

@@ -61,7 +61,7 @@ def verify_served(
     sent = probe_for(choice.profile, settings.max_length)
     ours = Ours(checkpoint, choice.profile, settings, [sent[row] for row in taken.rows])
     print(f"this side:  {checkpoint.name}, revision {checkpoint.revision}, {choice}")
-    print(f"other side: {connection.model} at {connection.client.url}, {_norms(taken.vectors)}\n")
+    print(f"other side: {connection.model} at {connection.client.url}, {_looks(taken.vectors)}\n")
     if taken.vectors.shape[1] != checkpoint.width:
         words = f"{taken.vectors.shape[1]} components, not {checkpoint.width}"
         print(f"verdict: NOT THE SAME: {words}; is a module after pooling left out, or are vectors cut?")
@@ -90,7 +90,7 @@ def verify_two(one: EndpointOptions, two: EndpointOptions, *, profile: str | Non
     choice = named_choice(profile, model_name(client, one), otherwise="plain")
     sides = [_connected(side, choice.profile, choice.profile.max_length) for side in (one, two)]
     for name, side in zip(("this side: ", "other side:"), sides, strict=True):
-        print(f"{name} {side.model} at {side.client.url}, {_norms(side.probed.vectors)}")
+        print(f"{name} {side.model} at {side.client.url}, {_looks(side.probed.vectors)}")
     widths = [side.probed.vectors.shape[1] for side in sides]
     if widths[0] != widths[1]:
         print(f"\nverdict: NOT THE SAME: {widths[0]} and {widths[1]} components")
@@ -114,15 +114,17 @@ def _connected(served: EndpointOptions, profile: Profile, max_length: int) -> Co
     return connect(client, model_name(client, served), served, profile, max_length=max_length)
 
 
-def _norms(vectors: np.ndarray) -> str:
+def _looks(vectors: np.ndarray) -> str:
+    """What the vectors tell by themselves: their lengths, and whether their components were rounded."""
     norms = np.linalg.norm(vectors, axis=1)
-    if np.abs(norms - 1).max() < 1e-2:
-        return "vectors of norm 1"
-    return f"vectors NOT normalised (norms {norms.min():.3g} to {norms.max():.3g})"
+    unit = np.abs(norms - 1).max() < 1e-2
+    said = "vectors of norm 1" if unit else f"vectors NOT normalised (norms {norms.min():.3g} to {norms.max():.3g})"
+    rounded = [places for places in range(5) if np.abs(vectors - vectors.round(places)).max() < 1e-7]
+    return f"{said}, components ROUNDED to {rounded[0]} decimals" if rounded else said
 
 
 def _also(best: Fit) -> str:
-    return "" if best.apart.max() <= EXACT else f", up to a least cosine of {1 - best.apart.max():.5f}"
+    return "" if best.apart.max() <= EXACT else f" up to a least cosine of {1 - best.apart.max():.5f}"
 
 
 def _precision(ours: Ours, own: Fit, *, exact: np.ndarray) -> int:
@@ -143,12 +145,12 @@ def _precision(ours: Ours, own: Fit, *, exact: np.ndarray) -> int:
     alike = [name for name, factor in factors.items() if name != like and factor < _ALIKE]
     named = f"{like} ({' and '.join(alike)} spread alike)" if alike else like
     if own.apart.max() > 10 * found[like].max():
-        print(f"verdict: NOT THE SAME: no reading fits; the closest is '{AS_EVALUATED}'{_also(own)}")
+        print(f"verdict: NOT THE SAME: no reading fits; '{AS_EVALUATED}' does{_also(own)}")
         return EXIT_CHECK_FAILED
     if like in HALF:
         print(f"verdict: OK: what is served is what was evaluated, to the rounding of {named}")
         return 0
-    print(f"verdict: NOT THE SAME: computed in lower precision; the cosines spread as with {named}")
+    print(f"verdict: NOT THE SAME: lower precision somewhere; the cosines spread as with {named}")
     return EXIT_CHECK_FAILED
 
 

@@ -68,7 +68,8 @@ def read_file(path: Path, *, prompts: int, width: int) -> OtherSide:
     """
     if not path.is_file():
         raise BadInput(
-            f"--against {path}: no such file; give remote, sentence-transformers or a file that --save wrote"
+            f"--against {path}: no such file; give remote, sentence-transformers, a server's URL, or a file that "
+            "--save wrote"
         )
     try:
         with safe_open(path, framework="np") as file:

@@ -55,18 +55,20 @@ def check_url(url: str) -> str:
     Raises:
         BadInput: not one that ``/embeddings`` can follow.
     """
-    example = "give the one that /embeddings follows, such as http://HOST:8000/v1"
+    example = "give the address that /embeddings follows, such as http://HOST:8000/v1"
     try:
         parts = urlsplit(url)
         named = parts.hostname and parts.port != 0  # reading the port checks it
     except ValueError:
         named = None
     if not named or parts.scheme not in ("http", "https") or not re.fullmatch(r"\S+", url):
-        raise BadInput(f"--endpoint {url}: not a URL; {example}")
+        raise BadInput(f"{url}: not a URL; {example}")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise BadInput(f"--endpoint: a URL with a name, a key or a query; {example}, and the key in the environment")
+        raise BadInput(f"a URL with a name, a key or a query; {example}, and the key in the environment")
     if not re.search(r"/v[0-9]+$", parts.path.rstrip("/")):
-        raise BadInput(f"--endpoint {url}: does not end in a version; {example}")
+        meant = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/embeddings')}"
+        meant = meant if re.search(r"/v[0-9]+$", meant) else f"{meant}/v1"
+        raise BadInput(f"{url}: does not end in a version; did you mean {meant}? ({example})")
     return url.rstrip("/")
 
 
@@ -138,8 +140,9 @@ class Client:
             raise self._gone(str(error)) from None
         except httpx2.TransportError as error:
             if not patient:
-                raise BadInput(f"--endpoint {self.url}: no answer ({in_one_line(error)}); is it running?") from None
-            raise self._gone(in_one_line(error)) from None
+                what = "does it speak https?" if "SSL" in str(error) else "is it running?"
+                raise BadInput(f"{self.url}: no answer ({in_one_line(error)}); {what}") from None
+            raise self._gone(f"{self.url}: {in_one_line(error)}") from None
         return answer
 
     def _once(self, method: str, path: str, body: Mapping[str, object] | None) -> dict:
@@ -192,7 +195,7 @@ class Client:
         return text.replace(self._key, "[key]") if self._key else text
 
     def _gone(self, message: str) -> BadInput:
-        return BadInput(f"--endpoint {self.url}: {message}; what is done is kept; repeat the command to resume")
+        return BadInput(f"{message.rstrip('.')}; what is done is kept; repeat the command to resume")
 
     def _stop(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -208,7 +211,7 @@ class Client:
         if error is not None and time.monotonic() - self._said_at > _SAY_EVERY:
             self._said_at = time.monotonic()
             what = str(error) if isinstance(error, _Busy) else f"{self.url}: {in_one_line(error)}"
-            log.warning("%s; trying again for up to %.0f s", self._hidden(what), PATIENCE)
+            log.warning("%s; trying again for up to %.0f s", self._hidden(what).rstrip("."), PATIENCE)
 
 
 _backoff = wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)

@@ -1,19 +1,22 @@
 """A server that has answered: who it is, what goes with each request, and what it gives for the probe."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qzhou_eval.encode.endpoint.client import Client
 from qzhou_eval.encode.endpoint.encoder import BATCH_TOKENS, EndpointEncoder, Request
-from qzhou_eval.encode.endpoint.first_contact import Probed, candidates, probe_server, settle_request
+from qzhou_eval.encode.endpoint.first_contact import Probed, candidates, probe_server, settle_request, warn_of_unlisted
 from qzhou_eval.encode.endpoint.options import KEY_VARIABLE, EndpointOptions
 from qzhou_eval.encode.endpoint.prompts import ServedPrompt, ServedPrompts
 from qzhou_eval.encode.probe import ProbePrompt, probe
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.tokenizer_file import open_tokenizer
 from qzhou_eval.protocol.profile import Profile
+
+log = logging.getLogger(__name__)
 
 _LONGEST = 6  # characters for each token of the limit: a text of that length is cut, and a longer one only costs
 _TRIAL = 0  # the probe's text by which the request is settled
@@ -80,6 +83,7 @@ def connect(
         BadInput: the server does not answer, or not with usable vectors.
     """
     tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+    warn_of_unlisted(client, model)
     rendered = [one.prompt for one in probe_for(profile, max_length)]
     prompts = ServedPrompts(profile, max_length=max_length, tokenizer=tokenizer)
     (trial,) = prompts([rendered[_TRIAL]])
@@ -88,6 +92,7 @@ def connect(
     if tokenizer is None:
         prompts = ServedPrompts(profile, max_length=max_length, tokens_per_byte=per_byte)
     sent = list(prompts(rendered))
+    log.info("sending the %d texts of the probe to %s", len(sent), client.url)
     encoder = EndpointEncoder(
         client, request, requests=options.endpoint_requests, batch_tokens=batch_tokens or BATCH_TOKENS
     )

@@ -48,8 +48,15 @@ def model_name(client: Client, options: EndpointOptions) -> str:
     names = client.models()
     if len(names) != 1:
         listed = f"has {', '.join(names)}" if names else "lists no models"
-        raise BadInput(f"--endpoint {client.url}: {listed}; give --endpoint_model NAME")
+        raise BadInput(f"{client.url} {listed}; give --endpoint_model NAME")
     return names[0]
+
+
+def warn_of_unlisted(client: Client, model: str) -> None:
+    """Say in one line that a server does not list the model that it is asked for; some answer to any name."""
+    names = client.models()
+    if names and model not in names:
+        log.warning("%s lists %s, not %s; it is asked for all the same", client.url, ", ".join(names), model)
 
 
 def settle_request(

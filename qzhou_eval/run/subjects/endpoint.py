@@ -70,6 +70,7 @@ def endpoint_subject(
         sent=tuple(_lines(config, choice, connection, max_length)),
         open_tokenizer=lambda: connection.prompts,
         open_encoder=lambda: connection.encoder,
+        counts_tokens=connection.counted,
         plan_lines=partial(_plan_lines, connection, served.price_per_million_tokens, batch_tokens or BATCH_TOKENS),
     )
 
@@ -104,7 +105,8 @@ def _lines(config: RunConfig, choice: Choice, connection: Connection, max_length
         f"sent to {connection.model} at {connection.client.url}: {sent}, {choice}; what the server adds is not known",
         *(f"not verified in profile {profile.name}: {fact}" for fact in profile.unverified),
         f"at most {max_length} tokens: {connection.limit}; {probed.vectors.shape[1]} components; {len(probed.rows)} of "
-        f"{len(connection.probe)} texts of the probe taken, repeated within {probed.noise:.0e} of their cosine",
+        f"{len(connection.probe)} texts of the probe taken; in another batch a text's vector moves by "
+        f"{probed.noise:.0e} (1 - cosine)",
     ]
     if profile.request is not None:
         fields = json.dumps(profile.request.model_dump(), ensure_ascii=False)

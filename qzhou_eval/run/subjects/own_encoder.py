@@ -3,17 +3,21 @@
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from qzhou_eval.benchmark.registry import Task
-from qzhou_eval.encode.encoder import OwnEncoder
+from qzhou_eval.encode.encoder import EncodedBatch, OwnEncoder, Prepared
 from qzhou_eval.encode.readings import Reading
-from qzhou_eval.errors import BadInput, in_one_line
+from qzhou_eval.errors import BadInput, TaskFailed, did_you_mean, in_one_line
 from qzhou_eval.protocol.dimensions import dimensions
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import check_prompts
+from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.run.config import RunConfig
 from qzhou_eval.run.filing import variant_without_checkpoint
@@ -53,7 +57,38 @@ def own_subject(config: RunConfig, name: str, tasks: list[Task]) -> Subject:
         )
         for dim in dimensions(config.dim, profile, encoder.width)
     ]
-    return subject_of(encoder, profile, variants)
+    return subject_of(_Told(encoder, name), profile, variants)
+
+
+class _Told:
+    """A user's encoder whose errors name its own file and line: they are not this project's."""
+
+    def __init__(self, encoder: OwnEncoder, name: str) -> None:
+        self._encoder, self._name = encoder, name
+        self.identity, self.width = encoder.identity, encoder.width
+
+    @property
+    def made_with(self) -> MadeWith:
+        return self._encoder.made_with
+
+    def prepare(self, prompts: list[str]) -> Sequence[Prepared]:
+        with self._told():
+            return self._encoder.prepare(prompts)
+
+    def stream(self, prepared: Sequence[Any]) -> Iterator[EncodedBatch]:
+        with self._told():
+            yield from self._encoder.stream(prepared)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (BadInput, TaskFailed, MemoryError):
+            raise
+        except Exception as error:  # a user's own code may raise anything
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(where.filename).name}, line {where.lineno}"
+            raise TaskFailed(f"--encoder {self._name}: {in_one_line(error)} ({place})") from error
 
 
 def subject_of(encoder: OwnEncoder, profile: Profile, variants: Sequence[Variant]) -> Subject:
@@ -75,8 +110,16 @@ def _made(name: str) -> OwnEncoder:
         raise BadInput(f"--encoder {name}: give package.module:Class")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as python -m finds modules
+    if module_name.endswith(".py"):
+        raise BadInput(f"--encoder {name}: give the module's name, without .py")
     try:
-        encoder: Any = getattr(importlib.import_module(module_name), class_name)()
+        module = importlib.import_module(module_name)
+        if not hasattr(module, class_name):
+            meant = did_you_mean(class_name, vars(module))
+            raise BadInput(f"--encoder {name}: {meant}{module.__file__} has no {class_name}")
+        encoder: Any = getattr(module, class_name)()
+    except BadInput:
+        raise
     except Exception as error:  # a user's own code may raise anything
         raise BadInput(f"--encoder {name}: cannot be made ({in_one_line(error)})") from error
     lacking = [field for field in _NEEDED if not hasattr(encoder, field)]

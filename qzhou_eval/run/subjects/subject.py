@@ -45,6 +45,7 @@ class Subject:
         asked: the requested options, to be compared with what stored vectors were made with.
         device: where the model will run, None if it is not on this machine.
         weights_bytes: how much is loaded for it.
+        counts_tokens: whether prompts' tokens are counted here, not estimated.
         plan_lines: what a plan says of the prompts to encode, by their sizes in tokens, below its table.
     """
 
@@ -58,4 +59,5 @@ class Subject:
     asked: EncoderOptions = field(default_factory=EncoderOptions)
     device: str | None = None
     weights_bytes: int = 0
+    counts_tokens: bool = True
     plan_lines: Callable[["array[int]"], list[str]] = no_more_to_say
