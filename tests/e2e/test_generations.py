@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from embedding_server import Served, serving
 from layouts import new_layout, old_layout
 from mteb.cache import ResultCache
 
@@ -231,3 +232,19 @@ def test_the_public_encoder_inside_the_cards_mteb_gives_the_runs_scores(two_runs
     }
     filed = {path.parent.name.split("__", 1)[1] for path in tmp_path.rglob("STSB.json")}  # this mteb's own folders
     assert filed == {"dim_64__dtype_float32__mteb_1.38.30", "dtype_float32__mteb_1.38.30"}
+
+
+@pytest.mark.slow
+def test_a_server_s_vectors_are_scored_by_both(data, tmp_path):
+    scores = {}
+    with serving(Served()) as served:
+        for which in PYTHONS:
+            output = tmp_path / which
+            argv = ["run", "--endpoint", served.url, "--tasks", "STSB", "--data_dir", data[0], "--output_dir", output]
+            argv += ["--mteb", which, "--eval_workers", "1", "--quiet"]
+            run("current", "-m", "qzhou_eval.cli", *argv)
+            (file,) = output.glob("results/**/STSB.json")
+            result = json.loads(file.read_text("utf-8"))
+            assert result["mteb_version"] == ("1.38.30" if which == "card" else "2.26.24")
+            scores[which] = result["scores"]["test"][0]["main_score"]
+    assert scores["card"] == pytest.approx(scores["current"], abs=1e-5)
