@@ -80,7 +80,7 @@ def assert_equal(output, *expected) -> None:
 def test_a_worker_that_sees_other_weights_or_no_store_is_refused(tiny, tmp_path):
     model = shutil.copytree(tiny, tmp_path / "model")
     config = RunConfig(str(model), tmp_path / "out", profile="qzhou-zh-mini", tasks=["MiniSTS"])
-    run = prepare_run(replace(config, encoder=EncoderOptions(device="cpu")))
+    run = prepare_run(replace(config, options=EncoderOptions(device="cpu")))
     worker = Worker(run.subject.open_encoder, run.subject.readings, tmp_path / "nowhere")
     worker.open()
     with pytest.raises(BadInput, match=r"no store in .*nowhere.*; give a --store_dir that all machines share"):
