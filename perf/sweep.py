@@ -166,7 +166,8 @@ def encode_half(run: Run) -> dict:
             calls.append(prompts_of(run.subject.profile, task, call.side, call.texts, use_instruction=True))
     with tempfile.TemporaryDirectory() as folder, process_pool() as pool:
         _warm(run, pool)
-        new = replace(run, store_dir=Path(folder), open_tokenizer=lambda: tokenizer, open_encoder=lambda: encoder)
+        opened = replace(run.subject, open_tokenizer=lambda: tokenizer, open_encoder=lambda: encoder)
+        new = replace(run, store_dir=Path(folder), subject=opened)
         start = time.perf_counter()
         execute(new, {task.name: run.variants for task in run.tasks}, pool, stages=("encode",))
         ours = time.perf_counter() - start
