@@ -41,7 +41,7 @@ class Recorded(Progress):
 
     def __init__(self, *args) -> None:
         super().__init__(*args)
-        self.twins = {name: Progress(*args, clock) for name, clock in CLOCKS.items()}
+        self.twins = {name: Progress(*args, clock=clock) for name, clock in CLOCKS.items()}
         FORECASTS.update((name, []) for name in CLOCKS)
 
     def expect(self, *args) -> None:
