@@ -104,6 +104,7 @@ def test_scores_are_those_of_the_package_although_client_and_server_were_killed(
 def test_compare_with_the_published_scores_of_the_checkpoint(interrupted, capsys):
     assert cli.main(["compare", str(interrupted), "--to", "published:intfloat/multilingual-e5-small"]) == 0
     out = capsys.readouterr().out
+    assert f"unknown for {interrupted}" not in out  # that it is served says it
     assert "the weights behind a server are not known to be those of the other side" in out
     row = next(line.split() for line in out.splitlines() if line.startswith("STSB"))
     assert row[1:4] == ["77.37", "77.93", "-0.56"] and row[5] == "to"

@@ -34,6 +34,8 @@ OF_A_MODEL = (  # not reported between two models
     *("model revision", "weights", "tokenizer", "pooling", "attention direction", "remote code"),
 )
 
+OF_A_SERVER = (*OF_A_MODEL, "precision", "token prepending", "truncation")  # what it does is not known
+
 # What a difference means. Facts that are not here make scores incomparable.
 STATED = {
     "model revision": "not known to be the same weights",
@@ -119,6 +121,8 @@ def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
     for one, two in pairs:
         for name in {**one, **two}:
             known = [facts.get(name) is not None for facts in (one, two)]
+            if (two if known[0] else one).get(SERVED) is not None and name in OF_A_SERVER:
+                continue  # that it is served says it
             if STATED.get(name) not in MINOR and name not in ("profile", SERVED) and any(known) and not all(known):
                 found[theirs.source if known[0] else ours.source].append(name)
     return {source: list(dict.fromkeys(names)) for source, names in found.items() if names}
