@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from qzhou_eval.cli.flags import existing_folder, number, text, whole
 from qzhou_eval.encode.endpoint.options import KEY_VARIABLE, EndpointOptions
@@ -22,7 +22,11 @@ def add_endpoint_flags(parser: argparse.ArgumentParser, *, plans: bool = False) 
         "--endpoint_model", type=text, metavar="NAME", help="the model's name there (default: the only one it lists)"
     )
     group.add_argument(
-        "--endpoint_requests", type=whole(1, 1024), metavar="N", default=8, help="requests at a time (default: 8)"
+        "--endpoint_requests",
+        type=whole(1, 1024),
+        metavar="N",
+        default=EndpointOptions.endpoint_requests,
+        help="requests at a time (default: %(default)s)",
     )
     group.add_argument(
         "--request_fields", type=json_object, metavar="JSON", default={}, help="fields to send with each request"
@@ -53,8 +57,9 @@ def served(args: argparse.Namespace) -> EndpointOptions | None:
     """
     if args.endpoint is not None:
         return endpoint_at(args, args.endpoint)
+    unset = asdict(EndpointOptions(""))
     for name, value in _given(args).items():
-        if value not in (None, {}, 8):
+        if name != "endpoint" and value != unset[name]:
             raise BadInput(f"--{name}: only with --endpoint URL")
     return None
 

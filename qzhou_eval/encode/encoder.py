@@ -8,12 +8,12 @@ and workers on several devices, need more than this interface: only the Embedder
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from qzhou_eval.model.encoded import Encoded
 from qzhou_eval.results.entries import MadeWith
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["Encoded", "Encoder", "HasCeiling", "HasReadings", "OwnEncoder", "Prepare", "Prepared", "PreparedText"]
 
 
 class Prepared(Protocol):
@@ -41,26 +41,6 @@ class Prepare(Protocol):
         """Return one result per prompt, in their order."""
 
 
-class EncodedBatch(Protocol):
-    """Vectors (b, width) of the prompts in ``rows``, on CPU; ``forwarded`` counts tokens, padding included."""
-
-    @property
-    def rows(self) -> list[int]: ...
-    @property
-    def vectors(self) -> "torch.Tensor": ...
-    @property
-    def forwarded(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An :class:`EncodedBatch`, for encoders that have no class of their own for it."""
-
-    rows: list[int]
-    vectors: "torch.Tensor"
-    forwarded: int
-
-
 class Encoder(Protocol):
     """Turns prepared prompts into vectors of its full width."""
 
@@ -68,7 +48,7 @@ class Encoder(Protocol):
     def made_with(self) -> MadeWith:
         """What vectors are made with, to be recorded."""
 
-    def stream(self, prepared: Sequence[Any], /) -> Iterator[EncodedBatch]:
+    def stream(self, prepared: Sequence[Any], /) -> Iterator[Encoded]:
         """Yield every prompt once, batch by batch, in any order; they were prepared by this encoder's own means."""
 
 

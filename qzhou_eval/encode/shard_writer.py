@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qzhou_eval.encode.encoder import EncodedBatch, Encoder, Prepared, ideal_seconds
+from qzhou_eval.encode.encoder import Encoded, Encoder, Prepared, ideal_seconds
 from qzhou_eval.encode.store import Store
 from qzhou_eval.errors import BadInput, TaskFailed
 
@@ -62,7 +62,7 @@ def write_shards(
     shard.flush()
 
 
-def _check(done: EncodedBatch, keys: list[bytes], prepared: Sequence[Prepared]) -> None:
+def _check(done: Encoded, keys: list[bytes], prepared: Sequence[Prepared]) -> None:
     """Raise for vectors that cannot be used, with the key of the first prompt that has one."""
     given, asked = len(done.vectors), len(done.rows)
     if given != asked:

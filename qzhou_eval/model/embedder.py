@@ -12,8 +12,9 @@ import torch
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model import fp8
 from qzhou_eval.model.cpu_half_precision import settle_products
+from qzhou_eval.model.encoded import Encoded
 from qzhou_eval.model.folder.checkpoint import Checkpoint
-from qzhou_eval.model.forward import Encoded, Forward
+from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.guards import check_loaded
 from qzhou_eval.model.head import load_head
 from qzhou_eval.model.loading import load_body
@@ -266,8 +267,7 @@ class Embedder:
         self._check_placeholder(sequences)
         empty = [row for row, ids in enumerate(sequences) if not ids]
         if empty:
-            dtype = getattr(torch, self.settings.dtype)
-            yield Encoded(empty, torch.zeros(len(empty), self.width, dtype=dtype), forwarded=0)
+            yield Encoded(empty, torch.zeros(len(empty), self.width, dtype=getattr(torch, self.settings.dtype)), 0)
         span = self.settings.token_prepending
         prepended = PrependedLayers(*span, self._placeholder[0]) if span and self._placeholder else None
         before = None if self.settings.pooling.include_prompt else [prompt.before for prompt in tokenized]

@@ -4,7 +4,7 @@ import logging
 from array import array
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from qzhou_eval.model.batching.attention import kernel
 from qzhou_eval.model.batching.batches import ONE_LENGTH, PACKED, WAYS, Batch, plan, prefetch
 from qzhou_eval.model.batching.independence import leak, routes_experts, trial_prompts
 from qzhou_eval.model.body import Body
+from qzhou_eval.model.encoded import Encoded
 from qzhou_eval.model.pooling import LAST, Pooling, pool
 from qzhou_eval.model.streams import current, start_copy
 from qzhou_eval.model.token_prepending import PrependedLayers
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Vectors (b, width) of some prompts, on CPU in the model's dtype; ``forwarded`` counts padding too."""
-
-    rows: list[int]
-    vectors: torch.Tensor
-    forwarded: int
 
 
 class Forward:

@@ -11,7 +11,7 @@ from qzhou_eval.model.folder.special_tokens import end_token, special_tokens
 from qzhou_eval.model.folder.tokenizer_file import check_vocabulary, open_tokenizer
 from qzhou_eval.model.pooling import LAST, Pooling
 from qzhou_eval.model.text_limit import cut_text
-from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
+from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import beginnings
 from qzhou_eval.system.options import option
 
@@ -70,7 +70,7 @@ class PromptTokenizer:
         self._documents_begin: str | None = None
         if document_max_length is not None:
             self._more_room = document_max_length - max_length
-            self._documents_begin = profile.template_of("document").partition(TEXT)[0].partition(TITLE)[0]
+            self._documents_begin = profile.documents_begin
         if self._room + min(0, self._more_room) < 1:
             raise BadInput(f"{option('max_length', max_length)}: no room for a single token of text")
 

@@ -166,8 +166,13 @@ class Profile(Strict):
         return self
 
     def _begin_differently(self) -> bool:
-        starts = [template.partition(TEXT)[0].partition(TITLE)[0] for template in self.templates]
+        starts = [_start(template) for template in self.templates]
         return len(starts) == 2 and not any(one.startswith(other) for one, other in (starts, starts[::-1]))
+
+    @property
+    def documents_begin(self) -> str | None:
+        """What tells documents' prompts from others, where they have a limit of their own; else None."""
+        return None if self.document_max_length is None else _start(self.template_of("document"))
 
     def template_of(self, side: str | None) -> str:
         """The template of ``"query"``, ``"document"`` or, of symmetric texts, None.
@@ -227,3 +232,8 @@ class Profile(Strict):
             if prompt["document_instruction"] is None:
                 del prompt["document_instruction"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _start(template: str) -> str:
+    """What comes before title and text."""
+    return template.partition(TEXT)[0].partition(TITLE)[0]

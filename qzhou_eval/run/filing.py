@@ -1,5 +1,7 @@
 """Names the variant that results are filed under, by what differs from the profile's protocol."""
 
+from dataclasses import replace
+
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.settings import EncoderSettings
 from qzhou_eval.protocol.profile import Profile
@@ -20,24 +22,25 @@ def variant_of(
     use_instruction: bool,
 ) -> Variant:
     """The variant of a checkpoint under these settings, scored by the installed mteb."""
-    experiment = _experiment(checkpoint.name, profile, settings, normalize=normalize, use_instruction=use_instruction)
-    if dim != checkpoint.width:
-        experiment["dim"] = dim
-    return Variant(
+    own = profile_of(checkpoint.name)
+    filed = variant_without_checkpoint(
         model=checkpoint.name,
         revision=checkpoint.revision,
         dim=dim,
         width=checkpoint.width,
-        profile=profile.name,
-        profile_digest=profile.digest,
+        profile=profile,
+        own_profile=CARD_PROFILE if own is None else own.name,
         fingerprint=settings.fingerprint(checkpoint, profile),
-        token_prepending=settings.token_prepending,
+        max_length=settings.max_length,
+        dtype=settings.precision,
         normalize=normalize,
         use_instruction=use_instruction,
-        max_length=settings.max_length,
+    )
+    return replace(
+        filed,
+        token_prepending=settings.token_prepending,
         truncate=settings.truncate,
-        dtype=settings.precision,
-        experiment=tuple(sorted(experiment.items())),
+        experiment=tuple(sorted({**dict(filed.experiment), **_settings(profile, settings)}.items())),
     )
 
 
@@ -57,6 +60,8 @@ def variant_without_checkpoint(
 ) -> Variant:
     """The variant of an encoder that is no checkpoint here: an endpoint, or a user's own.
 
+    Its experiment is mteb's ``experiment_kwargs``: values are text and numbers.
+
     Args:
         own_profile: the profile whose results are filed in the model's main folder.
     """
@@ -67,7 +72,10 @@ def variant_without_checkpoint(
         experiment["profile"] = filed_as(profile)
     if max_length != profile.max_length:
         experiment["max_length"] = max_length
-    experiment |= _uses(normalize=normalize, use_instruction=use_instruction)
+    if not normalize:
+        experiment["normalize"] = "off"
+    if not use_instruction:
+        experiment["instruction"] = "off"
     return Variant(
         model=model,
         revision=revision,
@@ -86,31 +94,17 @@ def variant_without_checkpoint(
     )
 
 
-def _uses(*, normalize: bool, use_instruction: bool) -> dict[str, str | int]:
-    off = {"normalize": normalize, "instruction": use_instruction}
-    return {name: "off" for name, used in off.items() if not used}
-
-
-def _experiment(
-    model: str, profile: Profile, settings: EncoderSettings, *, normalize: bool, use_instruction: bool
-) -> dict[str, str | int]:
-    """All differences except the dimension, as mteb's ``experiment_kwargs``: values are text and numbers."""
+def _settings(profile: Profile, settings: EncoderSettings) -> dict[str, str | int]:
+    """What only a checkpoint's settings can differ in from the profile."""
     experiment: dict[str, str | int] = {}
-    if generation() == "card":
-        experiment["mteb"] = CARD_MTEB
-    name = filed_as(profile)
-    own = profile_of(model)
-    if name != (CARD_PROFILE if own is None else own.name):
-        experiment["profile"] = name
     if settings.trust_remote_code:
         experiment["remote_code"] = "on"
     elif settings.token_prepending != profile.token_prepending:
         experiment["token_prepending"] = layers_text(settings.token_prepending)
-    limits = settings.max_length, settings.document_max_length
-    if limits != (profile.max_length, profile.document_max_length):
+    if settings.document_max_length != profile.document_max_length:
         experiment["max_length"] = settings.max_length
     if settings.truncate != "whole":
         experiment["truncate"] = settings.truncate
     if settings.precision != profile.dtype:
         experiment["dtype"] = settings.precision
-    return experiment | _uses(normalize=normalize, use_instruction=use_instruction)
+    return experiment

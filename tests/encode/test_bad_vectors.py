@@ -16,7 +16,8 @@ from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.shard_writer import EncodeError, write_shards
 from qzhou_eval.encode.store import Store, prompt_key
-from qzhou_eval.model.forward import Encoded, Forward
+from qzhou_eval.model.encoded import Encoded
+from qzhou_eval.model.forward import Forward
 from qzhou_eval.model.tokenizer import Tokenized
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task

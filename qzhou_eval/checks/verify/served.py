@@ -9,7 +9,7 @@ import tabulate
 
 from qzhou_eval.checks.verify.served_readings import AS_EVALUATED, Ours, readings, spreads
 from qzhou_eval.encode.endpoint.client import Client
-from qzhou_eval.encode.endpoint.connection import Connection, connect, key_of, probe_for
+from qzhou_eval.encode.endpoint.connection import Connection, connect, key_of, probe_for, tokenizer_of
 from qzhou_eval.encode.endpoint.first_contact import distances, model_name
 from qzhou_eval.encode.endpoint.options import EndpointOptions
 from qzhou_eval.encode.endpoint.reference import allowed_distance
@@ -72,7 +72,10 @@ def verify_served(
     _print_table(columns, [fit.cells(taken.rows) for fit in fits])
     own, best = fits[0], min(fits, key=lambda fit: float(fit.apart.mean()))
     near = own.apart.mean() < FAR and own.apart.mean() <= BETTER * best.apart.mean()
-    if own.apart.max() <= EXACT or near:
+    if own.apart.max() <= EXACT:
+        print("verdict: OK: what is served is what was evaluated")
+        return 0
+    if near:
         return _precision(ours, own, exact=tried[0].vectors)
     fits_best = best.apart.mean() < CLOSE
     what = f"what fits is '{best.reading}'" if fits_best else f"no reading fits; the closest is '{best.reading}'"
@@ -111,7 +114,8 @@ def verify_two(one: EndpointOptions, two: EndpointOptions, *, profile: str | Non
 
 def _connected(served: EndpointOptions, profile: Profile, max_length: int) -> Connection:
     client = Client(served.endpoint, key_of(served))
-    return connect(client, model_name(client, served), served, profile, max_length=max_length)
+    model, tokenizer = model_name(client, served), tokenizer_of(served)
+    return connect(client, model, served, profile, max_length=max_length, tokenizer=tokenizer)
 
 
 def _looks(vectors: np.ndarray) -> str:
@@ -133,9 +137,6 @@ def _precision(ours: Ours, own: Fit, *, exact: np.ndarray) -> int:
     Args:
         exact: our vectors as evaluated, float32 (n, width).
     """
-    if own.apart.max() <= EXACT:
-        print("verdict: OK: what is served is what was evaluated")
-        return 0
     log.info("computing our side in lower precisions")
     found = {one.name: distances(one.vectors, exact) for one in spreads(ours) if np.isfinite(one.vectors).all()}
     rows = [[name, *_spread(apart)] for name, apart in {"as served": own.apart, **found}.items()]

@@ -5,7 +5,6 @@ template that the server adds to one that is there, another pooling, a causal ma
 """
 
 import logging
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -166,8 +165,7 @@ def _loaded(ours: Ours, tokens: Sequence[Tokenized], name: str, **changed: Any) 
     except BadInput as error:
         log.info("%s is not tried: %s", name, error)
         return
-    plain = [Tokenized(array("I", one.ids), one.cut) for one in tokens]
-    yield ServedReading(name, vectors_of(embedder, plain))
+    yield ServedReading(name, vectors_of(embedder, tokens))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qzhou_eval.encode.endpoint.client import Client
 from qzhou_eval.encode.endpoint.encoder import BATCH_TOKENS, EndpointEncoder, Request
@@ -15,6 +16,9 @@ from qzhou_eval.encode.probe import ProbePrompt, probe
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.tokenizer_file import open_tokenizer
 from qzhou_eval.protocol.profile import Profile
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -71,19 +75,21 @@ def connect(
     profile: Profile,
     *,
     max_length: int,
+    tokenizer: "Tokenizer | None",
     batch_tokens: int | None = None,
 ) -> Connection:
     """Settle what is sent, and send the probe.
 
     Args:
         max_length: the limit in tokens.
+        tokenizer: the one of :func:`tokenizer_of`, by which texts are cut here.
         batch_tokens: tokens of a request, as counted or estimated here.
 
     Raises:
         BadInput: the server does not answer, or not with usable vectors.
     """
-    tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
-    warn_of_unlisted(client, model)
+    if options.endpoint_model is not None:
+        warn_of_unlisted(client, model)
     rendered = [one.prompt for one in probe_for(profile, max_length)]
     prompts = ServedPrompts(profile, max_length=max_length, tokenizer=tokenizer)
     (trial,) = prompts([rendered[_TRIAL]])
@@ -115,15 +121,20 @@ def _limit(here: bool, asks: bool) -> str:
     return "asked of the server, what it does is unknown" if asks else "left to the server, which takes no limit"
 
 
-def asked_of(model: str, options: EndpointOptions, profile: Profile, max_length: int) -> Mapping[str, object]:
-    """Everything except the prompt and what answers that decides a vector.
+def tokenizer_of(options: EndpointOptions) -> "Tokenizer | None":
+    """The tokenizer in the folder that the options name, or None.
 
     Raises:
-        BadInput: the tokenizer's folder has none.
+        BadInput: it cannot be loaded.
     """
-    cuts = None
-    if options.tokenizer is not None:
-        cuts = hashlib.sha256(open_tokenizer(options.tokenizer).to_str().encode()).hexdigest()
+    return None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+
+
+def asked_of(
+    model: str, options: EndpointOptions, profile: Profile, max_length: int, tokenizer: "Tokenizer | None"
+) -> Mapping[str, object]:
+    """Everything except the prompt and what answers that decides a vector."""
+    cuts = None if tokenizer is None else hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
     return {
         "encoder": "endpoint",
         "model": model,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.text_limit import cut_text
-from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
+from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import side_and_prompt
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ServedPrompts:
         self._documents_begin: str | None = None
         if profile.document_max_length is not None and max_length == profile.max_length:
             self._documents_room = profile.document_max_length
-            self._documents_begin = profile.template_of("document").partition(TEXT)[0].partition(TITLE)[0]
+            self._documents_begin = profile.documents_begin
         if tokenizer is not None:
             special = tokenizer.num_special_tokens_to_add(is_pair=False)
             self._room, self._documents_room = self._room - special, self._documents_room - special

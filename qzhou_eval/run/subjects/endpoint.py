@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from qzhou_eval.benchmark.registry import Task
 from qzhou_eval.encode.endpoint.client import Client
-from qzhou_eval.encode.endpoint.connection import Connection, asked_of, connect, key_of
+from qzhou_eval.encode.endpoint.connection import Connection, asked_of, connect, key_of, tokenizer_of
 from qzhou_eval.encode.endpoint.encoder import BATCH_TEXTS, BATCH_TOKENS
 from qzhou_eval.encode.endpoint.first_contact import model_name, own_dimension_line
 from qzhou_eval.encode.endpoint.options import EndpointOptions
@@ -54,13 +54,22 @@ def endpoint_subject(
     choice = named_choice(config.profile or config.default_profile, model, otherwise=PROFILE)
     check_prompts(choice.profile, tasks, use_instruction=config.use_instruction)
     max_length = config.options.max_length or choice.profile.max_length
-    asked = asked_of(model, served, choice.profile, max_length)
+    tokenizer = tokenizer_of(served)
+    asked = asked_of(model, served, choice.profile, max_length, tokenizer)
     store_dir = config.folders(_filed(model))[1]
     if not contacts:
         reading = _reading(config, choice.profile, model, asked, only_one(store_dir, asked))
         return Subject(choice.profile, (reading,), (), open_tokenizer=_not_asked, open_encoder=_not_asked)
     batch_tokens = config.options.batch_tokens
-    connection = connect(client, model, served, choice.profile, max_length=max_length, batch_tokens=batch_tokens)
+    connection = connect(
+        client,
+        model,
+        served,
+        choice.profile,
+        max_length=max_length,
+        tokenizer=tokenizer,
+        batch_tokens=batch_tokens,
+    )
     reference = settle(store_dir, asked, Reference(connection.probed, _about(connection)))
     if writes:
         record(store_dir, asked, reference)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qzhou_eval.benchmark.registry import Task
-from qzhou_eval.encode.encoder import EncodedBatch, OwnEncoder, Prepared
+from qzhou_eval.encode.encoder import Encoded, OwnEncoder, Prepared
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput, TaskFailed, did_you_mean, in_one_line
 from qzhou_eval.protocol.dimensions import dimensions
@@ -75,7 +75,7 @@ class _Told:
         with self._told():
             return self._encoder.prepare(prompts)
 
-    def stream(self, prepared: Sequence[Any]) -> Iterator[EncodedBatch]:
+    def stream(self, prepared: Sequence[Any]) -> Iterator[Encoded]:
         with self._told():
             yield from self._encoder.stream(prepared)
 
