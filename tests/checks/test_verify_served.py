@@ -123,6 +123,14 @@ def test_an_end_token_that_is_not_added_is_named(profile, capsys):
     assert "'without the end token'" in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_another_attention_is_named_where_the_prompt_is_not_pooled(profile, capsys):
+    pooled = {"pooling": "mean", "include_prompt": False, "token_prepending": None}
+    encode = loaded(changed(profile, attention="bidirectional", **pooled)).encode_prompts
+    with serving(Served(encode=lambda texts, body: encode(texts))) as served:
+        assert verify(served.url, changed(profile, **pooled), "--endpoint_requests", "1") == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith("what fits is 'bidirectional attention'")  # exactly
+
+
 def test_a_module_that_is_left_out_is_seen_by_the_width(profile, capsys):
     with serving(Served(encode=lambda texts, body: ngrams(texts))) as served:
         assert verify(served.url, profile) == 1
