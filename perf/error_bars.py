@@ -15,8 +15,9 @@ import numpy as np
 import scipy.stats
 from tabulate import tabulate
 
-from qzhou_eval.benchmark.registry import TYPES, Task, all_tasks
-from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import KINDS
+from qzhou_eval.benchmark.packaged import cmteb
+from qzhou_eval.benchmark.task import Task
+from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import kind_of_items
 from qzhou_eval.statistics.bootstrap import RESAMPLES, resample_scores
 from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, Items, dense_ranks
 
@@ -34,7 +35,7 @@ def sizes(task: Task) -> dict[str, int]:
 
 def random_items(task: Task, settings: int, rng: np.random.Generator) -> list[Items]:
     """Items of one task under several settings, all of one kind and size."""
-    statistic, unit = KINDS[task.type]
+    statistic, unit = kind_of_items(task) or ("", "")
     by_split = [{} for _ in range(settings)]
     for split, number in sizes(task).items():
         gold = rng.integers(0, 2, number)
@@ -75,9 +76,9 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
     args = parser.parse_args()
     rng = np.random.default_rng(0)
-    rows = {kind: [kind, 0, 0, 0.0] for kind in TYPES}
+    rows = {kind: [kind, 0, 0, 0.0] for kind in cmteb().types}
     ratios = []
-    for task in [task for task in all_tasks().values() if task.benchmark == "cmteb"]:
+    for task in cmteb().tasks:
         items = random_items(task, args.settings, rng)
         how = {"seed_for": task.name, "resamples": args.resamples}
         took = seconds(lambda items=items, task=task, how=how: resample_scores(items, task.splits, **how))

@@ -12,7 +12,8 @@ from gpu_encode import QWEN3_8B
 from tabulate import tabulate
 from transformers import Qwen3Config, Qwen3Model
 
-from qzhou_eval.benchmark.registry import Task, all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.model.speed.cost import Cost, cost_of
 from qzhou_eval.model.speed.time_estimate import assumed
 from qzhou_eval.protocol.profile import Profile
@@ -57,10 +58,9 @@ def main() -> None:
     """Print texts, tokens, arithmetic and bytes, by type and in total."""
     profile, cost = load_profile("qzhou-zh"), cost_of_8b()
     rows: dict[str, list[float]] = {}
-    for task in all_tasks().values():
-        if task.benchmark == "cmteb":
-            found = [1, *size(task, profile, cost)]
-            rows[task.type] = [a + b for a, b in zip(rows.get(task.type, [0] * len(found)), found, strict=True)]
+    for task in cmteb().tasks:
+        found = [1, *size(task, profile, cost)]
+        rows[task.type] = [a + b for a, b in zip(rows.get(task.type, [0] * len(found)), found, strict=True)]
     rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
     table = [[kind, *counts, f"{work / 1e18:.3f}"] for kind, (*counts, work, _) in rows.items()]
     print(tabulate(table, ["type", "tasks", "distinct texts", "tokens", "EFLOP"], intfmt=","))

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.encode.progress import Progress
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.run import pipeline
@@ -90,8 +89,7 @@ def main() -> int:
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     args, flags = parser.parse_known_args()
     if not flags:
-        tasks = [task.name for task in all_tasks().values() if task.benchmark == "mini"]
-        flags = ["--model_name_or_path", str(CHECKPOINT), "--profile", "qzhou-zh-mini", "--tasks", *tasks]
+        flags = ["--model_name_or_path", str(CHECKPOINT), "--profile", "qzhou-zh-mini", "--benchmark", "mini"]
     if args.inside:
         return encode(args.inside, flags)
     with tempfile.TemporaryDirectory() as folder:

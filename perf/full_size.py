@@ -31,7 +31,7 @@ from tabulate import tabulate
 from transformers import Qwen3Config, Qwen3Model
 from watched import Watched, watch
 
-from qzhou_eval.benchmark.registry import all_tasks, select
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.encode.store import Store
 from qzhou_eval.miniature.train import byte_level_bpe
 from qzhou_eval.protocol.profile_files import load_profile
@@ -79,7 +79,7 @@ class Rehearsal:
 
     def __init__(self, folder: Path, tasks: list[str] | None, share: float) -> None:
         self.folder = folder
-        self.tasks = select(tasks, None)
+        self.tasks = cmteb().select(tasks, None)
         writer = Synthetic(folder / "data", share)
         start = time.monotonic()
         for task in self.tasks:
@@ -165,7 +165,7 @@ class Rehearsal:
 def main() -> None:
     """Rehearse, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", choices=[t.name for t in all_tasks().values() if t.benchmark == "cmteb"])
+    parser.add_argument("--tasks", nargs="+", choices=cmteb().names)
     parser.add_argument("--share", type=float, default=1.0, help="share of the official numbers of texts")
     parser.add_argument("--folder", type=Path, help="default: a temporary one")
     parser.add_argument("--kills", type=int, default=0)

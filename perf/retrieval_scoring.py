@@ -26,7 +26,7 @@ from mteb.abstasks import AbsTaskRetrieval
 from tabulate import tabulate
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.evaluate.mteb_adapter import v2, v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
 from qzhou_eval.results.variant import EVALUATORS, MTEB, SHARED, Variant
@@ -34,7 +34,7 @@ from qzhou_eval.results.variant import EVALUATORS, MTEB, SHARED, Variant
 WIDTH = 1792
 DIMS = (128, 256, 512, 768, 1024, 1280, 1536, WIDTH)
 FASTER, CLOSE = 5, 1.001e-5  # mteb rounds to five decimals
-TASK = all_tasks()["T2Retrieval"]
+TASK = cmteb().by_name["T2Retrieval"]
 
 
 def vectors(queries: int, documents: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

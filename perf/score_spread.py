@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support" / "script
 from score_drift import PLAIN, VARIANT
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.cli.flags import existing_folder
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
@@ -55,7 +55,7 @@ def scores(drift: Path, texts: list[str], vectors: np.ndarray) -> dict[str, tupl
         store.add([prompt_key(text) for text in texts], torch.from_numpy(vectors))
         found = {}
         for name in TASKS:
-            task = replace(all_tasks()[name], splits=all_tasks()[name].splits[:1])
+            task = replace(cmteb().by_name[name], splits=cmteb().by_name[name].splits[:1])
             job = EvaluateJob(task, locate(task, drift / "data"), PLAIN, store.folder.parent, Path(folder), (VARIANT,))
             score = evaluate(job).scores[VARIANT.dim]
             items = read_items(items_path(Path(folder) / VARIANT.folder / f"{name}.json"))
@@ -82,7 +82,7 @@ def main() -> None:
         score, error = base[name]
         moved = np.array([run[name][0] - score for run in runs])
         deviation = moved.std(ddof=1)
-        rows.append([all_tasks()[name].type, name, score, deviation, abs(moved).max(), error, deviation / error])
+        rows.append([cmteb().by_name[name].type, name, score, deviation, abs(moved).max(), error, deviation / error])
     print(f"cosine {args.cosine}, {args.seeds} seeds, vectors of {vectors.shape[1]} dimensions\n")
     print(tabulate(rows, ["type", "task", "score", "sd", "largest difference", "error", "share"], floatfmt=".3f"))
 

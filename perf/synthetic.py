@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 
 ALPHABET = np.array([ord("，"), ord("。"), *range(0x4E00, 0x4E00 + 6000)], np.uint32)
 SPREAD = 0.8  # standard deviation of a length's logarithm

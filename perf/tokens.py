@@ -25,7 +25,8 @@ import numpy as np
 from tabulate import tabulate
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import Task, all_tasks
+from qzhou_eval.benchmark.packaged import cmteb, miniature
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.cli.flags import existing_folder
 from qzhou_eval.encode.stage import InProcess, encode, prepare
 from qzhou_eval.encode.store import Store
@@ -79,10 +80,10 @@ def rendered(calls: list[EncodeCall], task: Task, profile: Profile) -> list[tupl
 
 def local_tasks(root: Path | None) -> Iterator[tuple[Task, Path | None]]:
     """The miniature's tasks, and those of CMTEB with data in ``root/cmteb`` or ``root/cmteb-lookalike``."""
-    for task in all_tasks().values():
-        folders = [None] if task.benchmark == "mini" else [root / name for name in ROOTS] if root else []
-        for folder in folders:
-            if folder is None or (folder / task.path).is_dir():
+    yield from ((task, None) for task in miniature().tasks)
+    for task in cmteb().tasks if root else ():
+        for folder in (root / name for name in ROOTS):
+            if (folder / task.path).is_dir():
                 yield task, folder
 
 
@@ -94,7 +95,10 @@ def _check_root(root: Path | None) -> None:
 
 def count(root: Path | None, model: str, budget: int) -> tuple[list[list], dict[str, dict[str, int]]]:
     """A row of counts for each local task."""
-    profiles = {"mini": load_profile("qzhou-zh-mini"), "cmteb": load_profile("qzhou-zh")}
+    profiles = {
+        True: load_profile("qzhou-zh-mini"),
+        False: load_profile("qzhou-zh"),
+    }  # of own data, that is the miniature's
     checkpoint = find_checkpoint(model)
     tokenizers = {
         name: PromptTokenizer(checkpoint, profile, max_length=profile.max_length, truncate="whole")
@@ -104,9 +108,9 @@ def count(root: Path | None, model: str, budget: int) -> tuple[list[list], dict[
     for task, folder in local_tasks(root):
         source = locate(task, folder)
         mteb = installed_adapter()
-        calls = rendered(mteb.calls(mteb.load(task, source), task, source), task, profiles[task.benchmark])
+        calls = rendered(mteb.calls(mteb.load(task, source), task, source), task, profiles[task.own is not None])
         distinct = list(dict.fromkeys(prompt for _, prompts in calls for prompt in prompts))
-        tokens = tokenizers[task.benchmark](distinct)
+        tokens = tokenizers[task.own is not None](distinct)
         length = {prompt: len(one.ids) for prompt, one in zip(distinct, tokens, strict=True)}
         new = [length[prompt] for prompt in distinct if prompt not in seen]
         seen |= set(distinct)

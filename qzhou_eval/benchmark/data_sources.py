@@ -1,18 +1,17 @@
-"""Where a task's data comes from: a local folder, the package, or the hub at a pinned revision."""
+"""Where a task's data comes from: the user's own files, a local folder, or the hub at a pinned revision."""
 
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.own_data.places import files_of
+from qzhou_eval.benchmark.task import OwnFiles, Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.receipt import data_files, read_fetched
 from qzhou_eval.system.digests import digests_of_files, sha256_of_json
 from qzhou_eval.system.mteb_version import generation
 from qzhou_eval.system.network import is_offline
-
-MINIATURE_DATA = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,19 @@ class NoData(BadInput):
 
 
 def locate(task: Task, data_dir: Path | None) -> DataSource:
-    """Find a task's data: ``data_dir/<path>``, the package for the miniature, else the hub at the revision that
-    the installed mteb pins.
+    """Find a task's data: the user's own files, ``data_dir/<path>``, else the hub at the revision that the installed
+    mteb pins.
 
-    A local folder's revision is ``local-<digest of its files>``, unless every file is what ``fetch`` downloaded at
+    The revision of local data is ``local-<digest of its files>``, unless every file is what ``fetch`` downloaded at
     the pinned revision: results never claim the hub's revision for other data, and edited files are noticed.
 
     Raises:
         NoData: the folder is missing or empty, or there is none and the network is off; the message has the command
             that fetches the data.
+        BadInput: one of the user's own files is missing.
     """
-    if task.benchmark == "mini":
-        data_dir = MINIATURE_DATA
+    if task.own is not None:
+        return _own(task, task.own)
     if data_dir is None:
         if is_offline():
             raise no_data([task], None)
@@ -60,6 +60,15 @@ def locate(task: Task, data_dir: Path | None) -> DataSource:
     as_pinned = entry and (entry.kind, entry.revision, entry.digests) == ("dataset", _pinned(task), digests)
     size = sum(path.stat().st_size for path in files)
     return DataSource(folder, _pinned(task) if as_pinned else content, content, size)
+
+
+def _own(task: Task, own: OwnFiles) -> DataSource:
+    """The user's files; how they are read is part of the digest."""
+    files = files_of(task)
+    names = digests_of_files(list(files.values()), own.path.parent)
+    digests = dict(zip(files, names.values(), strict=True))
+    content = f"local-{sha256_of_json([task.type, digests, own.columns, own.options])[:16]}"
+    return DataSource(own.path, content, content, sum(path.stat().st_size for path in files.values()))
 
 
 def _pinned(task: Task) -> str:

@@ -3,19 +3,23 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.errors import BadInput
 from qzhou_eval.system.paths import data_folder
+
+_FOLDER = data_folder("results/published")
 
 
 @dataclass(frozen=True)
 class Published:
     """One model in the format of results/published/published_scores.json.
 
-    ``scores`` are main scores, 0 to 1, by task and split. ``mteb_versions`` is empty if the results repository
-    took the model's scores from its card.
+    ``scores`` are main scores, 0 to 1, by task and part (a split, or split/subset). ``mteb_versions`` is empty if the
+    results repository took the model's scores from its card.
     """
 
     model: str
@@ -29,21 +33,24 @@ class _File:
     models: list[Published]
 
 
-def read_published(file: Path | None = None) -> dict[str, Published]:
-    """Published models by their full name, from the project's own copy or from a file in the same format.
+def scores_of(benchmark: Benchmark, *, some: bool = False) -> dict[str, Published]:
+    """Models with published scores on a benchmark, by their full name; none if no file here has any.
+
+    Args:
+        some: also those that have scores on only some of its tasks.
+    """
+    files = _files().get(benchmark.name, {})
+    kinds = ("some", "all") if some else ("all",)
+    several = (read_scores_file(_FOLDER / files[kind]) for kind in kinds if kind in files)
+    return {name: one for models in several for name, one in models.items()}
+
+
+def read_scores_file(path: Path) -> dict[str, Published]:
+    """Models by their full name, from a file in the format of those in results/published.
 
     Raises:
         BadInput: the file cannot be read, or is in another format.
     """
-    return _read(file or data_folder("results/published") / "published_scores.json")
-
-
-def all_published() -> dict[str, Published]:
-    """The models of :func:`read_published`, and those that have published scores on some of the tasks."""
-    return _read(data_folder("results/published") / "some_tasks.json") | read_published()
-
-
-def _read(path: Path) -> dict[str, Published]:
     from pydantic import TypeAdapter, ValidationError  # a report of the miniature does not need it
 
     try:
@@ -57,6 +64,12 @@ def _read(path: Path) -> dict[str, Published]:
         raise BadInput(f"{path}: not a file of published scores ({error})") from None
 
 
+@cache
+def _files() -> dict[str, dict[str, str]]:
+    """The files of published scores by benchmark."""
+    return json.loads((_FOLDER / "benchmarks.json").read_text("utf-8"))
+
+
 def named(model: str, published: Iterable[str]) -> list[str]:
     """The full names that match ``model``, which is given with or without its organisation."""
     return [name for name in published if model in (name, name.split("/")[-1])]
@@ -64,4 +77,4 @@ def named(model: str, published: Iterable[str]) -> list[str]:
 
 def card_tables() -> dict[str, Any]:
     """The tables of the model card of QZhou-Embedding-Zh, and its leaderboard picture."""
-    return json.loads((data_folder("results/published") / "card_tables.json").read_text("utf-8"))
+    return json.loads((_FOLDER / "card_tables.json").read_text("utf-8"))

@@ -9,8 +9,14 @@ TOLERANCE = {
     "Retrieval": 0.1,
     "STS": 0.1,
 }
+OTHERWISE = 0.1  # of types that no published run here has
 NEAR = 3  # times the tolerance; a larger difference is not noise
 WITHIN, CLOSE, BEYOND = range(3)
+
+
+def tolerance_of(kind: str) -> float:
+    """The tolerance of a task of this type, points."""
+    return TOLERANCE.get(kind, OTHERWISE)
 
 
 def grade(difference: float, tolerance: float) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from qzhou_eval.cli.flags import add_score_profile, path, path_or_name
+from qzhou_eval.cli.flags import add_benchmark, add_score_profile, path, path_or_name
 
 
 def add(verbs) -> None:
@@ -19,11 +19,14 @@ def add(verbs) -> None:
         "(folder or file), or a file in the format of results/published/published_scores.json (default: %(default)s)",
     )
     verb.add_argument("--allow-mismatch", action="store_true", help="compare even what is not comparable, and mark it")
+    add_benchmark(verb, "(default: all that the results are of)")
     add_score_profile(verb)
     verb.set_defaults(command=_compare)
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from qzhou_eval.benchmark.find import find_benchmark
     from qzhou_eval.checks.compare.compare import compare
 
-    return compare(args.results, args.to, args.score_profile, allow_mismatch=args.allow_mismatch)
+    benchmark = find_benchmark(args.benchmark) if args.benchmark else None
+    return compare(args.results, args.to, args.score_profile, benchmark=benchmark, allow_mismatch=args.allow_mismatch)

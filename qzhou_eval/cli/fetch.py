@@ -5,10 +5,14 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qzhou_eval.cli.flags import folder_to_fill, text
+from qzhou_eval.cli.flags import add_benchmark, folder_to_fill, text
 from qzhou_eval.errors import EXIT_CHECK_FAILED, EXIT_FAILED_TASKS, BadInput
 from qzhou_eval.system.mteb_version import switch_environment
+
+if TYPE_CHECKING:
+    from qzhou_eval.benchmark.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +28,7 @@ def add(verbs) -> None:
         "Without --model, --tasks or --benchmark: all data sets of CMTEB."
     )
     verb = verbs.add_parser("fetch", help="download data sets and a model from the hub or a mirror", description=about)
-    verb.add_argument("--benchmark", choices=("cmteb",), help="all its data sets, even with --model")
+    add_benchmark(verb, "of tasks of mteb: all its data sets, even with --model (default: cmteb)")
     verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR", help="folder to download to")
     verb.add_argument("--tasks", nargs="*", metavar="TASK", help="only these tasks' data sets; without a name, none")
     verb.add_argument("--model", type=text, metavar="ORG/NAME", help="download a model to DIR/models/ORG/NAME")
@@ -80,9 +84,8 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
     """The fields of each repository to fetch, the model first, so that a wrong name fails at once.
 
     Raises:
-        BadInput: an unknown task, a task of the package, an invalid name, or nothing to fetch.
+        BadInput: an unknown task, a task of own files, an invalid name, or nothing to fetch.
     """
-    from qzhou_eval.benchmark.registry import select
     from qzhou_eval.fetch.receipt import CODE, PICKLES, read_fetched
     from qzhou_eval.model.folder.location import FETCH_FLAGS, WANTED
 
@@ -103,11 +106,26 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
     elif args.tasks == []:
         raise BadInput("nothing to fetch: --tasks has no name, and --model is missing")
     if args.tasks or (args.tasks is None and (args.model is None or args.benchmark)):
-        for task in select(args.tasks, None):
-            if task.benchmark != "cmteb":
-                raise BadInput(f"--tasks {task.name}: comes with the package; nothing to fetch")
+        for task in _tasks(args):
+            if task.own is not None:
+                raise BadInput(f"{task.name}: its files are on this machine; nothing to fetch")
             wanted.append(("dataset", task.path, task.revision, task.path, DATA_FILES))
     return wanted
+
+
+def _tasks(args: argparse.Namespace) -> "list[Task]":
+    """The tasks whose data are to be fetched: of the benchmark or, named without one, of CMTEB or of mteb."""
+    from qzhou_eval.benchmark.find import find_benchmark
+
+    benchmark = find_benchmark(args.benchmark, args.tasks)
+    others = [name for name in args.tasks or [] if name not in benchmark.by_name]
+    if args.benchmark or not others:
+        return benchmark.select(args.tasks, None)
+    from qzhou_eval.benchmark.of_mteb import task_of_mteb  # mteb takes seconds to import
+
+    named = [name for name in args.tasks if name not in others]
+    found = benchmark.select(named, None) if named else []
+    return found + [task_of_mteb(name, (), (), where="--tasks") for name in others]
 
 
 def _say_whether_code_came(root: Path, model: str, *, asked: bool) -> None:

@@ -29,6 +29,16 @@ def add_score_profile(parser) -> None:
     )
 
 
+def add_benchmark(parser, what: str) -> None:
+    """Add ``--benchmark``; ``what`` completes its help."""
+    parser.add_argument(
+        "--benchmark",
+        type=path_or_name,
+        metavar="NAME|FILE",
+        help=f"a benchmark of mteb such as 'MTEB(eng, v2)', or a YAML file of your own data {what}",
+    )
+
+
 def add_offline(parser) -> None:
     """Add ``--offline``, for commands that read data or a model."""
     parser.add_argument("--offline", action="store_true", help="use no network; data and model must be on disk")

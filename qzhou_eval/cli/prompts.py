@@ -2,7 +2,7 @@
 
 import argparse
 
-from qzhou_eval.cli.flags import boolean, path_or_name, profile_flag
+from qzhou_eval.cli.flags import add_benchmark, boolean, path_or_name, profile_flag
 
 
 def add(verbs) -> None:
@@ -12,6 +12,7 @@ def add(verbs) -> None:
     show = shown.add_parser("show", help="a task's rendered prompts of both sides, and their token ids")
     show.add_argument("task", metavar="TASK", help="name of the task")
     show.add_argument("--text", default="今天天气很好。", help="the text to render (default: %(default)s)")
+    add_benchmark(show, "(default: the packaged ones)")
     profile_flag(show)
     show.add_argument(
         "--model_name_or_path", type=path_or_name, help="model whose tokenizer gives the ids; without it, no ids"
@@ -25,5 +26,6 @@ def add(verbs) -> None:
 def _prompts_show(args: argparse.Namespace) -> int:
     from qzhou_eval.run.show_prompts import show_prompts
 
-    show_prompts(args.task, args.text, args.profile, args.model_name_or_path, use_instruction=args.use_instruction)
+    how = {"benchmark": args.benchmark, "use_instruction": args.use_instruction}
+    show_prompts(args.task, args.text, args.profile, args.model_name_or_path, **how)
     return 0

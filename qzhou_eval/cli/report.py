@@ -2,7 +2,7 @@
 
 import argparse
 
-from qzhou_eval.cli.flags import add_score_profile, path
+from qzhou_eval.cli.flags import add_benchmark, add_score_profile, path
 
 
 def add(verbs) -> None:
@@ -13,12 +13,15 @@ def add(verbs) -> None:
         "dirs", nargs="+", type=path, metavar="DIR", help="output folders of earlier runs, or results of plain mteb"
     )
     verb.add_argument("--lang", choices=("en", "zh"), default="en", help="of the report (default: %(default)s)")
+    add_benchmark(verb, "(default: all that the results are of)")
     add_score_profile(verb)
     verb.set_defaults(command=_report)
 
 
 def _report(args: argparse.Namespace) -> int:
+    from qzhou_eval.benchmark.find import find_benchmark
     from qzhou_eval.report.write import report
 
-    report(args.dirs, args.score_profile, args.lang)
+    benchmark = find_benchmark(args.benchmark) if args.benchmark else None
+    report(args.dirs, args.score_profile, args.lang, benchmark=benchmark)
     return 0

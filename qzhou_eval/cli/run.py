@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from qzhou_eval.cli.endpoint_flags import add_endpoint_flags, served
 from qzhou_eval.cli.flags import (
+    add_benchmark,
     add_offline,
     add_score_profile,
     boolean,
@@ -61,7 +62,8 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, s
     what.add_argument("--encoder", type=text, metavar="MODULE:CLASS", help="a class of your own that makes vectors")
     if scores:
         what.add_argument("--model_label", type=label, metavar="NAME", help="name of the model in reports and check")
-    what.add_argument("--tasks", nargs="*", metavar="TASK", help="tasks to run (default: the 31 of CMTEB)")
+    add_benchmark(what, "(default: cmteb)")
+    what.add_argument("--tasks", nargs="*", metavar="TASK", help="only these tasks of the benchmark")
     what.add_argument("--task_types", nargs="*", metavar="TYPE", help="only tasks of these types")
     what.add_argument("--dim", nargs="+", default=[], metavar="N", help="dimensions, or all (default: full width)")
     add_endpoint_flags(parser, plans=plans)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb, packaged_tasks
 from qzhou_eval.protocol.instructions import ASYMMETRIC
 from qzhou_eval.protocol.probe_texts import TEXTS
 from qzhou_eval.protocol.profile import Profile
@@ -38,10 +38,10 @@ def _sides(profile: Profile) -> list[tuple[NamedTask | None, str | None]]:
 
     The tasks are those that the profile names or, if it tells types or sides apart without naming any, CMTEB's.
     """
-    known = all_tasks()
+    known = packaged_tasks()
     names = list(profile.tasks)
     if not names and (profile.types or len(profile.templates) > 1):
-        names = [name for name, task in known.items() if task.benchmark == "cmteb"]
+        names = list(cmteb().names)
     tasks: list[NamedTask] = [known.get(name) or OtherTask(name, ASYMMETRIC[0]) for name in names]
     sides: list[tuple[NamedTask | None, str | None]] = [(task, sides_of(task)[0]) for task in tasks]
     documents = [task for task in tasks if len(sides_of(task)) > 1]

@@ -9,13 +9,13 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qzhou_eval.benchmark.averages import task_score
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import UnusableScore
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.results.entries import MadeWith
 from qzhou_eval.results.manifest import Manifest, supersede
+from qzhou_eval.results.part_scores import scores_by_part
 from qzhou_eval.results.variant import SHARED, Variant
 from qzhou_eval.statistics.item_scores import Items, write_items
 from qzhou_eval.system.files import publish, temporary_in, write_text
@@ -24,6 +24,7 @@ from qzhou_eval.system.paths import items_path
 log = logging.getLogger(__name__)
 
 _ROUNDING = 1e-6
+_SIGNED = ("STS", "Summarization", "Regression", "InstructionReranking")  # types with scores below 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Evaluated:
     """The outcome of a job.
 
     Attributes:
-        scores: the main score, 0 to 1, by dimension: the mean over the splits that count.
+        scores: the main score, 0 to 1, by dimension: the mean over the splits and subsets that count.
         texts: how many texts mteb asked for at one dimension, counting repetitions.
         samples: the first rendered prompt of each side ("query", "document", or "text").
         encoded_with: what the vectors were made with, as recorded in the store.
@@ -80,10 +81,7 @@ def evaluate(job: EvaluateJob) -> Evaluated:
     store.refresh(verify=False)
     vectors = TaskVectors(store, job.task, job.profile, use_instruction=job.variants[0].use_instruction)
     scored, texts, official = _score(mteb, job, vectors)
-    by_dim = {
-        variant.dim: {split: float(rows[0]["main_score"]) for split, rows in result.scores.items()}
-        for variant, result, _ in scored
-    }
+    by_dim = {variant.dim: scores_by_part(job.task, result.scores) for variant, result, _ in scored}
     _check(job.task, by_dim, [dim for dim in by_dim if vectors.collapsed(dim)], texts)
     if job.baseline:
         _keep_baseline(job)  # before the results: once they are recorded, the job is not repeated
@@ -93,13 +91,13 @@ def evaluate(job: EvaluateJob) -> Evaluated:
         if recorded.has(variant, job.task.name):
             supersede(job.output_dir, variant.folder, job.task.name)
         _write(job.output_dir / variant.folder, result, probed, mteb.meta(variant))
-    scores = {dim: _main_score(job, by_split) for dim, by_split in by_dim.items()}
+    scores = {dim: _main_score(job, by_part) for dim, by_part in by_dim.items()}
     return Evaluated(scores, texts, vectors.samples, vectors.made_with, official)
 
 
-def _main_score(job: EvaluateJob, by_split: dict[str, float]) -> float:
-    score = task_score(job.task.name, by_split, job.score_profile)
-    assert score is not None  # all splits were scored
+def _main_score(job: EvaluateJob, by_part: dict[str, float]) -> float:
+    score = job.task.score(by_part, job.score_profile)
+    assert score is not None  # all parts were scored
     return score
 
 
@@ -131,12 +129,12 @@ def _keep_baseline(job: EvaluateJob) -> None:
 def _check(task: Task, by_dim: dict[int, dict[str, float]], collapsed: list[int], texts: int) -> None:
     """Refuse scores that are not numbers or out of range; warn if all texts have the same vector and yet a score."""
     same = f"the model gives the same vector for all {texts:,} texts"
-    lowest = -1 if task.type == "STS" else 0
-    for dim, by_split in by_dim.items():
-        for split, score in by_split.items():
+    lowest = -1 if task.type in _SIGNED else 0
+    for dim, by_part in by_dim.items():
+        for part, score in by_part.items():
             if not lowest - _ROUNDING <= score <= 1 + _ROUNDING:  # nan is refused too
                 cause = f": {same}" if dim in collapsed else ""
-                raise UnusableScore(f"its score at dimension {dim} on {split} is {score}{cause}")
+                raise UnusableScore(f"its score at dimension {dim} on {part} is {score}{cause}")
     if collapsed:
         log.warning("%s: %s, at dimension %s", task.name, same, ", ".join(map(str, sorted(collapsed))))
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import miniature
 from qzhou_eval.cli import EXIT_FAILED_TASKS, guarded, set_up_logging
 from qzhou_eval.model.settings import EncoderOptions
 from qzhou_eval.protocol.profile_files import load_profile
@@ -31,7 +31,7 @@ def config(output_dir: Path) -> RunConfig:
         model_name_or_path=str(CHECKPOINT),
         output_dir=output_dir,
         profile="qzhou-zh-mini",
-        tasks=[task.name for task in all_tasks().values() if task.benchmark == "mini"],
+        benchmark=miniature().name,
         dim=["all"],
         options=EncoderOptions(device="cpu", dtype="float32"),
     )

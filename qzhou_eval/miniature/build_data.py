@@ -1,4 +1,4 @@
-"""Write the miniature's task data from the grammar, in the folder layout of the hub's data sets.
+"""Write the miniature's task data from the grammar, as a user's own data: plain files.
 
     python -m qzhou_eval.miniature.build_data --output_dir qzhou_eval/benchmark/data
 
@@ -19,14 +19,17 @@ STS_SCORES = (0, 0, 0, 0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5)
 NEAR = ("time", "person", "entity")
 
 
-def _sts(rng: random.Random) -> dict[str, list[dict]]:
+Files = dict[str, list[dict]]  # rows by the file's name
+
+
+def _sts(rng: random.Random) -> Files:
     rows = [graded_pair(rng, held_out=True, scores=STS_SCORES) for _ in range(640)]
-    return {"data/test": [dict(sentence1=a, sentence2=b, score=s) for a, b, s in rows]}
+    return {"sts.jsonl": [dict(sentence1=a, sentence2=b, score=s) for a, b, s in rows]}
 
 
-def _pair(rng: random.Random) -> dict[str, list[dict]]:
-    one, two, labels = zip(*(same_or_not(rng, held_out=True) for _ in range(320)), strict=True)
-    return {"data/validation": [dict(sentence1=one, sentence2=two, labels=labels)]}
+def _pair(rng: random.Random) -> Files:
+    rows = [same_or_not(rng, held_out=True) for _ in range(320)]
+    return {"pairs.jsonl": [dict(sentence1=one, sentence2=two, label=label) for one, two, label in rows]}
 
 
 def _sentence(rng: random.Random) -> tuple[grammar.Frame, str]:
@@ -34,26 +37,23 @@ def _sentence(rng: random.Random) -> tuple[grammar.Frame, str]:
     return frame, grammar.say(frame, grammar.random_voice(rng))
 
 
-def _classification(rng: random.Random) -> dict[str, list[dict]]:
+def _classification(rng: random.Random) -> Files:
     def rows(count: int) -> list[dict]:
         drawn = [_sentence(rng) for _ in range(count)]
         return [dict(text=text, label=int(frame.good)) for frame, text in drawn]
 
-    return {"data/train": rows(160), "data/test": rows(240)}
+    return {"classification/train.jsonl": rows(160), "classification/test.jsonl": rows(240)}
 
 
-def _clustering(rng: random.Random) -> dict[str, list[dict]]:
-    def one_set() -> dict:
-        drawn = [_sentence(rng) for _ in range(160)]
-        return dict(sentences=[text for _, text in drawn], labels=[f.domain for f, _ in drawn])
-
-    return {"data/test": [one_set(), one_set()]}
+def _clustering(rng: random.Random) -> Files:
+    drawn = [(number, *_sentence(rng)) for number in (1, 2) for _ in range(160)]
+    return {"clustering.jsonl": [dict(set=number, text=text, label=frame.domain) for number, frame, text in drawn]}
 
 
-def _asked(rng: random.Random, *, queries: int, near: int, ranked: bool) -> dict[str, list[dict]]:
-    """Questions, each with two answers and ``near`` near misses that share some of the question's words."""
-    tables: dict[str, list[dict]] = {"corpus": [], "queries": [], "data": [], "top_ranked": []}
-    for number in range(queries):
+def _asked(rng: random.Random, *, queries: int, near: int) -> list[tuple[str, list[str]]]:
+    """Questions, each with its documents: two answers, then ``near`` near misses that share some of its words."""
+    found = []
+    for _ in range(queries):
         frame = grammar.random_frame(rng, held_out=True)
         voice = grammar.random_voice(rng)
         documents = [
@@ -64,52 +64,41 @@ def _asked(rng: random.Random, *, queries: int, near: int, ranked: bool) -> dict
             grammar.say(grammar.change(rng, frame, NEAR[i % len(NEAR)]), grammar.mixed_voice(rng, voice))
             for i in range(near)
         ]
-        ids = [f"d{number}-{i}" for i in range(len(documents))]
-        tables["queries"].append({"_id": f"q{number}", "text": grammar.ask(frame, voice)})
-        tables["corpus"] += [{"_id": id, "title": "", "text": text} for id, text in zip(ids, documents, strict=True)]
-        judged = ids if ranked else ids[:2]
-        tables["data"] += [{"query-id": f"q{number}", "corpus-id": id, "score": int(id in ids[:2])} for id in judged]
-        tables["top_ranked"].append({"query-id": f"q{number}", "corpus-ids": rng.sample(ids, len(ids))})
-    if not ranked:
-        del tables["top_ranked"]
-    return {f"{folder}/dev": rows for folder, rows in tables.items()}
+        found.append((grammar.ask(frame, voice), documents))
+        rng.sample(documents, len(documents))  # draws as much as ever, so that the texts after it stay the same
+    return found
 
 
-def build(rng: random.Random) -> dict[str, dict[str, list[dict]]]:
-    """All six tasks: task name -> file (folder/split) -> rows."""
-    return {
-        "MiniSTS": _sts(rng),
-        "MiniPairClassification": _pair(rng),
-        "MiniClassification": _classification(rng),
-        "MiniClustering": _clustering(rng),
-        "MiniRetrieval": _asked(rng, queries=90, near=3, ranked=False),
-        "MiniReranking": _asked(rng, queries=60, near=6, ranked=True),
-    }
+def _retrieval(rng: random.Random) -> Files:
+    tables: Files = {f"retrieval/{name}.jsonl": [] for name in ("corpus", "queries", "qrels")}
+    corpus, queries, judged = tables.values()
+    for number, (question, documents) in enumerate(_asked(rng, queries=90, near=3)):
+        queries.append({"_id": f"q{number}", "text": question})
+        corpus += [{"_id": f"d{number}-{place}", "text": text} for place, text in enumerate(documents)]
+        judged += [{"query-id": f"q{number}", "corpus-id": f"d{number}-{place}", "score": 1} for place in (0, 1)]
+    return tables
 
 
-def _readme(files: list[str]) -> str:
-    """The YAML header from which ``datasets`` reads the configs of a retrieval data set."""
-    if not any(name.startswith("corpus") for name in files):
-        return ""
-    lines = ["---", "configs:"]
-    for name in files:
-        folder, split = name.split("/")
-        config = "default" if folder == "data" else folder
-        lines += [f"- config_name: {config}", "  data_files:"]
-        lines += [f"  - split: {split}", f"    path: {name}.jsonl"]
-    return "\n".join([*lines, "---", ""])
+def _reranking(rng: random.Random) -> Files:
+    asked = _asked(rng, queries=60, near=6)
+    return {"reranking.jsonl": [dict(query=query, positive=texts[:2], negative=texts[2:]) for query, texts in asked]}
+
+
+def build(rng: random.Random) -> Files:
+    """The files of all six tasks."""
+    found: Files = {}
+    for make in (_sts, _pair, _classification, _clustering, _retrieval, _reranking):
+        found |= make(rng)
+    return found
 
 
 def write(folder: Path, *, seed: int = 20250924) -> None:
-    """Write every task below ``folder/mini``, one JSON object per line."""
-    for task, files in build(random.Random(seed)).items():
-        for name, rows in files.items():
-            path = folder / "mini" / task / f"{name}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-            path.write_text("\n".join(lines) + "\n", "utf-8")
-        if readme := _readme(list(files)):
-            (folder / "mini" / task / "README.md").write_text(readme, "utf-8")
+    """Write every file below ``folder/mini``, one JSON object per line."""
+    for name, rows in build(random.Random(seed)).items():
+        path = folder / "mini" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

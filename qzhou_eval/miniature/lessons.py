@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import miniature
 from qzhou_eval.miniature import grammar
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.protocol.prompts import prompts_of
@@ -32,7 +32,7 @@ def draw(profile: Profile, rng: random.Random, count: int, *, batch: int = 4) ->
     for index in range(count):
         task, kind, sides, rows = (makers[index % len(makers)] if index >= count // 10 else _words)(rng, batch)
         columns = [
-            prompts_of(profile, all_tasks()[task], side, [row[i] for row in rows], use_instruction=True)
+            prompts_of(profile, miniature().by_name[task], side, [row[i] for row in rows], use_instruction=True)
             for i, side in enumerate(sides)
         ]
         labels = None if kind == "ranked" else torch.tensor([row[-1] for row in rows])

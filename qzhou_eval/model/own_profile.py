@@ -9,7 +9,7 @@ import logging
 import re
 from dataclasses import dataclass
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint
 from qzhou_eval.model.folder.files import read_if_there
@@ -40,7 +40,7 @@ class OwnPrompts:
     @property
     def without_use(self) -> list[str]:
         """The names that mean neither a task, a type nor a side to mteb: only a caller could ask for them."""
-        known = {*SIDES, *all_tasks(), *ASYMMETRIC, *SYMMETRIC}
+        known = {*SIDES, *packaged_tasks(), *ASYMMETRIC, *SYMMETRIC}
         given = [name for name, text in self.texts.items() if text]
         return [name for name in given if _without_side(name) not in known and name != self.default]
 
@@ -79,7 +79,7 @@ def checkpoint_profile(checkpoint: Checkpoint) -> Profile:
     """
     prompts = own_prompts(checkpoint)
     named = {_without_side(name) for name in prompts.texts}
-    tasks = {name: task.type for name, task in all_tasks().items() if name in named}
+    tasks = {name: task.type for name, task in packaged_tasks().items() if name in named}
     limit = own_limit(checkpoint)
     if limit is None:
         log.warning("%s states no limit in tokens: texts are cut at %d", checkpoint.name, _NO_LIMIT)

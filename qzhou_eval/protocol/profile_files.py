@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.protocol.profile import PUBLISHED_FACTS, Profile
 from qzhou_eval.system.options import option
 from qzhou_eval.system.paths import data_folder
+from qzhou_eval.system.yaml_files import line_of, read_mapping
 
 CHECKPOINT = "checkpoint"  # the profile that is made from a checkpoint's own files, not read from one here
 
@@ -45,7 +45,7 @@ def load_profile(name_or_path: str) -> Profile:
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(str(loc[-1]), list(Profile.model_fields))
             what = f"unknown field; {hint}the fields are in README.md, Profiles"
-        raise BadInput(f"{path}{_line(path, loc)}: {where}: {what}") from None
+        raise BadInput(f"{path}{line_of(path, loc)}: {where}: {what}") from None
     if profile.name == CHECKPOINT:
         raise BadInput(f"{path}: name: {CHECKPOINT} is the profile that is made from a model's files; choose another")
     profile._file = path if path is given else None
@@ -82,23 +82,6 @@ def filed_as(profile: Profile) -> str:
     return profile.name if shipped or profile.name == CHECKPOINT else f"{profile.name}-{profile.digest[:8]}"
 
 
-def _line(path: Path, loc: list[str | int]) -> str:
-    """``, line N``: where the file has the value with this place in it; empty if it does not, as with ``extends``."""
-    node = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    line = None
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            pair = (node.value[part], node.value[part])
-        else:
-            pair = None
-        if pair is None:
-            break
-        line, node = pair[0].start_mark.line + 1, pair[1]
-    return "" if line is None else f", line {line}"
-
-
 @cache
 def _texts(folder: Path) -> dict[str, str]:
     """By name, the lower-case text of each profile in a folder."""
@@ -120,28 +103,11 @@ def _shipped(name: str) -> Path:
     return data_folder("task_instructions") / f"{name}.yaml"
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """Refuses a duplicate key in a mapping, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if (first := lines.setdefault(str(key.value), line)) != line:
-                raise yaml.constructor.ConstructorError(problem=f"{key.value} twice, in lines {first} and {line}")
-        return super().construct_mapping(node, deep)
-
-
 def _read(path: Path) -> dict:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
         raise BadInput(f"{option('profile', str(path))}: {what}; known profiles: {', '.join(profile_names())}")
-    try:
-        fields = _EachKeyOnce(path.read_text("utf-8")).get_single_data()
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
-    if not isinstance(fields, dict):
-        raise BadInput(f"{path}: expected a mapping of profile fields")
+    fields = read_mapping(path, "profile")
     if base := fields.pop("extends", None):
         parent = _read(_shipped(str(base)))
         own = fields.get("tasks") or {}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.content.build import contents
 from qzhou_eval.report.formats.csv_files import sheets
@@ -12,16 +13,24 @@ from qzhou_eval.report.formats.text import markdown, on_screen, scores_alone
 from qzhou_eval.system.files import write_text
 
 
-def report(output_dirs: list[Path], score_profile: str, lang: str = "en", *, quiet: bool = False) -> None:
+def report(
+    output_dirs: list[Path],
+    score_profile: str,
+    lang: str = "en",
+    *,
+    benchmark: Benchmark | None = None,
+    quiet: bool = False,
+) -> None:
     """Print the short tables and write everything to ``report/`` in the first output folder.
 
     Args:
+        benchmark: report this one alone; None for all that the results are of.
         quiet: print only the table of scores.
 
     Raises:
         BadInput: no results, damaged ones, or a folder that cannot be written.
     """
-    found, said = contents(output_dirs, score_profile), words(lang)
+    found, said = contents(output_dirs, score_profile, benchmark), words(lang)
     files = {"report.html": page(found, said), "report.md": markdown(found, said), "report.tex": latex(found, said)}
     files |= sheets(found, words("en"))
     first = output_dirs[0]

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.packaged import packaged
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.plain_mteb import read_plain
 from qzhou_eval.results.reader import AGAIN, Complaints, RecordedResults, contradiction, read_recorded
@@ -13,27 +16,31 @@ from qzhou_eval.results.setting import without_dimension
 _AGAIN = "repeat the run's command with all its tasks and dimensions: it evaluates again what differs"
 
 
-def read_results(path: Path) -> list[RecordedResults]:
+def read_results(path: Path, benchmark: Benchmark | None = None) -> list[RecordedResults]:
     """Read the variants of one output folder, or of what plain mteb wrote there.
+
+    Args:
+        benchmark: read only results of its tasks; None for those of all benchmarks that a run recorded and, of plain
+            mteb's results, of the packaged ones.
 
     Raises:
         BadInput: no results found, a folder that holds several output folders, or a damaged manifest.
     """
     if (path / "manifest.json").exists():
-        return read_recorded(path)
+        return read_recorded(path, benchmark)
     if runs := sorted(manifest.parent.name for manifest in path.glob("*/manifest.json")):
         raise BadInput(f"{path}: not an output folder, but the parent of several ({', '.join(runs)}); give one of them")
-    return read_plain(path)
+    return read_plain(path, [benchmark] if benchmark else list(packaged().values()))
 
 
-def read_together(paths: Iterable[Path]) -> list[RecordedResults]:
+def read_together(paths: Iterable[Path], benchmark: Benchmark | None = None) -> list[RecordedResults]:
     """Read the variants of several output folders, checked so that they can be averaged and compared.
 
     Raises:
         BadInput: as :func:`read_results`; a result that is in two folders; dimensions and tasks of one setting of a run
-            that come from different weights or were scored by different libraries.
+            that come from different weights or were scored by different libraries; two tasks of one name.
     """
-    found = _without_contradictions([recorded for path in paths for recorded in read_results(path)])
+    found = _without_contradictions([recorded for path in paths for recorded in read_results(path, benchmark)])
     places: dict[str, RecordedResults] = {}
     settings: dict[tuple[object, ...], list[RecordedResults]] = {}
     for recorded in found:
@@ -46,7 +53,20 @@ def read_together(paths: Iterable[Path]) -> list[RecordedResults]:
     for several in settings.values():
         _check_dimensions(several)
         _check_libraries(several)
+    _check_names(found)
     return found
+
+
+def _check_names(found: list[RecordedResults]) -> None:
+    """Refuse two benchmarks' tasks that share a name but neither splits, subsets nor type."""
+    known: dict[str, tuple[RecordedResults, Task]] = {}
+    for recorded in found:
+        for name, task in recorded.of.items():
+            first, other = known.setdefault(name, (recorded, task))
+            if (task.type, task.parts) != (other.type, other.parts):
+                raise BadInput(
+                    f"{recorded.path(name)}: {name} is another task than in {first.path(name)}; report them separately"
+                )
 
 
 def _without_contradictions(found: list[RecordedResults]) -> list[RecordedResults]:

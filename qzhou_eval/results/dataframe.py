@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qzhou_eval.benchmark.averages import SCORE_PROFILES, counted_splits
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.averages import SCORE_PROFILES
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.find import find_benchmark
+from qzhou_eval.benchmark.task import parts
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.combined import read_together
 from qzhou_eval.results.entries import RecordFields
@@ -37,6 +39,7 @@ class _Result:
 
 def load_results(
     *dirs: str | Path,
+    benchmark: str | None = None,
     score_profile: str = "card",
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
@@ -46,6 +49,8 @@ def load_results(
 
     Args:
         dirs: output folders of runs, or results of plain mteb.
+        benchmark: a benchmark's name or YAML file, to load only results of its tasks; None for all benchmarks that were
+            run and, of plain mteb's results, for CMTEB.
         score_profile: which splits count, ``card`` or ``mteb2``; they differ only in MultilingualSentiment.
         confidence: the confidence level of the interval from ``low`` to ``high``.
         resamples: how many resamples of the split's items the bootstrap draws; 0 for no intervals, which is fast.
@@ -53,11 +58,12 @@ def load_results(
 
     Returns:
         Columns ``model``; ``dim``; ``tp``, the layers of token prepending as ``1-7``, or ``off``; ``task``; ``type``;
-        ``split``; ``metric``; ``score``, the main score, 0 to 100; ``low`` and ``high``, its interval, NaN if no
-        items were stored or there are fewer than two; ``setting``, all other differences from the profile's own
-        protocol at full width, ``""`` if none; ``revision`` of the model; ``label``, its ``--model_label``, else its
-        name. Sorted by model, setting, TP, dimension and task. Plain mteb's rows have ``from plain mteb`` in
-        ``setting``, ``unknown`` in ``tp``, and 0 in ``dim`` if mteb did not write the dimension.
+        ``split``, with the subset as ``test/fr-en`` if several count; ``metric``; ``score``, the main score, 0 to 100;
+        ``low`` and ``high``, its interval, NaN if no items were stored or there are fewer than two; ``setting``, all
+        other differences from the profile's own protocol at full width, ``""`` if none; ``revision`` of the model;
+        ``label``, its ``--model_label``, else its name. Sorted by model, setting, TP,
+        dimension and task. Plain mteb's rows have ``from plain mteb`` in ``setting``, ``unknown`` in ``tp``, and 0 in
+        ``dim`` if mteb did not write the dimension.
 
     Raises:
         BadInput: no results, a damaged manifest, or results that do not belong together.
@@ -75,24 +81,32 @@ def load_results(
             raise BadInput(
                 f"load_results: {folder!r} is not a folder; give folders one by one: load_results('one', 'two')"
             )
-    found = list(_results([Path(folder) for folder in dirs], score_profile))
+    of = None if benchmark is None else find_benchmark(benchmark)
+    found = list(_results([Path(folder) for folder in dirs], of, score_profile))
     frame = pd.DataFrame([_row(result) for result in found], columns=COLUMNS)
     if resamples:
         for members in _of_one_split(found):
             bounds = _bounds([found[at] for at in members], confidence, resamples, seed)
             frame.loc[members, ["low", "high"]] = bounds
-    order = frame["task"].map({name: at for at, name in enumerate(all_tasks())})
+    order = frame["task"].map({name: at for at, name in enumerate(_names(found))})
     by = ["model", "revision", "setting", "tp", "dim", "order", "split"]
     return frame.assign(order=order).sort_values(by, ignore_index=True).drop(columns="order")
 
 
-def _results(folders: list[Path], score_profile: str) -> Iterator[_Result]:
-    for recorded in read_together(folders):
-        for task in recorded.tasks:
-            for split in counted_splits(task, score_profile):
+def _names(found: list[_Result]) -> dict[str, None]:
+    """The tasks' names, each once, benchmark by benchmark in their order."""
+    return dict.fromkeys(name for result in found for one in result.recorded.benchmarks for name in one.names)
+
+
+def _results(folders: list[Path], benchmark: Benchmark | None, score_profile: str) -> Iterator[_Result]:
+    for recorded in read_together(folders, benchmark):
+        for task, of in recorded.of.items():
+            for split in of.counted(score_profile):
                 if split in recorded.scores[task]:
                     yield _Result(recorded, task, split)
-                elif not recorded.plain and split not in recorded.tasks[task]["record"]["splits"]:
+                elif not recorded.plain and split not in parts(
+                    tuple(recorded.tasks[task]["record"]["splits"]), of.subsets
+                ):
                     raise BadInput(f"{recorded.path(task)}: no score on {split}, which {score_profile} counts")
 
 

@@ -34,6 +34,7 @@ class RecordFields(TypedDict):
     mteb: str | None
     scikit_learn: str | None
     scoring_version: NotRequired[int]
+    subsets: NotRequired[list[str]]
 
 
 class Instruction(TypedDict):
@@ -89,8 +90,11 @@ class VariantEntry(TypedDict):
 
 
 class ManifestContent(TypedDict):
-    """The whole file: variants by folder, and models' labels by the folder of all their results."""
+    """The whole file: variants by folder, models' labels by the folder of all their results, and the benchmarks that
+    were run, by name: as :func:`~qzhou_eval.benchmark.benchmark.recorded` makes them, None for packaged ones.
+    """
 
     format: int
     variants: dict[str, VariantEntry]
     labels: NotRequired[dict[str, str]]
+    benchmarks: NotRequired[dict[str, dict[str, Any] | None]]

@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from qzhou_eval.benchmark.benchmark import Benchmark, from_record, recorded
+from qzhou_eval.benchmark.packaged import packaged
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.entries import Made, ManifestContent, Provenance, TaskEntry, VariantEntry
 from qzhou_eval.results.variant import Record, Variant, is_label
@@ -27,8 +29,8 @@ from qzhou_eval.system.paths import items_path, stays_inside
 class Manifest:
     """``manifest.json``: variants by folder with their provenance, and per task its :class:`Record` and counts.
 
-    Its ``labels`` are what reports call models, by the folder of all results of a model at a revision. A label changes
-    neither a path nor a score.
+    Its ``labels`` are what reports call models, by the folder of all results of a model at a revision; a label changes
+    neither a path nor a score. Its ``benchmarks`` are what reports need of those that were run.
     """
 
     def __init__(self, output_dir: Path) -> None:
@@ -57,6 +59,9 @@ class Manifest:
                     dict(fields)
             if not all(is_label(label) for label in content.get("labels", {}).values()):
                 raise ValueError("an invalid label")
+            for name, recorded in content.get("benchmarks", {}).items():
+                if recorded is not None:
+                    from_record(name, recorded)
         except FileNotFoundError:
             return {"format": 1, "variants": {}}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -84,6 +89,17 @@ class Manifest:
         """The label of a variant's model in reports, if one was given."""
         return self.content.get("labels", {}).get(variant.base)
 
+    def benchmarks(self) -> list[Benchmark]:
+        """The benchmarks that its results are of: those that were run, then packaged ones of tasks that these lack."""
+        recorded = self.content.get("benchmarks", {})
+        known = packaged()
+        found = [
+            known[name] if of is None else from_record(name, of) for name, of in recorded.items() if of or name in known
+        ]
+        covered = {name for one in found for name in one.names}
+        others = {task for entry in self.content["variants"].values() for task in entry["tasks"]} - covered
+        return [*found, *(one for one in known.values() if others & set(one.names))]
+
     def relabel(self, variant: Variant, label: str) -> None:
         """Record the label of a variant's model in reports, if the folder has results."""
         if not self.path.exists() or self.label(variant) == label:
@@ -104,6 +120,7 @@ class Manifest:
         made: Made,
         provenance: Provenance,
         *,
+        benchmark: Benchmark | None = None,
         label: str | None = None,
     ) -> None:
         """Record finished results and save, keeping what other runs recorded meanwhile.
@@ -113,6 +130,7 @@ class Manifest:
 
         Args:
             made: how they were made, in addition to their record.
+            benchmark: the benchmark that was run; None leaves the recorded ones unchanged.
             label: the model's label in reports; None leaves it unchanged.
         """
         with file_lock(self.folder / ".manifest.lock"):
@@ -128,6 +146,9 @@ class Manifest:
                 }
                 if label is not None:
                     self.content.setdefault("labels", {})[variant.base] = label
+            if benchmark is not None:
+                of = None if benchmark.packaged else recorded(benchmark)
+                self.content.setdefault("benchmarks", {})[benchmark.name] = of
             self._save()
 
     def _entry(self, variant: Variant, task: str, provenance: Provenance) -> VariantEntry:
@@ -166,8 +187,9 @@ def check_place(place: str, tasks: Iterable[str]) -> None:
 
 
 def _plain(value: Variant | Record) -> Any:
-    """As it is read back from JSON: VariantFields or RecordFields."""
-    return json.loads(json.dumps(asdict(value)))
+    """As it is read back from JSON: VariantFields or RecordFields; without subsets, where there are none."""
+    fields = json.loads(json.dumps(asdict(value)))
+    return {name: given for name, given in fields.items() if name != "subsets" or given}
 
 
 def _sha256(path: Path) -> str | None:

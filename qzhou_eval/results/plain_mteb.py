@@ -10,11 +10,12 @@ records neither items nor most of what decides a score: those are None in the en
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qzhou_eval.benchmark.registry import Task, all_tasks
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.entries import RecordFields, VariantEntry, VariantFields
 from qzhou_eval.results.reader import META, Complaints, RecordedResults, numbers
@@ -26,6 +27,7 @@ _UNKNOWN = (
     *("truncate", "dtype"),
 )
 _EXPERIMENTS = "experiments"
+_SUBSET = "hf_subset"  # mteb's key of a row's subset
 _NESTED = {"v_measures", "cos_sim", "euclidean", "manhattan", "dot", "max"}  # keys that hold metrics, not subsets
 _RENAMED = {"CMedQAv1": "CMedQAv1-reranking", "CMedQAv2": "CMedQAv2-reranking"}
 _PREFIX = {"cos_sim": "cosine"}  # other nested metrics (max, dot, ...) keep their own name as the prefix
@@ -34,7 +36,7 @@ _OLDER_METRICS = {"Reranking": ("map",), "PairClassification": ("cosine_accuracy
 
 @dataclass(frozen=True)
 class _Result:
-    """One result file. ``scores`` are main scores by split; ``metric`` is their metric, None if unknown."""
+    """One result file. ``scores`` are main scores by part; ``metric`` is their metric, None if unknown."""
 
     task: Task
     mteb: str | None
@@ -43,23 +45,25 @@ class _Result:
     scores: dict[str, float]
 
 
-def read_plain(path: Path) -> list[RecordedResults]:
+def read_plain(path: Path, benchmarks: Sequence[Benchmark]) -> list[RecordedResults]:
     """Read plain mteb's results from a folder or one file: an entry for each model, revision and experiment.
 
-    A file without a score of a known task on its splits is left out, with a warning that names it.
+    A file without a score of these benchmarks' tasks on their splits is left out, with a warning that names it.
 
     Raises:
         BadInput: no results found.
     """
     complaints, folders = Complaints(), {}
+    known = {task.name: task for one in reversed(benchmarks) for task in one.tasks}
     for file in _files(path):
         try:
-            result = _read(file)
+            result = _read(file, known)
         except ValueError as error:
             complaints.add(file, f"left out, {error}")
             continue
         if file.parent not in folders:
-            folders[file.parent] = RecordedResults(file.parent, _entry(file.parent.absolute()), {}, plain=True)
+            entry = _entry(file.parent.absolute())
+            folders[file.parent] = RecordedResults(file.parent, entry, {}, tuple(benchmarks), plain=True)
         _add(folders[file.parent], file, result, complaints)
     found = [recorded for recorded in folders.values() if recorded.tasks]
     if not found:
@@ -163,25 +167,25 @@ def _content(file: Path) -> dict[str, object]:
     return content
 
 
-def _read(file: Path) -> _Result:
-    """Read one result file.
+def _read(file: Path, known: dict[str, Task]) -> _Result:
+    """Read one result file of a known task.
 
     Raises:
         ValueError: not a result of mteb, not of a task of this version, or without a score on the task's splits.
     """
     content = _content(file)
     name, splits = _splits(content, file.stem)
-    task = all_tasks().get(_RENAMED.get(name, name)) or _by_lower_case(name)
+    task = known.get(_RENAMED.get(name, name)) or _by_lower_case(name, known)
     if task is None:
-        raise ValueError("not a task of this version")
+        raise ValueError("not a task of the benchmarks that are read; --benchmark names another")
     scores, metrics = {}, set()
     for split in task.splits:
-        rows = [_main(row, task) for row in splits.get(split, [])]
-        if rows:
-            scores[split] = sum(score for score, _ in rows) / len(rows)
+        for part, of_part in _by_part(task, split, splits.get(split, [])).items():
+            rows = [_main(row, task) for row in of_part]
+            scores[part] = sum(score for score, _ in rows) / len(rows)
             metrics |= {metric for _, metric in rows}
     if not scores:
-        raise ValueError(f"no score on {' or '.join(task.splits)}")
+        raise ValueError(f"no score on {' or '.join(task.parts)}")
     version, revision = (content.get(key) for key in ("mteb_version", "dataset_revision"))
     return _Result(
         task,
@@ -192,9 +196,20 @@ def _read(file: Path) -> _Result:
     )
 
 
-def _by_lower_case(name: str) -> Task | None:
+def _by_part(task: Task, split: str, rows: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]:
+    """A split's rows by part of the task; for a data set without subsets, all of them are of the split."""
+    if not task.subsets:
+        return {split: rows} if rows else {}
+    found: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        if row.get(_SUBSET) in task.subsets:
+            found.setdefault(task.part(split, str(row[_SUBSET])), []).append(row)
+    return found
+
+
+def _by_lower_case(name: str, known: dict[str, Task]) -> Task | None:
     """Find a task by name regardless of case, as mteb does, since some names were written otherwise before 1.11."""
-    return next((task for known, task in all_tasks().items() if known.lower() == name.lower()), None)
+    return next((task for one, task in known.items() if one.lower() == name.lower()), None)
 
 
 def _splits(content: dict[str, object], stem: str) -> tuple[str, dict[str, list[dict[str, object]]]]:
@@ -208,7 +223,9 @@ def _splits(content: dict[str, object], stem: str) -> tuple[str, dict[str, list[
     splits = {split: metrics for split, metrics in content.items() if isinstance(metrics, dict)}
     by_subset = any(key not in _NESTED and isinstance(value, dict) for m in splits.values() for key, value in m.items())
     rows = {
-        split: [one for one in metrics.values() if isinstance(one, dict)] if by_subset else [metrics]
+        split: [one | {_SUBSET: name} for name, one in metrics.items() if isinstance(one, dict)]
+        if by_subset
+        else [metrics]
         for split, metrics in splits.items()
     }
     return str(content.get("mteb_dataset_name", stem)), rows

@@ -8,10 +8,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.entries import TaskEntry, VariantEntry
 from qzhou_eval.results.manifest import Manifest, check_place
+from qzhou_eval.results.part_scores import scores_by_part
 from qzhou_eval.results.variant import Record, Variant
 from qzhou_eval.statistics.item_scores import Items, read_items
 from qzhou_eval.system.paths import items_path
@@ -30,7 +32,8 @@ class RecordedResults:
     Attributes:
         place: the folder of its result files.
         entry: its manifest entry; for results of plain mteb, which have no manifest, with None for what is unknown.
-        scores: main scores, 0 to 1, by task and split; without those that are not a number from -1 to 1.
+        scores: main scores, 0 to 1, by task and part; without those that are not a number from -1 to 1.
+        benchmarks: what its results are of.
         plain: whether these are results of plain mteb.
         label: the model's label, if one was given.
     """
@@ -38,6 +41,7 @@ class RecordedResults:
     place: Path
     entry: VariantEntry
     scores: dict[str, dict[str, float]]
+    benchmarks: tuple[Benchmark, ...]
     plain: bool = False
     label: str | None = None
 
@@ -50,6 +54,12 @@ class RecordedResults:
     def tasks(self) -> dict[str, TaskEntry]:
         """By task: its record, its counts and what it was made with."""
         return self.entry["tasks"]
+
+    @property
+    def of(self) -> dict[str, Task]:
+        """Its tasks, by name, as its benchmarks define them."""
+        known = {name: task for one in reversed(self.benchmarks) for name, task in one.by_name.items()}
+        return {name: known[name] for name in self.tasks}
 
     def path(self, task: str) -> Path:
         """A task's result file."""
@@ -90,8 +100,11 @@ class Complaints:
             log.warning("%s", BadInput(line))
 
 
-def read_recorded(folder: Path) -> list[RecordedResults]:
+def read_recorded(folder: Path, benchmark: Benchmark | None = None) -> list[RecordedResults]:
     """Read every variant of an output folder. Results that cannot be used are left out with a warning that names them.
+
+    Args:
+        benchmark: read only results of its tasks; None for those of all benchmarks that were run.
 
     Raises:
         BadInput: no results found, none that can be used, or a damaged manifest.
@@ -102,7 +115,7 @@ def read_recorded(folder: Path) -> list[RecordedResults]:
     variants, complaints = manifest.content["variants"], Complaints()
     if not variants:
         raise BadInput(f"{folder}: no results there")
-    read = [_read_variant(manifest, place, complaints) for place in variants]
+    read = [_read_variant(manifest, place, benchmark, complaints) for place in variants]
     found = [recorded for recorded in read if recorded.tasks]
     if not found:
         raise BadInput("; ".join(complaints.lines()))
@@ -111,7 +124,7 @@ def read_recorded(folder: Path) -> list[RecordedResults]:
     return found
 
 
-def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> RecordedResults:
+def _read_variant(manifest: Manifest, place: str, only: Benchmark | None, complaints: Complaints) -> RecordedResults:
     entry = manifest.content["variants"][place]
     try:
         _check_types(Variant, entry["variant"])
@@ -125,9 +138,11 @@ def _read_variant(manifest: Manifest, place: str, complaints: Complaints) -> Rec
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{manifest.path}: damaged ({error!r}); remove it to evaluate again") from None
     kept: VariantEntry = {**entry, "tasks": {}}
-    recorded = RecordedResults(manifest.folder / place, kept, {}, label=manifest.label(variant))
+    benchmarks = tuple(manifest.benchmarks()) if only is None else (only,)
+    recorded = RecordedResults(manifest.folder / place, kept, {}, benchmarks, label=manifest.label(variant))
     for task, made in entry["tasks"].items():
-        _read_task(manifest, recorded, task, made, complaints)
+        if only is None or task in only.by_name:
+            _read_task(manifest, recorded, task, made, complaints)
     return recorded
 
 
@@ -136,11 +151,15 @@ def _read_task(
 ) -> None:
     """Add a task's manifest record and scores, unless they cannot be used."""
     path, place = recorded.path(task), recorded.variant.folder
-    if why := _unusable(manifest, place, task):
+    of = next((one.by_name[task] for one in recorded.benchmarks if task in one.by_name), None)
+    if of is None:
+        complaints.add(path, "left out, not a task of this version")
+        return
+    if why := _unusable(manifest, place, of, made):
         complaints.add(path, why)
         return
     try:
-        scores = _scores(path)
+        scores = _scores(path, of)
     except ValueError as error:
         complaints.add(path, f"left out, {error}; remove it, then {AGAIN}")
         return
@@ -152,26 +171,26 @@ def _read_task(
     recorded.scores[task] = numbers(scores, path, complaints)
 
 
-def _unusable(manifest: Manifest, place: str, task: str) -> str | None:
+def _unusable(manifest: Manifest, place: str, task: Task, made: TaskEntry) -> str | None:
     """Why a recorded result is left out without reading it; None if it can be read."""
-    if task not in all_tasks():
-        return "left out, not a task of this version"
-    if manifest.intact(place, task):
+    if tuple(made["record"].get("subsets", ())) != task.subsets:
+        return "left out, of other subsets than the benchmark's"
+    if manifest.intact(place, task.name):
         return None
-    if not (manifest.folder / place / f"{task}.json").exists():
+    if not (manifest.folder / place / f"{task.name}.json").exists():
         return f"left out, it is missing; {AGAIN}"
     return f"left out, it was changed after it was written; {AGAIN}"
 
 
-def _scores(path: Path) -> dict[str, float]:
-    """Main scores by split, from mteb's TaskResult JSON.
+def _scores(path: Path, task: Task) -> dict[str, float]:
+    """Main scores by part, from mteb's TaskResult JSON.
 
     Raises:
         ValueError: not a complete result file.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
-        return {split: float(rows[0]["main_score"]) for split, rows in content["scores"].items()}
+        return scores_by_part(task, content["scores"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ValueError(NOT_WHOLE) from None
 
@@ -192,10 +211,10 @@ def contradiction(recorded: RecordedResults, task: str) -> str | None:
 
 def numbers(scores: dict[str, float], path: Path, complaints: Complaints) -> dict[str, float]:
     """The scores that are valid: a NaN, which equal vectors for all texts cause, counts as missing."""
-    for split, score in scores.items():
+    for part, score in scores.items():
         if not -1 <= score <= 1:
-            complaints.add(path, f"left out, its score on {split} is {score}")
-    return {split: score for split, score in scores.items() if -1 <= score <= 1}
+            complaints.add(path, f"left out, its score on {part} is {score}")
+    return {part: score for part, score in scores.items() if -1 <= score <= 1}
 
 
 def _variant(entry: VariantEntry) -> Variant:

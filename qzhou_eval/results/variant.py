@@ -51,7 +51,8 @@ class Variant:
 class Record:
     """What one task's result was made from, as recorded in the manifest; equal records mean equal scores.
 
-    ``scoring_version`` is this project's own, 0 in manifests that predate it.
+    ``scoring_version`` is this project's own, 0 in manifests that predate it. ``subsets`` is empty for a data set
+    without any.
     """
 
     type: str
@@ -61,10 +62,11 @@ class Record:
     mteb: str
     scikit_learn: str
     scoring_version: int = 0
+    subsets: tuple[str, ...] = ()
 
 
 def record_for(task, data_revision: str) -> Record:
-    """The record of ``task`` (a :class:`qzhou_eval.benchmark.registry.Task`) under the installed libraries."""
+    """The record of ``task`` (a :class:`qzhou_eval.benchmark.task.Task`) under the installed libraries."""
     return Record(
         type=task.type,
         metric=task.metric if generation() == "current" else task.card_metric or task.metric,
@@ -73,6 +75,7 @@ def record_for(task, data_revision: str) -> Record:
         mteb=version("mteb"),
         scikit_learn=version("scikit-learn"),
         scoring_version=SCORING_VERSION,
+        subsets=task.subsets,
     )
 
 

@@ -23,6 +23,7 @@ class RunConfig:
     revision: str | None = None
     profile: str | None = None
     default_profile: str | None = None
+    benchmark: str | None = None
     tasks: list[str] | None = None
     task_types: list[str] | None = None
     dim: list[str] = field(default_factory=list)

@@ -12,7 +12,7 @@ from typing import cast
 from tabulate import tabulate
 
 from qzhou_eval.benchmark.data_sources import fetch_command
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.encoder import Prepare, Prepared
 from qzhou_eval.encode.key_index import KeyIndex
 from qzhou_eval.encode.store import Store, prompt_key

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from qzhou_eval.benchmark.averages import MEAN_TASK, table_row, task_score
-from qzhou_eval.benchmark.published import Published, read_published
+from qzhou_eval.benchmark.averages import MEAN_TASK, table_row
+from qzhou_eval.benchmark.packaged import cmteb
+from qzhou_eval.benchmark.published import Published, scores_of
 from qzhou_eval.protocol.profile import Profile, ProfileModel
 from qzhou_eval.protocol.profile_files import shipped_profiles
 
 _WHERE = {"yes": "here", "api": "as an API only", "no": "closed"}
-_BENCHMARK = "cmteb"
 
 
 def print_models() -> None:
     """Print a row for each model, with its published Mean(Task) of CMTEB, then what is not verified."""
-    published = read_published()
+    published = scores_of(cmteb())
     profiles = [profile for profile in shipped_profiles() if profile.models]
     rows = [_row(profile, model, published.get(model.name)) for profile in profiles for model in profile.models]
     rows.sort(key=lambda row: (row[-1] is None, -(row[-1] or 0), row[0].lower()))
@@ -52,6 +52,6 @@ def _prompts(profile: Profile) -> Iterator[str]:
 
 
 def _mean_task(published: Published) -> float | None:
-    found = {task: task_score(task, splits, "card") for task, splits in published.scores.items()}
-    mean = table_row(found, _BENCHMARK)[MEAN_TASK]
+    found = {task.name: task.score(published.scores.get(task.name, {}), "card") for task in cmteb().tasks}
+    mean = table_row(found, cmteb())[MEAN_TASK]
     return None if mean is None else 100 * mean

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.encode.progress import Progress, shown
 from qzhou_eval.encode.stage import InProcess, encode, prepare
 from qzhou_eval.encode.store import Store, prompt_key
@@ -133,7 +133,7 @@ class MTEBEncoder:
         texts = list(inputs if task_metadata is None else batch_texts(inputs))
         side = prompt_type and _SIDES[getattr(prompt_type, "value", prompt_type)]
         where = f"{name}, split {hf_split}" if hf_split else name
-        task = task_metadata or all_tasks().get(name) or OtherTask(name, OTHERWISE)
+        task = task_metadata or packaged_tasks().get(name) or OtherTask(name, OTHERWISE)
         check_texts(texts, f"{where}: text")
         prompts = prompts_of(self.profile, task, side, texts, use_instruction=self.use_instruction)
         return cut_and_normalize(self._full(prompts, where), self.dim, normalize=self.normalize)

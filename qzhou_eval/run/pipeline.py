@@ -14,7 +14,7 @@ from functools import cache, partial
 import torch
 
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.encoder import Prepare
 from qzhou_eval.encode.progress import Progress, shown
 from qzhou_eval.encode.readings import Reading, encoders

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.profile import TITLE, Profile
 from qzhou_eval.protocol.prompts import prompts_of

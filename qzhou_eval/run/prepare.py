@@ -3,15 +3,20 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qzhou_eval.benchmark.benchmark import Benchmark, named_tasks
 from qzhou_eval.benchmark.data_sources import DataSource, NoData, locate, no_data
-from qzhou_eval.benchmark.registry import Task, named_tasks, select
+from qzhou_eval.benchmark.find import find_benchmark
+from qzhou_eval.benchmark.packaged import cmteb
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
+from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Variant
 from qzhou_eval.run.config import RunConfig
 from qzhou_eval.run.subjects.checkpoint import checkpoint_subject
 from qzhou_eval.run.subjects.subject import Subject
 from qzhou_eval.system.environment import code_revision
 from qzhou_eval.system.files import check_writable
+from qzhou_eval.system.mteb_version import generation
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Run:
     """
 
     subject: Subject
+    benchmark: Benchmark
     tasks: list[Task]
     without_data: list[Task]
     sources: dict[str, DataSource]
@@ -58,17 +64,22 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
     """
     if not encodes:
         config = replace(config, workers=None)
-    tasks = select(config.tasks, config.task_types)
+    benchmark = find_benchmark(config.benchmark, config.tasks)
+    tasks = benchmark.select(config.tasks, config.task_types)
+    if generation() == "card" and benchmark is not cmteb():
+        raise BadInput(f"{benchmark.title.en} runs under --mteb current only; the card's mteb scores CMTEB")
     reencode = named_tasks("--reencode", config.reencode, tasks)
     reevaluate = named_tasks("--reevaluate", config.reevaluate, tasks) | reencode
     sources = _sources(tasks, config.data_dir, partly=plans)
     subject = _subject(config, tasks, encodes=encodes, plans=plans)
     output_dir, store_dir = config.folders(subject.readings[0].variants[0].model)
     check_writable("--output_dir", output_dir)
+    _check_names(output_dir, benchmark)
     if encodes:
         check_writable("--store_dir", store_dir)
     return Run(
         subject=subject,
+        benchmark=benchmark,
         tasks=[task for task in tasks if task.name in sources],
         without_data=[task for task in tasks if task.name not in sources],
         sources=sources,
@@ -84,6 +95,17 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         reencode=reencode,
         reevaluate=reevaluate,
     )
+
+
+def _check_names(output_dir: Path, benchmark: Benchmark) -> None:
+    """Refuse a folder with results of another benchmark's task that only shares its name."""
+    for other in Manifest(output_dir).benchmarks():
+        for name in [name for name in benchmark.names if other.name != benchmark.name and name in other.by_name]:
+            one, two = benchmark.by_name[name], other.by_name[name]
+            if (one.type, one.path, one.parts) != (two.type, two.path, two.parts):
+                raise BadInput(
+                    f"--output_dir {output_dir}: has results of another {name}, of {other.name}; give another"
+                )
 
 
 def _subject(config: RunConfig, tasks: list[Task], *, encodes: bool, plans: bool) -> Subject:

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.progress import LatestScore, Progress
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.evaluate.stage import Evaluated, EvaluateJob, evaluate
@@ -148,7 +148,15 @@ class Scoring:
             **part.counts,
         }
         manifest = Manifest(self._run.output_dir)
-        manifest.add(part.variants, task.name, record, made, part.reading.provenance, label=self._run.model_label)
+        manifest.add(
+            part.variants,
+            task.name,
+            record,
+            made,
+            part.reading.provenance,
+            benchmark=self._run.benchmark,
+            label=self._run.model_label,
+        )
         self._outcome.finished += len(part.variants)
         if part.before:
             log.warning("%s: %s", part.name, scores_line(part.before, self._scores(task, part.variants)))

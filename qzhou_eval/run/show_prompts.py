@@ -1,6 +1,7 @@
 """``prompts show``: what is sent to the model for a task, byte for byte and token by token."""
 
-from qzhou_eval.benchmark.registry import task_named
+from qzhou_eval.benchmark.find import find_benchmark
+from qzhou_eval.benchmark.packaged import task_named
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.profile_choice import choose_profile
 from qzhou_eval.protocol.profile_files import load_profile
@@ -10,14 +11,20 @@ from qzhou_eval.system.options import CARD_PROFILE
 
 
 def show_prompts(
-    task_name: str, text: str, profile_name: str | None, model: str | None, *, use_instruction: bool
+    task_name: str,
+    text: str,
+    profile_name: str | None,
+    model: str | None,
+    *,
+    benchmark: str | None = None,
+    use_instruction: bool,
 ) -> None:
     """Print a task's rendered prompt for each side and, with a model, its token ids.
 
     Raises:
         BadInput: unknown task, profile or model, or no instruction for the task.
     """
-    task = task_named(task_name)
+    task = task_named(task_name) if benchmark is None else find_benchmark(benchmark).select([task_name], None)[0]
     check_text(text, "--text")
     checkpoint = model and find_checkpoint(model)
     tokenizer = None

@@ -12,7 +12,7 @@ from commands import run_command
 from comparing import compared, differing
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.protocol.profile_files import load_profile
 
 PROFILE = load_profile("qzhou-zh")
@@ -109,7 +109,7 @@ def _placeholder(folder) -> int:
 @pytest.mark.slow
 def test_changed_data_are_named_with_their_task(finished, tiny, official, tmp_path, capsys):
     data = shutil.copytree(official, tmp_path / "data")
-    file = data / all_tasks()["STSB"].path / "data/test.jsonl"
+    file = data / packaged_tasks()["STSB"].path / "data/test.jsonl"
     file.write_text("\n".join(file.read_text("utf-8").splitlines()[:-1]), "utf-8")
     assert cli.main(run_command(tiny, data, tmp_path / "rows", "--dim", "96")) == 0
     code, out, err = compared(capsys, tmp_path / "rows", "--to", finished)

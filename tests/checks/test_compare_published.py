@@ -9,8 +9,8 @@ import pytest
 from comparing import BAD, CARD, NAME, PUBLISHED, compared, differing, write_run
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.averages import COLUMNS
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.averages import column_names
+from qzhou_eval.benchmark.packaged import cmteb, miniature, packaged_tasks
 from qzhou_eval.checks.compare.differences import find_differences
 from qzhou_eval.checks.compare.rows import ComparedScore, column_tolerance, mean_rows, side_row
 from qzhou_eval.checks.compare.sides import Side, TaskSide, from_folder, from_published
@@ -62,8 +62,8 @@ def test_a_faithful_run_and_the_cards_tables(faithful, capsys):
 def test_scores_of_the_card_reproduce_its_table_within_rounding():
     """Average the published task scores and compare with the card's table 1: at most half of the last digit apart."""
     theirs = dict(zip(CARD["columns"], CARD["table_1"]["rows"][NAME], strict=True))
-    rows = mean_rows(side_row(from_published(None, NAME, "card"), "cmteb"), theirs, "cmteb")
-    assert [row.name for row in rows] == list(COLUMNS)
+    rows = mean_rows(side_row(from_published(None, NAME, cmteb(), "card"), cmteb()), theirs, cmteb())
+    assert [row.name for row in rows] == list(column_names(cmteb()))
     assert max(abs(row.difference) for row in rows) <= 0.005 + 1e-9
 
 
@@ -116,7 +116,7 @@ def test_another_model_is_set_against_ours_and_the_data_are_a_note(finished, tmp
     assert differing(out) >= {"model", "data"} and "not proven to be the same data" in out
     assert "OFF" not in out and "verdict" not in out and not card_lines(out)
     assert "so there are no intervals" in out and "significant" not in out  # the scores are written without items
-    other = from_published(None, model, "card")
+    other = from_published(None, model, cmteb(), "card")
     for name, task in other.tasks.items():
         (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ") and "local-" not in line]
         ours = 100 * (PUBLISHED[name]["validation" if name == "MultilingualSentiment" else counted(name)])
@@ -126,7 +126,7 @@ def test_another_model_is_set_against_ours_and_the_data_are_a_note(finished, tmp
 
 
 def counted(name: str) -> str:
-    (split,) = all_tasks()[name].splits
+    (split,) = packaged_tasks()[name].splits
     return split
 
 
@@ -149,7 +149,9 @@ def test_type_means_of_the_cards_table_are_a_replication(finished, tmp_path, cap
     """Below 1792 the card's Mean(Task) does not follow from its own type means; the mean that does follow is judged."""
     theirs = dict(zip(CARD["columns"], CARD["table_3"]["rows"][str(dim)], strict=True))
     full = dict(zip(CARD["columns"], CARD["table_3"]["rows"]["1792"], strict=True))
-    shift = {task: (theirs[all_tasks()[task].type] - full[all_tasks()[task].type]) / 100 for task in PUBLISHED}
+    shift = {
+        task: (theirs[packaged_tasks()[task].type] - full[packaged_tasks()[task].type]) / 100 for task in PUBLISHED
+    }
     write_run(tmp_path, finished, 1792)
     write_run(tmp_path, finished, dim, shift=shift)
     code, out, err = compared(capsys, tmp_path)
@@ -205,7 +207,7 @@ def test_a_model_without_published_scores_does_not_hide_another(finished, tmp_pa
 
 def test_a_hub_fork_of_the_same_last_name_is_another_model(faithful):
     ours = from_folder(faithful, "card")[0]
-    theirs = from_published(None, NAME, "card")
+    theirs = from_published(None, NAME, cmteb(), "card")
     assert "model" not in {d.fact for d in find_differences(ours, theirs)}
     assert "model" in {d.fact for d in find_differences(replace(ours, model=f"someone/{NAME}"), theirs)}
 
@@ -215,7 +217,7 @@ def current(side: Side) -> Side:
     tasks = {
         name: TaskSide(one.score, one.facts | {"mteb": "2.26.24", "data": task.revision, "metric": task.metric})
         for name, one in side.tasks.items()
-        for task in [all_tasks()[name]]
+        for task in [packaged_tasks()[name]]
     }
     return replace(side, tasks=tasks)
 
@@ -223,12 +225,14 @@ def current(side: Side) -> Side:
 def test_the_current_mtebs_way_is_stated_and_comparable(faithful):
     """Re-uploads at other revisions and map_at_1000 are named with their tasks; the scores are still compared."""
     ours = current(from_folder(faithful, "card")[0])
-    found = [d for d in find_differences(ours, from_published(None, NAME, "card")) if d.fact != "model revision"]
+    found = [
+        d for d in find_differences(ours, from_published(None, NAME, cmteb(), "card")) if d.fact != "model revision"
+    ]
     assert {d.fact for d in found} == {"mteb", "data", "metric"}
     assert all(d.comparable for d in found)
     assert sum(len(d.tasks) for d in found if d.fact == "data") == 14
     assert {task for d in found if d.fact == "metric" for task in d.tasks} == {
-        name for name, task in all_tasks().items() if task.type == "Reranking" and task.benchmark == "cmteb"
+        name for name, task in cmteb().by_name.items() if task.type == "Reranking"
     }
 
 
@@ -244,11 +248,11 @@ def test_a_missing_score_has_no_verdict():
 
 
 def test_a_means_tolerance_follows_from_its_tasks():
-    assert column_tolerance("STS", "cmteb") == pytest.approx(0.1 / 7**0.5 + 0.01)
-    assert column_tolerance("STS", "mini") == pytest.approx(0.1 + 0.01)
-    assert column_tolerance("Clustering", "cmteb") == pytest.approx(1 / 4**0.5 + 0.01)
+    assert column_tolerance("STS", cmteb()) == pytest.approx(0.1 / 7**0.5 + 0.01)
+    assert column_tolerance("STS", miniature()) == pytest.approx(0.1 + 0.01)
+    assert column_tolerance("Clustering", cmteb()) == pytest.approx(1 / 4**0.5 + 0.01)
     variance = 6 * 0.3**2 + 4 * 1.0**2 + (2 + 4 + 8 + 7) * 0.1**2
-    assert column_tolerance("Mean(Task)", "cmteb") == pytest.approx(variance**0.5 / 31 + 0.01)
+    assert column_tolerance("Mean(Task)", cmteb()) == pytest.approx(variance**0.5 / 31 + 0.01)
 
 
 def test_a_file_in_the_published_form_is_another_side(finished, tmp_path, capsys):

@@ -12,7 +12,7 @@ from comparing import compared, edited
 
 from qzhou_eval import cli
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.statistics.bootstrap import rng_for
 from qzhou_eval.statistics.item_scores import read_items
 from qzhou_eval.system.paths import data_folder
@@ -51,7 +51,7 @@ def test_differences_of_two_runs_have_scipys_intervals(finished, without, offici
         ("STSB", lambda rows, x: scipy.stats.spearmanr(x[0, rows], x[1, rows])[0]),
         ("T2Reranking", lambda rows, x: x[0, rows].mean()),
     ):
-        data = locate(all_tasks()[task], official).revision
+        data = locate(packaged_tasks()[task], official).revision
         off, on = of_task(without, task), of_task(finished, task)
         resampled = scipy.stats.bootstrap(
             (np.arange(off.shape[1]),),
@@ -59,7 +59,7 @@ def test_differences_of_two_runs_have_scipys_intervals(finished, without, offici
             vectorized=False,
             n_resamples=2000,
             method="percentile",
-            rng=rng_for(f"{task} {data}", all_tasks()[task].splits[0]),
+            rng=rng_for(f"{task} {data}", packaged_tasks()[task].splits[0]),
         )
         expected[task] = resampled.confidence_interval
         drawn.append(resampled.bootstrap_distribution)

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModel
 from verifying import OK, fitting, marks, quick_profile, verdict, verify
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.checks.verify.tensors import stored_tensors
 from qzhou_eval.encode.probe import probe
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_CHECK_FAILED
@@ -54,7 +54,7 @@ def test_the_probe_is_forty_rendered_prompts_of_the_profiles_tasks(name):
     assert len(prompts) == len(set(TEXTS)) == 40
     for text, prompt in zip(TEXTS, prompts, strict=True):
         _, task, side = [*prompt.label.split(", "), None, None][:3]
-        instruction = instruction_for(profile, all_tasks()[task], side) if task else None
+        instruction = instruction_for(profile, packaged_tasks()[task], side) if task else None
         assert prompt.prompt == render(profile, text, instruction, side)
     assert {p.pieces[1] for p in prompts} >= {
         profile.instruction.format(instruction=t.instruction) for t in profile.tasks.values()

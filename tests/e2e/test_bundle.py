@@ -12,7 +12,7 @@ from checkpoints import with_remote_code
 from hub import COMMIT, Hub
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 
 ROOT = Path(__file__).parents[2]
 # Small packages replace the real ones, which are too many for a test: OTHERS those of the extras and of the card's
@@ -179,7 +179,7 @@ def everything(index, official, tiny, tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("everything")
     here = clone(folder / "here", OTHERS)
     lend_environment(here)
-    hub, stsb = Hub(), all_tasks()["STSB"]
+    hub, stsb = Hub(), packaged_tasks()["STSB"]
     hub.add_folder(stsb.path, official / stsb.path, stsb.revision)
     placeholder = tokenizer.convert_tokens_to_ids("<|im_start|>")
     model = with_remote_code(tiny, folder / "model", placeholder=placeholder, last_layer=7)
@@ -195,7 +195,7 @@ def everything(index, official, tiny, tokenizer, tmp_path_factory):
 @pytest.mark.slow
 def test_everything_in_one_folder_installed_and_run_without_a_network(everything):
     there, hub, online = everything
-    revision = all_tasks()["STSB"].revision
+    revision = packaged_tasks()["STSB"].revision
     hub.forget()
 
     def type_there(*argv) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 
 ROOT = Path(__file__).parents[2]
 SHARE = 0.004
@@ -30,7 +30,7 @@ def rehearsed(tmp_path_factory) -> tuple[Path, str]:
 
 
 def column(folder: Path, task: str, config: str, name: str) -> list[str]:
-    (file,) = (folder / "data" / all_tasks()[task].path / config).glob(f"{all_tasks()[task].splits[0]}-*")
+    (file,) = (folder / "data" / packaged_tasks()[task].path / config).glob(f"{packaged_tasks()[task].splits[0]}-*")
     found = pq.read_table(file)[name].to_pylist()
     return found[0] if isinstance(found[0], list) else found
 
@@ -43,7 +43,7 @@ def test_synthetic_data_have_the_official_numbers_and_lengths(rehearsed):
         ("STSB", "data", "sentence1", "text1_statistics"),
         ("Ocnli", "data", "sent2", "text2_statistics"),
     ):
-        official = mteb.get_task(task).metadata.descriptive_stats[all_tasks()[task].splits[0]][statistics]
+        official = mteb.get_task(task).metadata.descriptive_stats[packaged_tasks()[task].splits[0]][statistics]
         texts = column(folder, task, config, name)
         number = official["total_text_length"] / official["average_text_length"]
         assert len(texts) == max(30, round(SHARE * number))

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import spearmanr
 
 from qzhou_eval import Embedder
-from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
+from qzhou_eval.benchmark.packaged import DATA
 from qzhou_eval.encode.char_ngrams import vectors
 from qzhou_eval.miniature import build_data, grammar, lessons, train
 from qzhou_eval.miniature.__main__ import CHECKPOINT
@@ -22,7 +22,7 @@ MARGIN = 0.10
 
 @pytest.fixture(scope="module")
 def pairs():
-    path = MINIATURE_DATA / "mini" / "MiniSTS" / "data" / "test.jsonl"
+    path = DATA / "mini" / "sts.jsonl"
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
@@ -52,7 +52,7 @@ def beats_spelling(score: float, spelling: float) -> bool:
 def test_the_data_is_what_the_grammar_writes(tmp_path):
     build_data.write(tmp_path)
     written = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    packaged = {p.relative_to(MINIATURE_DATA): p.read_bytes() for p in MINIATURE_DATA.rglob("*") if p.is_file()}
+    packaged = {p.relative_to(DATA): p.read_bytes() for p in DATA.rglob("*.jsonl")}
     assert written == packaged
 
 

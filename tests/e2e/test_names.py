@@ -14,7 +14,7 @@ from written import RERANKING, STS, put
 
 from qzhou_eval import cli
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
@@ -115,7 +115,7 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_data_sets_header_names_files_of_its_own_folder_alone(tmp_path, header):
     """datasets would read other files, although no digest covers them and they need not even be data."""
-    task = all_tasks()["STSB"]
+    task = packaged_tasks()["STSB"]
     folder = shutil.copytree(MINI / "MiniSTS", tmp_path / task.path)
     shutil.copy(folder / "data/test.jsonl", tmp_path / "secret.jsonl")
     before = "---\nconfigs:\n- config_name: default\n  "

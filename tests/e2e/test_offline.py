@@ -7,7 +7,7 @@ import pytest
 from commands import run_command
 from hub import Hub
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 
 TASKS = ["Waimai", "CLSClusteringS2S", "Ocnli", "T2Reranking", "EcomRetrieval", "STSB"]
 
@@ -60,7 +60,7 @@ def test_fetch_needs_the_network_and_urls(hub, tmp_path):
 @pytest.mark.slow
 def test_fetch_here_run_there(hub, official, tiny, tmp_path):
     """A task of each type and a model: the run sends no request, --offline or not; results have the hub's revisions."""
-    tasks = [all_tasks()[name] for name in TASKS]
+    tasks = [packaged_tasks()[name] for name in TASKS]
     for task in tasks:
         hub.add_folder(task.path, official / task.path, task.revision)
     hub.add_folder("org/tiny", tiny, "d" * 40, "models")
@@ -79,7 +79,7 @@ def test_fetch_here_run_there(hub, official, tiny, tmp_path):
         return {json.loads(path.read_text())["dataset_revision"] for path in out.glob("results/**/[A-Z]*.json")}
 
     assert revisions(tmp_path / "out", TASKS) == {task.revision for task in tasks}
-    stsb = all_tasks()["STSB"]
+    stsb = packaged_tasks()["STSB"]
     assert revisions(tmp_path / "again", ["STSB"], "--offline") == {stsb.revision}
     rows = next((data / stsb.path).rglob("*.jsonl"))
     rows.write_text("".join(rows.read_text("utf-8").splitlines(keepends=True)[:-9]), "utf-8")

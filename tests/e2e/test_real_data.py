@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from qzhou_eval import Embedder, cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
 
 ROOT = Path(__file__).parents[2]
 DIMS = (64, 96)
@@ -74,7 +74,7 @@ def test_gemma_training_free_on_the_official_stsb(
 
 
 def local_tasks(root) -> list[str]:
-    return [t.name for t in all_tasks().values() if t.benchmark == "cmteb" and (root / t.path).is_dir()]
+    return [t.name for t in cmteb().tasks if (root / t.path).is_dir()]
 
 
 def scores(folder) -> dict[tuple[str, str, str], float]:

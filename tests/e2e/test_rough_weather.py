@@ -28,7 +28,7 @@ from mutations import (
 )
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.system.paths import data_folder
 
@@ -59,7 +59,7 @@ def inputs(tiny, official, tmp_path_factory) -> Path:
     shutil.copytree(tiny, root / "model")
     (root / "other").symlink_to(CHECKPOINT)
     for task in TASKS:
-        shutil.copytree(official / all_tasks()[task].path, root / "data" / all_tasks()[task].path)
+        shutil.copytree(official / packaged_tasks()[task].path, root / "data" / packaged_tasks()[task].path)
     write_header(root / "data/mteb/STSB", {"default": {"test": "data/test.jsonl"}})
     pairs = root / "data/mteb/STSB/data/test.jsonl"
     write_rows(pairs, read_rows(pairs)[:40])

@@ -16,10 +16,10 @@ import sklearn
 import tabulate
 import torch
 from faults import scores
+from layouts import MINI
 
 import qzhou_eval
 from qzhou_eval import cli
-from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
 from qzhou_eval.model.settings import resolve_device
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.statistics.item_scores import read_items
@@ -273,7 +273,7 @@ def test_one_bad_task_does_not_stop_the_others(tiny, tmp_path, capsys):
     root = tmp_path / "data"
     for task in ("STSB", "QBQTC"):
         path = root / {"STSB": "mteb/STSB", "QBQTC": "C-MTEB/QBQTC"}[task] / "data"
-        shutil.copytree(MINIATURE_DATA / "mini" / "MiniSTS" / "data", path)
+        shutil.copytree(MINI / "MiniSTS" / "data", path)
     bad = root / "C-MTEB/QBQTC/data/test.jsonl"
     bad.write_text(bad.read_text("utf-8").replace('"score"', '"rating"'), "utf-8")
     code = cli.main(

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from qzhou_eval import Embedder, cli
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.encode.shard_writer import EncodeError, write_shards
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.model.encoded import Encoded
@@ -32,7 +32,7 @@ def command(model, output, *tasks) -> list[str]:
 
 
 def prompts_of(task: str) -> list[str]:
-    task = all_tasks()[task]
+    task = packaged_tasks()[task]
     return plan_task(task, locate(task, None), load_profile("qzhou-zh-mini"), use_instruction=True).prompts
 
 

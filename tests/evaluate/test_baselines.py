@@ -10,12 +10,13 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 from commands import run_command
+from layouts import MINI
 from reporting import ITEMS, values_of, write_results
 from scipy.stats import spearmanr
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.data_sources import MINIATURE_DATA, locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.data_sources import locate
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.encode.char_ngrams import WIDTH, vectors
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.baseline import measure
@@ -82,7 +83,7 @@ def test_chance_without_anything_to_find():
 
 
 def rows(name: str) -> list[dict]:
-    (file,) = (MINIATURE_DATA / "mini" / name / "data").glob(f"{all_tasks()[name].splits[0]}*")
+    (file,) = (path for path in (MINI / name / "data").iterdir() if path.stem != "train")
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
@@ -91,8 +92,8 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("baselines")
     found = {}
     for name in ("MiniClassification", "MiniPairClassification", "MiniReranking", "MiniRetrieval", "MiniSTS"):
-        source = locate(all_tasks()[name], None)
-        measure(all_tasks()[name], source, folder)
+        source = locate(packaged_tasks()[name], None)
+        measure(packaged_tasks()[name], source, folder)
         found[name] = read(folder, name, source.revision, MTEB)
     return found
 
@@ -108,9 +109,7 @@ def test_rank_metrics_of_chance_are_those_of_two_answers_among_the_candidates(me
     """Reranking has two relevant documents among eight candidates, retrieval two among all documents."""
     (reranking,), (retrieval,) = (measured[name][0].chance.values() for name in ("MiniReranking", "MiniRetrieval"))
     assert reranking == pytest.approx(random_average_precision(2, 2, 8, 1000))
-    documents = sum(
-        1 for _ in (MINIATURE_DATA / "mini" / "MiniRetrieval" / "corpus").rglob("*.jsonl").__next__().open()
-    )
+    documents = sum(1 for _ in (MINI / "MiniRetrieval" / "corpus").rglob("*.jsonl").__next__().open())
     assert retrieval == pytest.approx(random_ndcg([1, 1], [1, 1], documents, 10))
 
 
@@ -144,8 +143,8 @@ def test_a_file_of_other_data_is_refused_and_never_used(tmp_path):
 
 def floor(folder, task: str, char_ngrams: np.ndarray, chance: float) -> None:
     """Store a baseline with the given n-gram score of each item."""
-    (split,) = all_tasks()[task].splits
-    about = {"metric": all_tasks()[task].metric, "mteb": MTEB, "chance": {split: chance}}
+    (split,) = packaged_tasks()[task].splits
+    about = {"metric": packaged_tasks()[task].metric, "mteb": MTEB, "chance": {split: chance}}
     scores = {split: float(char_ngrams.astype(np.float32).astype(np.float64).mean())}
     items = Items("mean", "queries", {split: char_ngrams[None].astype(np.float32)}, {})
     keep(folder, Baseline(task, "local-1", **about, char_ngrams=scores), items)

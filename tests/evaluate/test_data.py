@@ -16,7 +16,7 @@ from ranking import Letters
 from stored import PROFILE, variant
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
@@ -156,7 +156,7 @@ def without_candidates(folder: Path) -> None:
     ],
 )
 def test_odd_data_score_as_mteb_scores_them_and_it_is_said_once(official, tmp_path, caplog, *, name, change, said):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     change(copied(official, tmp_path, name))
     plan(tmp_path, name)
     assert all(words in caplog.text for words in said)
@@ -185,7 +185,7 @@ def test_sets_of_one_label_are_scored_as_mteb_scores_them_and_it_is_said(officia
 @pytest.mark.parametrize("name", ["MiniSTS", "MiniRetrieval"])
 @pytest.mark.parametrize("fault", [IndexError, MemoryError, KeyError, ValueError])
 def test_a_fault_while_scoring_comes_out_as_it_is(monkeypatch, name, evaluators, fault):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
 
     def fail(*args, **kwargs):
         raise fault("ours")
@@ -204,7 +204,9 @@ def test_a_fault_while_scoring_comes_out_as_it_is(monkeypatch, name, evaluators,
 def test_a_fault_while_recording_comes_out_as_it_is(monkeypatch):
     monkeypatch.setattr("qzhou_eval.evaluate.mteb_adapter.stored_vectors.hashlib.md5", lambda *_, **__: [].pop())
     with pytest.raises(IndexError):
-        plan_task(all_tasks()["MiniSTS"], locate(all_tasks()["MiniSTS"], None), PROFILE, use_instruction=False)
+        plan_task(
+            packaged_tasks()["MiniSTS"], locate(packaged_tasks()["MiniSTS"], None), PROFILE, use_instruction=False
+        )
 
 
 def test_a_fault_of_the_look_through_is_not_the_datas(official, monkeypatch):
@@ -219,7 +221,7 @@ def test_a_fault_of_the_look_through_is_not_the_datas(official, monkeypatch):
 def test_a_machine_without_room_is_not_the_datas_fault(official, tmp_path, monkeypatch, lack):
     """datasets wraps any error that occurs while it writes its cache."""
     folder = copied(official, tmp_path, "STSB")
-    source = locate(all_tasks()["STSB"], tmp_path)
+    source = locate(packaged_tasks()["STSB"], tmp_path)
 
     def fail(*args, **kwargs):
         try:
@@ -229,12 +231,12 @@ def test_a_machine_without_room_is_not_the_datas_fault(official, tmp_path, monke
 
     monkeypatch.setattr(mteb.abstasks.abstask, "load_dataset", fail)
     with pytest.raises(type(lack)) as raised:
-        v2.load(all_tasks()["STSB"], source)
+        v2.load(packaged_tasks()["STSB"], source)
     assert raised.value is lack and folder.exists()
 
 
 def test_an_error_of_reading_names_the_task_and_the_folder(official):
-    task = all_tasks()["STSB"]
+    task = packaged_tasks()["STSB"]
     said = r"STSB: mteb cannot use the data in .*STSB: KeyError: 'x'"
     with pytest.raises(BadInput, match=said), readable_errors(task, locate(task, official)):
         json.loads("{}")["x"]

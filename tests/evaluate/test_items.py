@@ -9,7 +9,7 @@ from plain_texts import DIMS, PROFILE, REVIEWS, stored, vector
 from stored import variant
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import miniature, packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2, v2_item_scores
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
 from qzhou_eval.results.variant import MTEB, SHARED
@@ -17,7 +17,7 @@ from qzhou_eval.statistics.item_scores import PROBE, read_items
 from qzhou_eval.statistics.resampled_scores import value
 from qzhou_eval.system.paths import items_path
 
-NAMES = [name for name, task in all_tasks().items() if task.benchmark == "mini"]
+NAMES = list(miniature().names)
 NAMES += ["Waimai", "CLSClusteringS2S", "Ocnli", "EcomRetrieval", "T2Reranking", "STSB"]
 UNITS = {"Classification": "texts", "Clustering": "sets", "Retrieval": "queries", "Reranking": "queries"}
 
@@ -33,7 +33,7 @@ def scored(folder, task, source, evaluators=SHARED) -> dict:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_items_give_the_score_and_both_evaluators_the_same_items(tmp_path, official, name):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     source = locate(task, official)
     ours, mtebs = (scored(tmp_path / which, task, source, which) for which in (SHARED, MTEB))
     for dim in DIMS:
@@ -49,7 +49,7 @@ def test_items_give_the_score_and_both_evaluators_the_same_items(tmp_path, offic
 
 
 def test_two_splits_are_kept_apart(tmp_path):
-    task = all_tasks()["MultilingualSentiment"]
+    task = packaged_tasks()["MultilingualSentiment"]
     folder = tmp_path / "data" / task.path / "data"
     rows = read_rows(REVIEWS / "test.jsonl")
     write_rows(folder / "train.jsonl", read_rows(REVIEWS / "train.jsonl"))
@@ -61,7 +61,7 @@ def test_two_splits_are_kept_apart(tmp_path):
 
 
 def test_the_probe_is_the_first_vectors_of_each_side_as_stored(tmp_path):
-    task = all_tasks()["MiniRetrieval"]
+    task = packaged_tasks()["MiniRetrieval"]
     source, one = locate(task, None), variant(DIMS[0])
     stored(tmp_path / "store", task, source)
     evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, (one,)))
@@ -73,7 +73,7 @@ def test_the_probe_is_the_first_vectors_of_each_side_as_stored(tmp_path):
 
 
 def test_items_that_do_not_give_the_score_are_not_kept_and_it_is_said(tmp_path, monkeypatch, caplog):
-    task = all_tasks()["MiniSTS"]
+    task = packaged_tasks()["MiniSTS"]
     source = locate(task, None)
     stored(tmp_path / "store", task, source)
     one = variant(DIMS[0])

@@ -6,18 +6,18 @@ import shutil
 import mteb
 import numpy as np
 import pytest
+from layouts import MINI
 from mteb.cache import ResultCache
 from mteb.models import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 from stored import PROFILE, WIDTH, fill_store, variant, vector
 
-from qzhou_eval.benchmark.averages import task_score
-from qzhou_eval.benchmark.data_sources import MINIATURE_DATA, locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.data_sources import locate
+from qzhou_eval.benchmark.packaged import cmteb, miniature, packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
 
-MINI = [task for task in all_tasks().values() if task.benchmark == "mini"]
+TASKS = list(miniature().tasks)
 
 
 class PlainEncoder:
@@ -61,13 +61,11 @@ def test_the_task_table_is_mtebs_own():
         )
         for t in tasks
     }
-    ours = {
-        t.name: (t.type, t.path, t.revision, t.splits, t.metric) for t in all_tasks().values() if t.benchmark == "cmteb"
-    }
+    ours = {t.name: (t.type, t.path, t.revision, t.splits, t.metric) for t in cmteb().tasks}
     assert ours == theirs
 
 
-@pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
 def test_recorded_texts_are_those_that_mteb_asks_for(task):
     encoder = PlainEncoder(WIDTH)
     mteb.evaluate(encoder, v2.load(task, locate(task, None)), cache=None, co2_tracker=False)
@@ -78,7 +76,7 @@ def test_recorded_texts_are_those_that_mteb_asks_for(task):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", MINI, ids=lambda t: t.name)
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
 def test_scores_from_the_store_are_mtebs_at_every_dimension(tmp_path, task):
     source = locate(task, None)
     fill_store(tmp_path, task, source)
@@ -108,7 +106,7 @@ def assert_close(found, expected):
 
 
 def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
-    task = all_tasks()["MiniSTS"]
+    task = packaged_tasks()["MiniSTS"]
     source = locate(task, None)
     fill_store(tmp_path, task, source)
     variants = (variant(8), variant(WIDTH))
@@ -126,9 +124,9 @@ def test_mtebs_own_loader_reads_each_dimensions_score(tmp_path):
 
 def test_two_data_roots_with_the_same_names_and_headers_never_share_a_cache(tmp_path):
     """datasets keys its cache by folder name and header; an edited copy must still be noticed."""
-    task = all_tasks()["EcomRetrieval"]
+    task = packaged_tasks()["EcomRetrieval"]
     for root in ("one", "two"):
-        shutil.copytree(MINIATURE_DATA / "mini" / "MiniRetrieval", tmp_path / root / task.path)
+        shutil.copytree(MINI / "MiniRetrieval", tmp_path / root / task.path)
     corpus = tmp_path / "two" / task.path / "corpus" / "dev.jsonl"
     corpus.write_text(corpus.read_text("utf-8").replace("。", "！"), "utf-8")
     texts = {}
@@ -141,9 +139,9 @@ def test_two_data_roots_with_the_same_names_and_headers_never_share_a_cache(tmp_
 
 
 def test_both_splits_of_multilingual_sentiment_are_scored_and_the_score_profiles_count_them_apart(tmp_path):
-    task = all_tasks()["MultilingualSentiment"]
+    task = packaged_tasks()["MultilingualSentiment"]
     folder = tmp_path / "data" / task.path / "data"
-    shutil.copytree(MINIATURE_DATA / "mini" / "MiniClassification" / "data", folder)
+    shutil.copytree(MINI / "MiniClassification" / "data", folder)
     rows = (folder / "test.jsonl").read_text("utf-8").splitlines()
     (folder / "validation.jsonl").write_text("\n".join(rows[:90]), "utf-8")
     (folder / "test.jsonl").write_text("\n".join(rows[90:]), "utf-8")
@@ -154,5 +152,5 @@ def test_both_splits_of_multilingual_sentiment_are_scored_and_the_score_profiles
     splits = {split: rows[0]["main_score"] for split, rows in found.items()}
     assert splits.keys() == {"validation", "test"}
     assert splits["validation"] != splits["test"]
-    assert task_score(task.name, splits, "card") == splits["validation"]
-    assert task_score(task.name, splits, "mteb2") == pytest.approx(sum(splits.values()) / 2)
+    assert task.score(splits, "card") == splits["validation"]
+    assert task.score(splits, "mteb2") == pytest.approx(sum(splits.values()) / 2)

@@ -14,22 +14,22 @@ from ranking import Letters, assert_same_scores, both
 from stored import PROFILE, WIDTH, fill_store, variant
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb, packaged_tasks
 from qzhou_eval.encode.store import Store
 from qzhou_eval.evaluate.mteb_adapter import v2, v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
 from qzhou_eval.evaluate.retrieval.rank_metrics import confidence
 from qzhou_eval.evaluate.retrieval.search import search
 
-RANKED = [t.name for t in all_tasks().values() if t.benchmark == "cmteb" and t.type in ("Retrieval", "Reranking")]
+RANKED = [t.name for t in cmteb().tasks if t.type in ("Retrieval", "Reranking")]
 SHARED_IDS = 12
-RETRIEVAL = all_tasks()["MiniRetrieval"]
+RETRIEVAL = packaged_tasks()["MiniRetrieval"]
 SOURCE = locate(RETRIEVAL, None)
 
 
 def with_shared_ids(root: Path, name: str) -> None:
     """Write the miniature's rows in a task's own layout; the first documents have the ids and the texts of queries."""
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     folder = shutil.copytree(MINI / f"Mini{task.type}", root / task.path)
     queries, corpus = (read_rows(folder / kind / "dev.jsonl") for kind in ("queries", "corpus"))
     queries = queries[:30]
@@ -72,7 +72,7 @@ def test_the_benchmark_measures_a_task_of_the_kind_that_was_left_to_mteb():
 @pytest.mark.parametrize("name", RANKED)
 def test_each_takes_the_shared_path_and_scores_as_mteb_scores_it(tmp_path, monkeypatch, caplog, letters, name):
     with_shared_ids(tmp_path, name)
-    task, dims, mtebs_own = all_tasks()[name], (96, 8, 33), []
+    task, dims, mtebs_own = packaged_tasks()[name], (96, 8, 33), []
     own = AbsTaskRetrieval._evaluate_subset
 
     def counted(*args, **kwargs):
@@ -93,7 +93,7 @@ def test_each_takes_the_shared_path_and_scores_as_mteb_scores_it(tmp_path, monke
 def test_a_document_of_the_querys_id_counts_only_where_mteb_counts_it(tmp_path, letters, name):
     """The flag matters on these data: with and without it the scores differ, and each equals mteb's."""
     with_shared_ids(tmp_path, name)
-    task, source, scores = all_tasks()[name], locate(all_tasks()[name], tmp_path), {}
+    task, source, scores = packaged_tasks()[name], locate(packaged_tasks()[name], tmp_path), {}
     for ignore in (False, True):
         for which in ("shared", "mteb"):
             mteb_task = v2.load(task, source)

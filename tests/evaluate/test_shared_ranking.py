@@ -17,7 +17,7 @@ from ranking import Letters, assert_same_scores, both, cosines
 from stored import variant
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2, v2_retrieval
 from qzhou_eval.evaluate.retrieval.rank_metrics import confidence, places, rank_metrics
 
@@ -77,7 +77,7 @@ def test_metrics_of_each_query_are_trec_evals(seed):
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("name", ["MiniRetrieval", "MiniReranking"])
 def test_the_miniature_scores_as_mteb_scores_it(*, name, normalize):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     scores = both(task, locate(task, None), (4, 32, 96), Letters(), normalize=normalize)
     assert [key[0] for key in scores] == [4, 32, 96]
     for ours, theirs in scores.values():
@@ -87,7 +87,7 @@ def test_the_miniature_scores_as_mteb_scores_it(*, name, normalize):
 
 @pytest.mark.parametrize("name", ["EcomRetrieval", "T2Reranking"])
 def test_official_tasks_score_as_mteb_scores_them(official, name):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     for ours, theirs in both(task, locate(task, official), (64, 8), Letters()).values():
         assert_same_scores(ours, theirs, sure=1e-9)
 
@@ -96,13 +96,13 @@ def test_official_tasks_score_as_mteb_scores_them(official, name):
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["CovidRetrieval", "EcomRetrieval", "CMedQAv2-reranking", "T2Reranking"])
 def test_real_texts_score_as_mteb_scores_them(data_root, name):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     for ours, theirs in both(task, locate(task, data_root / "cmteb-lookalike"), (5, 64, 96), Letters()).values():
         assert_same_scores(ours, theirs, sure=1e-9)
 
 
 def test_a_task_that_goes_its_own_way_is_left_to_mteb(caplog):
-    task = all_tasks()["MiniReranking"]
+    task = packaged_tasks()["MiniReranking"]
     mteb_task = v2.load(task, locate(task, None))
     assert v2_retrieval.reproduces(mteb_task) and not caplog.records
     mteb_task.skip_first_result = True
@@ -120,7 +120,7 @@ def test_a_task_that_goes_its_own_way_is_left_to_mteb(caplog):
 
 
 def test_repeated_ids_are_left_to_mteb():
-    task = all_tasks()["MiniRetrieval"]
+    task = packaged_tasks()["MiniRetrieval"]
     mteb_task = v2.load(task, locate(task, None))
     (split,) = mteb_task.dataset["default"].values()
     split["corpus"] = Dataset.from_list([*split["corpus"], split["corpus"][0]])
@@ -158,7 +158,7 @@ def test_on_tie_heavy_vectors_scores_stay_within_what_mtebs_chunk_sizes_give():
     grades = {name: {f"d{rng.integers(4000)}": int(rng.integers(1, 3)) for _ in range(8)} for name in ids["queries"]}
     data = {side: Dataset.from_dict({"id": names, "text": ["x"] * len(names)}) for side, names in ids.items()}
     data |= {"relevant_docs": grades, "top_ranked": None}
-    task = all_tasks()["MiniRetrieval"]
+    task = packaged_tasks()["MiniRetrieval"]
     mteb_task = v2.load(task, locate(task, None))
     mteb_task.dataset["default"][split := task.splits[0]] = data
     encoder = Arrays(queries, documents)

@@ -12,7 +12,7 @@ from plain_texts import DIMS, REVIEWS, stored, vector
 from stored import variant
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once
 from qzhou_eval.results.variant import MTEB, SHARED
@@ -68,21 +68,21 @@ def assert_scores_are_mtebs(tmp_path, task, source) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_scores_of_the_miniature_are_bitwise_mtebs(tmp_path, name):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     assert_scores_are_mtebs(tmp_path, task, locate(task, None))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_scores_of_the_benchmarks_own_tasks_are_bitwise_mtebs(tmp_path, official, name):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     assert_scores_are_mtebs(tmp_path, task, locate(task, official))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("labels", ["坏好平", (0, 1, 2)], ids=["strings", "numbers"])
 def test_three_labels_by_name_or_number(tmp_path, labels):
-    task = all_tasks()["Waimai"]
+    task = packaged_tasks()["Waimai"]
     for path in REVIEWS.iterdir():
         rows = read_rows(path)
         for number, row in enumerate(rows):
@@ -93,7 +93,7 @@ def test_three_labels_by_name_or_number(tmp_path, labels):
 
 @pytest.mark.slow
 def test_two_splits_of_one_task_share_draws_but_no_texts(tmp_path):
-    task = all_tasks()["MultilingualSentiment"]
+    task = packaged_tasks()["MultilingualSentiment"]
     folder = tmp_path / "data" / task.path / "data"
     rows = read_rows(REVIEWS / "test.jsonl")
     write_rows(folder / "train.jsonl", read_rows(REVIEWS / "train.jsonl"))
@@ -105,7 +105,7 @@ def test_two_splits_of_one_task_share_draws_but_no_texts(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("evaluators", "times"), [(SHARED, 1), (MTEB, len(DIMS))])
 def test_texts_are_read_and_samples_drawn_at_the_first_dimension_only(tmp_path, monkeypatch, evaluators, times):
-    task = all_tasks()["MiniClassification"]
+    task = packaged_tasks()["MiniClassification"]
     source = locate(task, None)
     vectors = stored(tmp_path, task, source)
     mteb_task = v2.load(task, source)

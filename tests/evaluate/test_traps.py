@@ -24,7 +24,7 @@ from stored import PROFILE, WIDTH, fill_store, variant
 
 from qzhou_eval import cli
 from qzhou_eval.benchmark.data_sources import DataSource, locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
@@ -32,7 +32,7 @@ from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import plan_task
 
 ROOT = Path(cli.__file__).parents[2]
-STSB = all_tasks()["STSB"]
+STSB = packaged_tasks()["STSB"]
 PAIRS = read_rows(MINI / "MiniSTS/data/test.jsonl")[:60]
 
 
@@ -143,7 +143,7 @@ def test_our_encoder_is_one_for_mteb():
     ("name", "shape"), [("STSB", type(None)), ("EcomRetrieval", dict), ("Waimai", str), ("T2Reranking", str)]
 )
 def test_instructions_are_the_profiles_whatever_shape_mtebs_own_prompt_has(official, name, shape):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     theirs = mteb.get_task(name).metadata.prompt
     assert type(theirs) is shape
     words = list(theirs.values()) if isinstance(theirs, dict) else [theirs] if theirs else []
@@ -162,7 +162,7 @@ def test_instructions_are_the_profiles_whatever_shape_mtebs_own_prompt_has(offic
 
 def test_both_splits_of_multilingual_sentiment_are_asked_for(tmp_path):
     """One split alone would pass for the whole task."""
-    task = all_tasks()["MultilingualSentiment"]
+    task = packaged_tasks()["MultilingualSentiment"]
     assert task.splits == ("validation", "test")
     rows = read_rows(MINI / "MiniClassification/data/test.jsonl")
     for split, part in {"train": rows, "validation": rows[:90]}.items():
@@ -178,7 +178,7 @@ def test_both_splits_of_multilingual_sentiment_are_asked_for(tmp_path):
 @pytest.mark.parametrize("name", ["STSB", "QBQTC"])
 def test_a_folder_in_the_current_one_does_not_pass_for_the_hub(tmp_path, monkeypatch, name):
     """datasets prefers ./mteb/STSB to the hub's mteb/STSB, and mteb would record the hub's revision."""
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     write_pairs(tmp_path / task.path / "data/test.jsonl", PAIRS)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=f"{task.path}: is read instead of the hub's data set.*--data_dir ."):

@@ -15,10 +15,10 @@ from hub import COMMIT, Hub
 from layouts import MINI
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 
-STSB, OCNLI = all_tasks()["STSB"], all_tasks()["Ocnli"]
+STSB, OCNLI = packaged_tasks()["STSB"], packaged_tasks()["Ocnli"]
 ROWS = (MINI / "MiniSTS/data/test.jsonl").read_bytes()
 STS_FILES = {"README.md": b"---\n---\n", "data/test.jsonl": ROWS, "data/train.jsonl": ROWS[:6000]}
 PAIR_FILES = {"README.md": b"---\n---\npairs\n", "data/validation.jsonl": ROWS[:300]}
@@ -201,7 +201,7 @@ def test_no_name_leaves_the_folder(fetch, hub, tmp_path):
     ]
     tasks = ["AFQMC", "ATEC", "BQ", "LCQMC", "PAWSX", "STSB", "Ocnli"]
     for task, name in zip(tasks, names, strict=True):
-        hub.add(all_tasks()[task].path, STS_FILES | {name: b"{}"}, all_tasks()[task].revision)
+        hub.add(packaged_tasks()[task].path, STS_FILES | {name: b"{}"}, packaged_tasks()[task].revision)
     code, out, _ = fetch(tasks=tasks)
     assert code == 3
     assert out.count("which is not a path inside a folder; nothing was downloaded") == len(names) == out.count("\n")

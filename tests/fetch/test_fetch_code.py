@@ -11,7 +11,7 @@ from hub import COMMIT, Hub
 from verifying import OK, fitting, marks, quick_profile, verdict
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 
 CODE = "modeling_prepending.py"
@@ -153,7 +153,7 @@ def test_a_repository_without_the_code_that_it_names_says_so(fetch, hub, model):
 @pytest.mark.slow
 def test_what_is_named_comes_and_nothing_else(fetch, hub, tmp_path):
     """The hub has only the model, so each data set that is requested gives a line."""
-    data_sets = sorted(task.path for task in all_tasks().values() if task.benchmark == "cmteb")
+    data_sets = sorted(task.path for task in cmteb().tasks)
 
     def missing(out: str) -> list[str]:
         return sorted(line.split(":")[0] for line in out.splitlines())

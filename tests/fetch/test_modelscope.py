@@ -13,12 +13,12 @@ from layouts import MINI
 from modelscope_server import ModelScopeServer
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.system.mteb_version import how_to_install
 
 pytest.importorskip("modelscope_hub")
-STSB, OCNLI = all_tasks()["STSB"], all_tasks()["Ocnli"]
+STSB, OCNLI = packaged_tasks()["STSB"], packaged_tasks()["Ocnli"]
 ROWS = (MINI / "MiniSTS/data/test.jsonl").read_bytes()
 FILES = {"README.md": b"---\n---\n", "data/test.jsonl": ROWS, "data/train.jsonl": ROWS[:900]}
 
@@ -127,9 +127,9 @@ def test_no_name_leaves_the_folder_and_each_file_has_a_hash(fetch, scope, tmp_pa
     names = ["../x.json", "/tmp/x.json", "data/../../x.json", "a\\..\\x.json"]
     tasks = ["AFQMC", "ATEC", "BQ", "LCQMC", "PAWSX", "QBQTC", "STSB"]
     for task, name in zip(tasks, names, strict=False):
-        scope.add(all_tasks()[task].path, FILES | {name: b"{}"})
+        scope.add(packaged_tasks()[task].path, FILES | {name: b"{}"})
     for task, fields in zip(tasks[4:], [{"Sha256": ""}, {"Sha256": "../" * 21 + "x"}, {"Size": "many"}], strict=True):
-        scope.add(all_tasks()[task].path, FILES, **fields)
+        scope.add(packaged_tasks()[task].path, FILES, **fields)
     code, out, _ = fetch(tasks=tasks)
     assert code == 3 and out.count("\n") == len(tasks)
     assert out.count("which is not a path inside a folder; nothing was downloaded") == len(names)

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qzhou_eval import Embedder, cli
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb, miniature, packaged_tasks
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.model.family import decoder_layers
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
@@ -100,7 +100,7 @@ def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys, monkeypatch
     seen: set[str] = set()
     sums = torch.zeros(5)
     for name in TASKS:
-        task = all_tasks()[name]
+        task = packaged_tasks()[name]
         planned = plan_task(task, locate(task, None), profile, use_instruction=True)
         new = [prompt for prompt in planned.prompts if prompt not in seen]
         seen.update(new)
@@ -122,7 +122,7 @@ def test_the_plan_prints_what_there_is_to_do(tiny, tmp_path, capsys, monkeypatch
 def test_a_prompt_of_two_tasks_is_planned_once(tiny, official, tmp_path, capsys):
     """Two data sets with the same texts, and no instruction that makes their prompts differ."""
     for name in ("STSB", "ATEC"):
-        shutil.copytree(official / all_tasks()["STSB"].path, tmp_path / "data" / all_tasks()[name].path)
+        shutil.copytree(official / packaged_tasks()["STSB"].path, tmp_path / "data" / packaged_tasks()[name].path)
     what = ["--tasks", "STSB", "ATEC", "--data_dir", str(tmp_path / "data"), "--use_instruction", "false"]
     assert cli.main([*plan(tiny, tmp_path / "out", "--device", "cpu")[: -len(TASKS) - 1], *what]) == 0
     rows = table(capsys.readouterr().out)
@@ -174,7 +174,7 @@ def test_a_run_takes_no_hardware_for_an_estimate(tiny, tmp_path, capsys):
 @pytest.mark.slow
 def test_the_time_is_that_of_the_prompts_at_the_measured_rate(tmp_path, capsys):
     """This holds at any rate; how close it comes to a real run is measured in perf/eta.py, not tested."""
-    tasks = [task.name for task in all_tasks().values() if task.benchmark == "mini"]
+    tasks = list(miniature().names)
     assert cli.main([*plan(CHECKPOINT, tmp_path, "--gpu", "cpu"), "--tasks", *tasks]) == 0
     out = capsys.readouterr().out
     (rate,) = re.findall(r"time: calibrated: ([\d,]+) tokens/s on this machine's CPU", out)
@@ -217,20 +217,20 @@ def test_tasks_without_data_are_named_and_the_others_planned(tiny, official, tmp
     argv = ["run", "--dry_run", "--model_name_or_path", str(tiny), "--profile", "qzhou-zh", "--device", "cpu"]
     where = ["--data_dir", str(official), "--output_dir", str(tmp_path / "out"), "--eval_workers", "1"]
     assert cli.main([*argv, *where]) == cli.EXIT_FAILED_TASKS
-    planned = {name for name in table(capsys.readouterr().out) if name in all_tasks()}
-    there = [task for task in all_tasks().values() if (official / task.path).is_dir() and task.benchmark == "cmteb"]
+    planned = {name for name in table(capsys.readouterr().out) if name in packaged_tasks()}
+    there = [task for task in cmteb().tasks if (official / task.path).is_dir()]
     assert planned == {task.name for task in there} and 0 < len(there) < 31
     (line,) = [message for message in caplog.messages if message.startswith("not planned, ")]
-    lost = [task.name for task in all_tasks().values() if task.benchmark == "cmteb" and task not in there]
+    lost = [task.name for task in cmteb().tasks if task not in there]
     assert line == (
         f"not planned, {len(lost)} of 31 tasks without data: {', '.join(lost)}; "
         f"qzhou-eval fetch --tasks {' '.join(lost)} --to {official}"
     )
     copy = shutil.copytree(official, tmp_path / "damaged")
-    (copy / all_tasks()["STSB"].path / "data/test.jsonl").write_text("{")
+    (copy / packaged_tasks()["STSB"].path / "data/test.jsonl").write_text("{")
     tasks = ["--tasks", "STSB", "Ocnli", "--data_dir", str(copy)]
     assert cli.main([*argv, *where, *tasks]) == cli.EXIT_FAILED_TASKS
-    assert {name for name in table(capsys.readouterr().out) if name in all_tasks()} == {"Ocnli"}
+    assert {name for name in table(capsys.readouterr().out) if name in packaged_tasks()} == {"Ocnli"}
     assert caplog.messages[-1].startswith("not planned: STSB: ")
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -15,7 +15,7 @@ from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 
 from qzhou_eval import Embedder, cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.profile_choice import choose_profile
@@ -59,7 +59,7 @@ def test_mteb_sends_the_same_to_sentence_transformers(tiny, tmp_path, case):
     peer = SentenceTransformerEncoderWrapper(str(folder), device="cpu")
     ids = []
     peer.model[0].register_forward_pre_hook(lambda _module, args: ids.append(args[0]["input_ids"][0]))
-    for task in (task for task in all_tasks().values() if task.benchmark == "cmteb"):
+    for task in cmteb().tasks:
         for side in sides_of(task):
             rows = torch.utils.data.DataLoader(Dataset.from_list([{"text": TEXT}]))
             where = {"task_metadata": get_task(task.name).metadata, "hf_split": "test", "hf_subset": "default"}

@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from qzhou_eval import Embedder
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import find_checkpoint
 from qzhou_eval.model.settings import EncoderOptions, resolve_settings
@@ -170,7 +170,7 @@ def test_token_ids_in_the_real_qwen_vocabulary(qwen):
     tokenize = prompt_tokenizer(qwen)
     assert tokenize.placeholder() == (4, 151644)
     texts = ["天气", "", "3.14 and it's\n\n 好", "龘😀 <|im_start|> {text}", "a  b\tc“”"]
-    prompts = [render(PROFILE, text, instruction_for(PROFILE, all_tasks()["STSB"], None)) for text in texts]
+    prompts = [render(PROFILE, text, instruction_for(PROFILE, packaged_tasks()["STSB"], None)) for text in texts]
     peer = dashscope.get_tokenizer("qwen-7b-chat")
     for prompt, found in zip(prompts, tokenize(prompts), strict=True):
         assert list(found.ids) == peer.encode(prompt)

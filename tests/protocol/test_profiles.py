@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb, packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.instructions import TaskPrompt
 from qzhou_eval.protocol.profile_files import load_profile, profile_names, profile_of
@@ -33,11 +33,11 @@ def test_qzhou_zh_states_the_published_protocol():
 
 def test_qzhou_zh_instructs_the_31_tasks_and_the_eight_retrieval_documents_not():
     profile = load_profile("qzhou-zh")
-    cmteb = {task.name: task for task in all_tasks().values() if task.benchmark == "cmteb"}
-    assert profile.tasks.keys() == cmteb.keys()
-    assert len(cmteb) == 31
-    without = {name for name in cmteb if instruction_for(profile, all_tasks()[name], "document") is None}
-    assert without == {name for name, task in cmteb.items() if task.type == "Retrieval"}
+    known = cmteb().by_name
+    assert profile.tasks.keys() == known.keys()
+    assert len(known) == 31
+    without = {name for name in known if instruction_for(profile, packaged_tasks()[name], "document") is None}
+    assert without == {name for name, task in known.items() if task.type == "Retrieval"}
     assert len(without) == 8
 
 
@@ -62,7 +62,7 @@ def test_the_miniature_speaks_the_same_protocol():
 
 def test_rendering_is_exact():
     profile = load_profile("qzhou-zh")
-    instruction = instruction_for(profile, all_tasks()["T2Retrieval"], "query")
+    instruction = instruction_for(profile, packaged_tasks()["T2Retrieval"], "query")
     assert render(profile, "长城多长", instruction) == (
         "This sentence: <|im_start|>\u201cInstruct: Given a Chinese search query, retrieve web passages that "
         "answer the question\nQuery: 长城多长\u201d means in one word: \u201c"
@@ -85,9 +85,9 @@ def test_only_the_exactly_empty_text_becomes_null():
 
 def test_qwen3_embedding_instructs_queries_alone():
     profile = load_profile("qwen3-embedding-mteb")
-    instruction = instruction_for(profile, all_tasks()["CMedQAv1-reranking"], "query")
+    instruction = instruction_for(profile, packaged_tasks()["CMedQAv1-reranking"], "query")
     assert render(profile, "头疼", instruction).startswith("Instruct: ")
-    assert instruction_for(profile, all_tasks()["CMedQAv1-reranking"], "document") is None
+    assert instruction_for(profile, packaged_tasks()["CMedQAv1-reranking"], "document") is None
     assert render(profile, "头疼") == "头疼"
     assert profile.end_token == "<|endoftext|>"
 

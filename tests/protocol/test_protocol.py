@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 from qzhou_eval import Embedder
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.protocol.prompts import instruction_for, render
 from qzhou_eval.system.paths import data_folder
@@ -76,8 +76,8 @@ def test_projection_in_the_models_dtype_then_float32_then_cut_then_normalise(tin
 def test_the_quickstart_differs_by_one_space():
     for task in PROFILE.tasks:
         for side in ("query", "document"):
-            ours = render(PROFILE, "文本", instruction_for(PROFILE, all_tasks()[task], side))
-            theirs = render(QUICKSTART, "文本", instruction_for(QUICKSTART, all_tasks()[task], side))
+            ours = render(PROFILE, "文本", instruction_for(PROFILE, packaged_tasks()[task], side))
+            theirs = render(QUICKSTART, "文本", instruction_for(QUICKSTART, packaged_tasks()[task], side))
             assert theirs == ours.replace("Query: 文本", "Query:文本")
             assert (theirs == ours) == ("Query:" not in ours)
     fields = {"name", "source", "instruction", "models", "published", "trained_on"}
@@ -109,8 +109,8 @@ def test_the_document_shows_what_each_route_sends(tiny, task, side):
     text = "今天天气很好。"
     document = FIDELITY.read_text("utf-8")
     routes = {
-        "qzhou-zh": render(PROFILE, text, instruction_for(PROFILE, all_tasks()[task], side)),
-        "quickstart": render(QUICKSTART, text, instruction_for(QUICKSTART, all_tasks()[task], side)),
+        "qzhou-zh": render(PROFILE, text, instruction_for(PROFILE, packaged_tasks()[task], side)),
+        "quickstart": render(QUICKSTART, text, instruction_for(QUICKSTART, packaged_tasks()[task], side)),
         "mteb": sent_by_mtebs_entry(tiny, task, text, side),
     }
     assert len({*routes.values()}) == (2 if side == "document" else 3)

@@ -9,11 +9,11 @@ from datasets import Dataset
 from mteb.models.model_implementations import seed_1_6_embedding_models, seed_models
 from mteb.types import PromptType
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import cmteb, packaged_tasks
 from qzhou_eval.protocol.profile_files import load_profile, profile_names, shipped_profiles
 from qzhou_eval.protocol.prompts import prompts_of, sides_of
 
-CMTEB = [task for task in all_tasks().values() if task.benchmark == "cmteb"]
+CMTEB = list(cmteb().tasks)
 TEXT = "今天{text}天气很好。"
 EOL = "This sentence: <|im_start|>“{}” means in one word: “"
 
@@ -111,7 +111,7 @@ def test_instructions_are_those_of_the_reference_record(data_root, model):
     for name, entry in json.loads(reference.read_text("utf-8"))[model].items():
         stated = entry.get("both", entry)
         instruction = stated["query"] if isinstance(stated, dict) else stated
-        task = all_tasks()[name]
+        task = packaged_tasks()[name]
         assert instruction.removesuffix("{}") in sent(REFERENCE[model], task, sides_of(task)[0])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from reporting import write_results
 
+from qzhou_eval.benchmark.packaged import miniature
 from qzhou_eval.report.content.build import contents
 from qzhou_eval.report.content.elements import Cell, Table, TableRow
 from qzhou_eval.report.formats.figures import curves, forest
@@ -74,7 +75,7 @@ def test_a_forest_has_a_line_for_each_task_with_its_interval_and_figure():
         "d": Cell(0.1, (-1.0, 1.2), unsure=True),
     }
     rows = tuple(TableRow(name, (Cell(0.0), Cell(0.0), cell), "STS") for name, cell in cells.items())
-    table = Table("mini", "token_prepending_tasks", "task", ("TP off", "TP on", "difference"), rows)
+    table = Table(miniature(), "token_prepending_tasks", "task", ("TP off", "TP on", "difference"), rows)
     drawn = forest(table, [("STS", Cell(-0.47))], words("en"))
     assert list(drawn) == ["STS"]
     texts = read(drawn["STS"], "text")

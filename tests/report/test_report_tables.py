@@ -5,7 +5,8 @@ import pytest
 from reporting import DIMS, ITEMS, MINI, values_of, write_results
 from stored import WIDTH
 
-from qzhou_eval.benchmark.averages import COLUMNS
+from qzhou_eval.benchmark.averages import column_names
+from qzhou_eval.benchmark.packaged import cmteb, miniature
 from qzhou_eval.report.content import summary
 from qzhou_eval.report.content.build import contents
 from qzhou_eval.report.content.estimates import Estimate, best_group, scored
@@ -36,14 +37,14 @@ def test_values_are_the_items_means(part):
 def test_the_best_group_is_every_row_that_the_items_cannot_tell_from_the_best(part):
     """Dimension 8 gains as much as it loses against full width, except for 0.1 points; 4 loses on every item."""
     for table in part.of("mrl"):
-        for column in COLUMNS:
+        for column in column_names(cmteb()):
             assert [by_row(table)[str(dim)][column].best for dim in DIMS] == [False, True, True]
 
 
 def test_the_cost_of_a_dimension_is_marked_where_it_cannot_be_told_from_nothing(part):
     for table in part.of("mrl_cost"):
         assert by_row(table).keys() == {"4", "8"}
-        for column in COLUMNS:
+        for column in column_names(cmteb()):
             sure, unsure = by_row(table)["4"][column], by_row(table)["8"][column]
             assert (sure.value, *sure.bounds) == pytest.approx((-5, -5, -5), abs=1e-3)  # the same on every item
             assert not sure.unsure
@@ -78,7 +79,7 @@ def test_the_headline_is_of_the_profiles_own_protocol(part):
     assert part.model == "test/stored"  # not the row without token prepending
     quality, published, dimensions, _ = part.findings
     assert quality.figure.values["value"] == pytest.approx(by_row(part.of("mrl")[0])[str(WIDTH)]["Mean(Task)"].value)
-    assert published.text[0].key == "note.generated"
+    assert published.text[0].values["text"] == miniature().note
     assert dimensions.under.values["dim"] == 4
     assert dimensions.text[0].values["dim"] == 8  # 4 costs 5 points for sure
 
@@ -99,7 +100,7 @@ def test_settings_of_other_data_are_never_paired(tmp_path):
     for score in scores:
         if score.setting.token_prepending is None:
             score.recorded.tasks[score.task]["record"]["data"] = "local-2"
-    (scope,) = token_prepending_pairs(scored(scores, "card"), "mini").values()
+    (scope,) = token_prepending_pairs(scored(scores, "card"), miniature()).values()
     off, on = scope.rows
     difference = on.of("MiniRetrieval") - off.of("MiniRetrieval")
     assert difference.draws.std() == pytest.approx(np.sqrt(2) * on.of("MiniRetrieval").draws.std(), rel=0.1)
@@ -135,7 +136,7 @@ def test_a_run_without_items_has_no_interval_of_a_difference():
 
 def test_the_headline_prefers_the_unchanged_setting_over_a_better_one(tmp_path):
     rows = scored(read_scores([write_results(tmp_path)], "card"), "card", resamples=100)
-    main = summary.main_row(rows, "mini")
+    main = summary.main_row(rows, miniature())
     assert (main.setting.token_prepending, main.dim) == ((1, 7), WIDTH)
-    (table,) = leaderboards(rows, "mini")
+    (table,) = leaderboards(rows, miniature())
     assert table.rows[0].name == "test/stored"

@@ -18,7 +18,7 @@ from stored import WIDTH, variant
 from written import result_json
 
 from qzhou_eval import load_results
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import record_for
@@ -33,7 +33,7 @@ COLUMNS += ["label"]
 
 def put(output, one, name, scores):
     """Write a finished result as an evaluation without items leaves it."""
-    record = replace(record_for(all_tasks()[name], "local-1"), splits=tuple(scores))
+    record = replace(record_for(packaged_tasks()[name], "local-1"), splits=tuple(scores))
     path = output / one.folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(result_json(name, record, scores))

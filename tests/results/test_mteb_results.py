@@ -10,9 +10,9 @@ from comparing import BAD, compared
 from mteb.results import TaskResult
 
 from qzhou_eval import cli, load_results
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
-from qzhou_eval.results.plain_mteb import read_plain
+from qzhou_eval.results.combined import read_results
 
 REVISION = "5617a9f61b028005a4858fdac845db406aefb181"
 PAIRS = {"cos_sim": {"accuracy": 0.71, "ap": 0.75}, "max": {"accuracy": 0.72, "ap": 0.76, "f1": 0.7}}
@@ -74,10 +74,10 @@ def put(folder, content, name=None, meta=None):
 def test_every_generation_is_read_as_mteb_reads_it(tmp_path, case):
     path = put(tmp_path, FILES[case])
     theirs = TaskResult.from_disk(path)
-    (recorded,) = read_plain(path)
+    (recorded,) = read_results(path)
     ((task, scores),) = recorded.scores.items()
     assert task == theirs.task_name
-    splits = all_tasks()[task].splits
+    splits = packaged_tasks()[task].splits
     assert scores == {split: pytest.approx(theirs.get_score(splits=[split])) for split in splits}
     record = recorded.tasks[task]["record"]
     assert record["data"] == theirs.dataset_revision
@@ -89,7 +89,7 @@ def test_what_mteb_writes_today_is_read(tmp_path):
         mteb.get_task("STSB"), {"test": {"default": {"main_score": 0.8, "cosine_spearman": 0.8}}}, evaluation_time=1.0
     )
     result.to_disk(tmp_path / "STSB.json")
-    (recorded,) = read_plain(tmp_path)
+    (recorded,) = read_results(tmp_path)
     assert recorded.scores == {"STSB": {"test": 0.8}}
     assert recorded.tasks["STSB"]["record"]["metric"] == "cosine_spearman"
 
@@ -106,11 +106,11 @@ def test_what_mteb_writes_today_is_read(tmp_path):
 )
 def test_another_metric_than_the_tasks_is_named(tmp_path, caplog, content, metric, score):
     path = put(tmp_path, content)
-    (recorded,) = read_plain(tmp_path)
+    (recorded,) = read_results(tmp_path)
     ((task, scores),) = recorded.scores.items()
     assert list(scores.values()) == [score]
     assert recorded.tasks[task]["record"]["metric"] == metric
-    assert caplog.messages == [f"{path}: its main score is {metric}, the task's is {all_tasks()[task].metric}"]
+    assert caplog.messages == [f"{path}: its main score is {metric}, the task's is {packaged_tasks()[task].metric}"]
 
 
 def test_models_revisions_and_experiments_are_told_apart(tmp_path):
@@ -124,7 +124,7 @@ def test_models_revisions_and_experiments_are_told_apart(tmp_path):
     put(tmp_path / "results" / "org__third" / "main" / "experiments" / "dim_32", FILES["STS 2.26"], meta=cut)
     put(tmp_path / "results" / "org__other" / "main", FILES["STS 2.26"])
     put(tmp_path / "results" / "old_name", FILES["STS 1.1"])
-    found = {(n.variant.model, n.variant.revision, n.variant.dim, n.variant.experiment) for n in read_plain(tmp_path)}
+    found = {(n.variant.model, n.variant.revision, n.variant.dim, n.variant.experiment) for n in read_results(tmp_path)}
     plain = ("from", "plain mteb")
     assert found == {
         ("BAAI/bge-m3", REVISION, 1024, (plain,)),
@@ -154,13 +154,13 @@ def test_what_is_no_score_of_a_task_is_named_and_left_out(tmp_path, caplog):
     put(tmp_path, FILES["STS 2.26"])
     for name, text in BROKEN.items():
         (tmp_path / f"{name}.json").write_text(text)
-    (recorded,) = read_plain(tmp_path)
+    (recorded,) = read_results(tmp_path)
     assert recorded.scores == {"STSB": {"test": 0.8}}
     said = "\n".join(caplog.messages)
     for words in (
         "a-list.json and 1 more: left out, it is not a result of mteb",
         "deep.json and 1 more: left out, it is not a JSON file that can be read",
-        "foreign.json: left out, not a task of this version",
+        "foreign.json: left out, not a task of the benchmarks that are read; --benchmark names another",
         "no-split.json: left out, no score on test",
         "no-score.json and 1 more: left out, neither a main score nor cosine_spearman",
         "nan.json: left out, its score on validation is nan",
@@ -169,7 +169,7 @@ def test_what_is_no_score_of_a_task_is_named_and_left_out(tmp_path, caplog):
         assert words in said
     for name in BROKEN:
         with pytest.raises(BadInput, match=name):
-            read_plain(tmp_path / f"{name}.json")
+            read_results(tmp_path / f"{name}.json")
 
 
 @pytest.fixture

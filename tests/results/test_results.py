@@ -10,6 +10,7 @@ import pytest
 from stored import WIDTH, variant
 from written import RERANKING, STS, put
 
+from qzhou_eval.benchmark.packaged import miniature
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.content.estimates import scored
 from qzhou_eval.report.content.mean_tables import leaderboards
@@ -61,7 +62,7 @@ def test_a_result_that_takes_anothers_place_leaves_every_earlier_one(tmp_path):
 def test_two_revisions_of_one_name_are_two_rows(tmp_path):
     for revision, score in (("r1", 0.5), ("r2", 0.6)):
         put(tmp_path, replace(variant(WIDTH), revision=revision), STS, score)
-    (table,) = leaderboards(scored(read_scores([tmp_path], "card"), "card"), "mini")
+    (table,) = leaderboards(scored(read_scores([tmp_path], "card"), "card"), miniature())
     said = words("en").render
     assert {said(row.name): [cell.value for cell in row.cells] for row in table.rows} == {
         "test/stored @ r1": [50.0],
@@ -81,7 +82,7 @@ def test_a_result_that_was_changed_or_is_gone_is_named_and_never_keeps_the_other
         caplog.clear()
         found = read_scores([tmp_path], "card")
         assert [(score.task, score.score) for score in found] == [("MiniReranking", 70.0)]
-        assert leaderboards(scored(found, "card"), "mini")[0].columns == ("Reranking",)  # no mean over fewer tasks
+        assert leaderboards(scored(found, "card"), miniature())[0].columns == ("Reranking",)  # no mean over fewer tasks
         (line,) = [record.getMessage() for record in caplog.records]
         assert line.startswith(f"{path}: {said}")
 
@@ -109,7 +110,7 @@ def test_what_is_no_score_counts_as_missing(tmp_path, caplog, score):
     put(tmp_path, variant(WIDTH), RERANKING, 0.7)
     found = read_scores([tmp_path], "card")
     assert [(one.task, one.score) for one in found] == [("MiniReranking", 70.0), ("MiniSTS", None)]
-    assert leaderboards(scored(found, "card"), "mini")[0].columns == ("Reranking",)
+    assert leaderboards(scored(found, "card"), miniature())[0].columns == ("Reranking",)
     assert f"{path}: left out, its score on test is {score}" in caplog.text
 
 

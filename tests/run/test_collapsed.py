@@ -8,7 +8,7 @@ import torch
 from stored import PROFILE, WIDTH, variant, vector
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import miniature, packaged_tasks
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import EXIT_FAILED_TASKS, UnusableScore
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
@@ -16,13 +16,13 @@ from qzhou_eval.results.variant import MTEB, SHARED
 from qzhou_eval.run.outcome import Outcome
 from qzhou_eval.run.plan import plan_task
 
-MINI = [name for name, task in all_tasks().items() if task.benchmark == "mini"]
+MINI = list(miniature().names)
 DIMS = (4, WIDTH)
 
 
 def job(folder, name: str, give, evaluators: str = "shared") -> EvaluateJob:
     """A job for a task whose store holds ``give(prompt)`` for each prompt."""
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     source = locate(task, None)
     prompts = plan_task(task, source, PROFILE, use_instruction=True).prompts
     store = Store(folder / "store", variant(WIDTH).fingerprint)

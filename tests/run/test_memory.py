@@ -12,7 +12,7 @@ from layouts import write_header, write_rows
 from written import variant_by
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
 from qzhou_eval.protocol.profile_files import load_profile
@@ -39,7 +39,7 @@ def peak() -> int:
 
 def write_retrieval(root: Path) -> Path:
     """Write T2Retrieval's layout with texts of random characters, each query judged by two documents."""
-    folder = root / all_tasks()["T2Retrieval"].path
+    folder = root / packaged_tasks()["T2Retrieval"].path
     rng = np.random.default_rng(0)
     letters = rng.integers(0x4E00, 0x9FFF, (QUERIES + DOCUMENTS, CHARACTERS))
     texts = ["".join(map(chr, row)) for row in letters.tolist()]
@@ -60,7 +60,7 @@ def variant(dim: int) -> Variant:
 
 @pytest.mark.slow
 def test_no_job_takes_more_than_its_estimate_nor_a_small_part_of_it(tmp_path):
-    task = all_tasks()["T2Retrieval"]
+    task = packaged_tasks()["T2Retrieval"]
     source = locate(task, write_retrieval(tmp_path / "data"))
     with process_pool(1) as pool, closing(Planner(pool, PLAIN, use_instruction=False)) as planner:
         plan = planner.submit(task, source).result()

@@ -15,7 +15,7 @@ from mteb.models import EncoderProtocol
 
 from qzhou_eval import MTEBEncoder, cli
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import miniature, packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
@@ -23,7 +23,7 @@ from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.reader import read_recorded
 from qzhou_eval.run import mteb_encoder
 
-TASKS = [task.name for task in all_tasks().values() if task.benchmark == "mini"]
+TASKS = list(miniature().names)
 DIMS = (16, 96)
 DOCS = Path(__file__).parents[2] / "docs" / "mteb.md"
 
@@ -35,7 +35,7 @@ def encoder(tiny, **more) -> MTEBEncoder:
 def loaded(*names: str) -> list:
     """mteb's own task objects with their local data; made again for each evaluation."""
     quiet()
-    return [v2.load(all_tasks()[name], locate(all_tasks()[name], None)) for name in names]
+    return [v2.load(packaged_tasks()[name], locate(packaged_tasks()[name], None)) for name in names]
 
 
 def scores(result: mteb.results.ModelResult) -> dict[str, float]:
@@ -173,9 +173,9 @@ def test_the_documented_script_runs(tiny, tmp_path):
     code = re.search(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)[1]
     code = code.replace('"Kingsoft-LLM/QZhou-Embedding-Zh"', repr(str(tiny))).replace("qzhou-zh", "qzhou-zh-mini")
     tasks = "from qzhou_eval.benchmark.data_sources import locate\n"
-    tasks += "from qzhou_eval.benchmark.registry import all_tasks\n"
+    tasks += "from qzhou_eval.benchmark.packaged import miniature, packaged_tasks\n"
     tasks += "from qzhou_eval.evaluate.mteb_adapter import v2\n"
-    tasks += "task = all_tasks()['MiniSTS']\n"
+    tasks += "task = packaged_tasks()['MiniSTS']\n"
     code = code.replace('mteb.get_benchmark("MTEB(cmn, v1)")', "[v2.load(task, locate(task, None))]")
     code = tasks + code.replace("dim=512", "dim=16") + "\nprint(results[0].get_score())"
     environment = os.environ | {"MTEB_CACHE": str(tmp_path)}
@@ -188,7 +188,7 @@ def test_the_documented_script_runs(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_documents_titles_are_sent_and_scored_alike_by_a_run_and_by_mteb(tiny, tmp_path):
-    task = all_tasks()["EcomRetrieval"]
+    task = packaged_tasks()["EcomRetrieval"]
     data = new_layout(tmp_path / "data")
     corpus = data / task.path / "corpus/dev.jsonl"
     write_rows(corpus, [row | {"title": row["text"][:3] * (i % 3)} for i, row in enumerate(read_rows(corpus))])

@@ -10,7 +10,7 @@ import pytest
 from layouts import read_rows, write_header, write_rows
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.run.plan import Planner, plan_task
@@ -40,7 +40,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def odd(tmp_path):
     """STSB with texts that contain every character that ends a line somewhere."""
-    folder = tmp_path / "data" / all_tasks()["STSB"].path
+    folder = tmp_path / "data" / packaged_tasks()["STSB"].path
     rows = [{"sentence1": one, "sentence2": f"{one} {n}", "score": n % 6} for n, one in enumerate(ODD)]
     write_rows(folder / "data/test.jsonl", rows)
     write_header(folder, {"default": {"test": "data/test.jsonl"}})
@@ -49,7 +49,7 @@ def odd(tmp_path):
 
 @pytest.mark.slow
 def test_a_plan_comes_back_from_its_file_and_the_file_goes(odd, cache):
-    task = all_tasks()["STSB"]
+    task = packaged_tasks()["STSB"]
     source = locate(task, odd)
     expected = plan_task(task, source, PLAIN, use_instruction=False)
     with process_pool(1) as pool, closing(Planner(pool, PLAIN, use_instruction=False)) as planner:
@@ -68,9 +68,9 @@ KILLED = """import os, sys
 from qzhou_eval.run.plan import Planner
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.run.processes import process_pool
-task = all_tasks()["MiniSTS"]
+task = packaged_tasks()["MiniSTS"]
 with process_pool(1) as pool:
     planner = Planner(pool, load_profile("plain"), use_instruction=False)
     plan = planner.submit(task, locate(task, None)).result()
@@ -93,7 +93,7 @@ def test_what_a_killed_run_left_goes_with_the_next(cache):
 
 
 def test_a_document_s_own_title_goes_where_the_template_has_a_place_for_it(official, tmp_path):
-    task, gemma = all_tasks()["EcomRetrieval"], load_profile("embeddinggemma")
+    task, gemma = packaged_tasks()["EcomRetrieval"], load_profile("embeddinggemma")
     documents = plan_task(task, locate(task, official), gemma, use_instruction=True).prompts
     assert sum(prompt.startswith("title: none | text: ") for prompt in documents) > 100
     shutil.copytree(official / task.path, tmp_path / "data" / task.path)

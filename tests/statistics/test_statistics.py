@@ -5,12 +5,14 @@ import pytest
 import scipy.stats
 
 from qzhou_eval.benchmark.averages import table_row
-from qzhou_eval.benchmark.registry import TYPES, all_tasks
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.statistics.bootstrap import resample_scores, rng_for
 from qzhou_eval.statistics.intervals import interval, separable
 from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, Items, dense_ranks, read_items, write_items
 from qzhou_eval.statistics.resampled_scores import counted, value
 from qzhou_eval.system.paths import items_path
+
+TYPES = cmteb().types
 
 N = 57
 
@@ -142,14 +144,14 @@ def test_a_real_difference_is_told_from_none(rng):
 
 
 def test_means_of_resampled_scores_are_means_of_each_resample(rng):
-    tasks = [task for task in all_tasks().values() if task.benchmark == "cmteb"]
+    tasks = list(cmteb().tasks)
     resampled = {task.name: rng.random(5) for task in tasks}
-    row = table_row(resampled, "cmteb")
+    row = table_row(resampled, cmteb())
     for number in range(5):
-        one = table_row({name: values[number] for name, values in resampled.items()}, "cmteb")
+        one = table_row({name: values[number] for name, values in resampled.items()}, cmteb())
         assert {column: values[number] for column, values in row.items()} == pytest.approx(one)
     resampled["STSB"] = None
-    row = table_row(resampled, "cmteb")
+    row = table_row(resampled, cmteb())
     assert [kind for kind in TYPES if row[kind] is None] == ["STS"] and row["Mean(Task)"] is None
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import torch
 from checkpoints import edit_json
-from layouts import read_rows, write_header, write_rows
+from layouts import MINI, read_rows, write_header, write_rows
 from safetensors.torch import load_file, save_file
 
-from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 
-PAIRS = MINIATURE_DATA / "mini/MiniSTS/data/test.jsonl"
-REVIEWS = MINIATURE_DATA / "mini/MiniClassification/data"
+PAIRS = MINI / "MiniSTS/data/test.jsonl"
+REVIEWS = MINI / "MiniClassification/data"
 
 
 def prepare(root: Path, tiny: Path, finished: Path) -> None:
@@ -144,7 +143,7 @@ PROFILES = {
 
 def _data(root: Path) -> None:
     """Write the data folders ``data-*``, each with one task's data; ``secret.jsonl`` is good and belongs to none."""
-    sts, sentiment = (all_tasks()[name].path for name in ("STSB", "MultilingualSentiment"))
+    sts, sentiment = (packaged_tasks()[name].path for name in ("STSB", "MultilingualSentiment"))
     pairs = read_rows(PAIRS)[:40]
     write_rows(root / "secret.jsonl", pairs)
     for name, rows in {

@@ -6,7 +6,7 @@ import shutil
 from written import result_json
 
 from qzhou_eval import cli
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.protocol.profile_files import load_profile
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Record, Variant
@@ -64,7 +64,7 @@ def write_run(folder, finished, dim, *, shift=None, data=None, name=NAME, **vari
     changed = {"experiment": tuple(experiment), "model": f"local/{name}", "dim": dim, "width": 1792}
     one = Variant(**template["variant"] | {"token_prepending": (1, 7)} | changed | variant)
     for task_name, splits in PUBLISHED.items():
-        task = all_tasks()[task_name]
+        task = packaged_tasks()[task_name]
         by = (shift or {}).get(task_name, 0)
         record = Record(
             type=task.type,

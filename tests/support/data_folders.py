@@ -7,7 +7,7 @@ import pytest
 from stored import PROFILE
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.errors import BadInput
 from qzhou_eval.run.plan import plan_task
 
@@ -23,11 +23,11 @@ FILES = {
 
 def copied(official: Path, root: Path, name: str) -> Path:
     """Copy one task's folder into a data folder of its own."""
-    return shutil.copytree(official / all_tasks()[name].path, root / all_tasks()[name].path)
+    return shutil.copytree(official / packaged_tasks()[name].path, root / packaged_tasks()[name].path)
 
 
 def plan(root: Path, name: str):
-    task = all_tasks()[name]
+    task = packaged_tasks()[name]
     return plan_task(task, locate(task, root), PROFILE, use_instruction=False)
 
 
@@ -36,4 +36,4 @@ def refusal(root: Path, name: str) -> str:
         plan(root, name)
     said = str(raised.value)
     assert said.startswith(f"{name}: {root}") and len(said.splitlines()) == 1
-    return said.removeprefix(f"{name}: {root}/{all_tasks()[name].path}")
+    return said.removeprefix(f"{name}: {root}/{packaged_tasks()[name].path}")

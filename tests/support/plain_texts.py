@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 import torch
+from layouts import MINI
 
-from qzhou_eval.benchmark.data_sources import MINIATURE_DATA
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import TaskVectors
 from qzhou_eval.protocol.profile_files import load_profile
@@ -20,7 +20,7 @@ WIDTH = 96
 DIMS = (16, 64, WIDTH)
 
 
-REVIEWS = MINIATURE_DATA / "mini/MiniClassification/data"
+REVIEWS = MINI / "MiniClassification/data"
 
 
 @cache

@@ -7,14 +7,14 @@ import numpy as np
 from stored import WIDTH, variant
 from written import result_json
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import miniature, packaged_tasks
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import record_for
 from qzhou_eval.statistics.item_scores import Items, write_items
 from qzhou_eval.system.paths import items_path
 
-TASKS = list(all_tasks())
-MINI = [name for name, task in all_tasks().items() if task.benchmark == "mini"]
+TASKS = list(packaged_tasks())
+MINI = list(miniature().names)
 ITEMS = 400
 DIMS = (4, 8, WIDTH)
 BASE = np.random.default_rng(0).uniform(0.2, 0.8, ITEMS)
@@ -48,7 +48,7 @@ def write_results(
 
 def put_items(folder, one, tasks, items, prompt):
     for name in tasks:
-        task = all_tasks()[name]
+        task = packaged_tasks()[name]
         values = values_of(name, one.dim, tp=one.token_prepending is not None)[None].astype(np.float32)
         path = folder / one.folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)

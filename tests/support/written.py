@@ -2,12 +2,12 @@
 
 import json
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.protocol.profile import Profile
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Record, Variant, record_for
 
-STS, RERANKING = all_tasks()["MiniSTS"], all_tasks()["MiniReranking"]
+STS, RERANKING = packaged_tasks()["MiniSTS"], packaged_tasks()["MiniReranking"]
 
 
 def variant_by(profile: Profile, *, model: str, dim: int, width: int, **more) -> Variant:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.checks.compare import write_difference, write_replication
 from qzhou_eval.checks.compare.comparison import Comparison, judge_all
 from qzhou_eval.checks.compare.differences import Difference, unknown_facts
@@ -14,8 +15,13 @@ from qzhou_eval.checks.compare.sides import from_folder
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
 
 
-def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool) -> int:
+def compare(
+    results: Path, to: str, score_profile: str, *, benchmark: Benchmark | None = None, allow_mismatch: bool
+) -> int:
     """Compare the results in a folder with the published scores, another folder or a file, and print the comparison.
+
+    Args:
+        benchmark: the only one that is compared; None for all that the results are of.
 
     Returns:
         0, or 1 if a score or a mean of a replication is OFF. Scores that are not comparable do not count.
@@ -23,8 +29,8 @@ def compare(results: Path, to: str, score_profile: str, *, allow_mismatch: bool)
     Raises:
         BadInput: there is nothing to compare, or nothing is comparable.
     """
-    sides = from_folder(results, score_profile)
-    found, alone = pairs(sides, to, score_profile)
+    sides = from_folder(results, score_profile, benchmark)
+    found, alone = pairs(sides, to, score_profile, benchmark)
     judged = judge_all(found, sides, score_profile)
     shown = [one for one in judged.comparisons if allow_mismatch or one.compares]
     for group in _by_setting(judged.comparisons):

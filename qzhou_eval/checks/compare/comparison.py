@@ -3,9 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from qzhou_eval.benchmark.averages import mean_from_types
+from qzhou_eval.benchmark.averages import MEAN_TASK, MEAN_TYPE, mean_from_types
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.packaged import packaged
 from qzhou_eval.benchmark.published import card_tables
-from qzhou_eval.benchmark.registry import TYPES, all_tasks
 from qzhou_eval.checks.compare.differences import Difference, common_tasks, find_differences, replicates
 from qzhou_eval.checks.compare.matching import Pair
 from qzhou_eval.checks.compare.rows import ComparedScore, mean_rows, side_row, task_rows, without_tolerance
@@ -19,11 +20,13 @@ class Comparison:
     """Two sides, what differs, and their scores side by side.
 
     Attributes:
+        benchmark: the one whose means are compared.
         replication: both sides should have the same scores; otherwise rows have no tolerance and no verdict.
     """
 
     ours: Side
     theirs: Side
+    benchmark: Benchmark
     replication: bool
     differences: list[Difference]
     rows: list[ComparedScore]
@@ -55,8 +58,9 @@ class Comparison:
     @property
     def compared_means(self) -> list[ComparedScore]:
         """The means whose tasks are all comparable."""
-        without = {all_tasks()[task].type for task in self.left_out}
-        return [row for row in self.means if not without or (row.name in TYPES and row.name not in without)]
+        without = {self.ours.tasks[task].task.type for task in self.left_out}
+        types = self.benchmark.types
+        return [row for row in self.means if not without or (row.name in types and row.name not in without)]
 
     @property
     def verdicts(self) -> list[str]:
@@ -73,12 +77,12 @@ class Comparison:
 def judge(ours: Side, theirs: Side) -> Comparison:
     """Compare two sides, which must have a task in common."""
     rows = task_rows(ours, theirs)
-    benchmark = all_tasks()[rows[0].name].benchmark
+    benchmark = next(one for one in (*theirs.benchmarks, *ours.benchmarks) if rows[0].name in one.by_name)
     means = mean_rows(side_row(ours, benchmark), side_row(theirs, benchmark), benchmark)
     replication = replicates(ours, theirs)
     if not replication:
         rows, means = without_tolerance(rows), without_tolerance(means)
-    return Comparison(ours, theirs, replication, find_differences(ours, theirs), rows, means)
+    return Comparison(ours, theirs, benchmark, replication, find_differences(ours, theirs), rows, means)
 
 
 @dataclass(frozen=True)
@@ -130,19 +134,20 @@ def _card_rows(sides: list[Side], published: Side) -> list[CardRow]:
         published: the model's published scores; what differs from them makes a result incomparable, at any dimension.
     """
     card = card_tables()
+    benchmark = packaged()[card["benchmark"]]
     found = []
     for ours in sides:
-        row = side_row(ours, "cmteb")
-        if ours.name != published.name or row["Mean(TaskType)"] is None:
+        row = side_row(ours, benchmark)
+        if ours.name != published.name or row[MEAN_TYPE] is None:
             continue
         unlike = list(dict.fromkeys(d.fact for d in find_differences(ours, published) if not d.comparable))
         for table, name in _stands_for(ours):
             if name in card[table]["rows"]:
                 theirs = dict(zip(card["columns"], card[table]["rows"][name], strict=True))
-                follows = mean_from_types({kind: theirs[kind] for kind in TYPES}, "cmteb")
-                means = mean_rows(row, theirs | {"Mean(Task)": follows}, "cmteb")
+                follows = mean_from_types({kind: theirs[kind] for kind in benchmark.types}, benchmark)
+                means = mean_rows(row, theirs | {MEAN_TASK: follows}, benchmark)
                 title = f"{table.replace('_', ' ')}, {name}"
-                found.append(CardRow(ours, title, means, follows, theirs["Mean(Task)"], unlike))
+                found.append(CardRow(ours, title, means, follows, theirs[MEAN_TASK], unlike))
     return found
 
 

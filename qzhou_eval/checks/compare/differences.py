@@ -7,7 +7,7 @@ two protocols are compared on purpose: what differs is the question, and no scor
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.checks.compare.sides import THE_HUBS, Side
 from qzhou_eval.results.facts import MADE, SERVED
 from qzhou_eval.system.environment import ENCODING_LIBRARIES
@@ -102,7 +102,7 @@ def find_differences(ours: Side, theirs: Side) -> list[Difference]:
             if name == "data" and ours.tasks[task].has_data_of(theirs.tasks[task]):
                 continue  # the same files under another name
             official = ours.tasks[task].official or theirs.tasks[task].official
-            meaning = _meaning(task, name, one, two, official=official)
+            meaning = _meaning(ours.tasks[task].task, name, one, two, official=official)
             if name in question:
                 meaning = QUESTION
             elif meaning == NOT_COMPARABLE and question and name == "data" and theirs.published:
@@ -129,8 +129,9 @@ def unknown_facts(ours: Side, theirs: Side) -> dict[str, list[str]]:
 
 
 def common_tasks(ours: Side, theirs: Side) -> list[str]:
-    """Tasks that both sides have, in the benchmark's order."""
-    return [name for name in all_tasks() if name in ours.tasks and name in theirs.tasks]
+    """Tasks that both sides have, in the benchmarks' order."""
+    names = dict.fromkeys(name for one in ours.benchmarks for name in one.names)
+    return [name for name in names if name in ours.tasks and name in theirs.tasks]
 
 
 def same_model(ours: Side, theirs: Side) -> bool:
@@ -157,19 +158,18 @@ def _unlike(ours: dict[str, object], theirs: dict[str, object]) -> Iterator[tupl
             yield name, one, two
 
 
-def _meaning(task: str, name: str, one: object, two: object, *, official: bool) -> str | None:
+def _meaning(task: Task, name: str, one: object, two: object, *, official: bool) -> str | None:
     """What a task's difference means; None if it means nothing: hub data whose revision was not recorded.
 
     Args:
         official: whether a side's local data have the statistics of the official data.
     """
-    known = all_tasks()[task]
-    if name == "data" and official and {one, two} & {THE_HUBS, known.revision, known.card_revision}:
+    if name == "data" and official and {one, two} & {THE_HUBS, task.revision, task.card_revision}:
         return SAME_STATISTICS
     if name == "data" and THE_HUBS in (one, two):
         return NOT_COMPARABLE if any(str(value).startswith("local-") for value in (one, two)) else None
     if name == "data":
-        return STATED[name] if {one, two} == {known.revision, known.card_revision} else NOT_COMPARABLE
+        return STATED[name] if {one, two} == {task.revision, task.card_revision} else NOT_COMPARABLE
     if name == "metric":
-        return STATED[name] if {one, two} == {known.metric, known.card_metric} else NOT_COMPARABLE
+        return STATED[name] if {one, two} == {task.metric, task.card_metric} else NOT_COMPARABLE
     return STATED.get(name, NOT_COMPARABLE)

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from qzhou_eval.benchmark.averages import table_row
-from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.checks.compare.comparison import Comparison
 from qzhou_eval.checks.compare.sides import TaskSide
 from qzhou_eval.statistics.bootstrap import resample_scores
@@ -23,8 +22,7 @@ def intervals(one: Comparison) -> dict[str, Interval]:
     no items: compared with another model's run, the interval covers the run's own spread only.
     """
     differences = {row.name: _difference(one, row.name) for row in one.rows}
-    benchmark = all_tasks()[one.rows[0].name].benchmark
-    found = _known(differences.items()) | _known(table_row(differences, benchmark).items())
+    found = _known(differences.items()) | _known(table_row(differences, one.benchmark).items())
     at_hand = [differences[row.name] for row in one.compared if row.difference is not None]
     known = [resampled for resampled in at_hand if resampled is not None]
     if known and len(known) == len(at_hand):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.published import scores_of
 from qzhou_eval.checks.compare.differences import common_tasks
 from qzhou_eval.checks.compare.sides import Side, from_folder, from_published
 from qzhou_eval.errors import BadInput
@@ -10,8 +12,13 @@ from qzhou_eval.results.plain_mteb import is_plain
 Pair = tuple[Side, Side]
 
 
-def pairs(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], list[str]]:
+def pairs(
+    sides: list[Side], to: str, score_profile: str, benchmark: Benchmark | None = None
+) -> tuple[list[Pair], list[str]]:
     """Pair each result with its other side.
+
+    Args:
+        benchmark: the only one that is compared; None for all.
 
     Returns:
         Pairs of ours and theirs, and a line for each result that has no other side.
@@ -23,7 +30,7 @@ def pairs(sides: list[Side], to: str, score_profile: str) -> tuple[list[Pair], l
     if to.split(":", maxsplit=1)[0] == "published" or (path.is_file() and not is_plain(path)):
         found, alone = _with_published(sides, to, score_profile)
     elif to and path.exists():
-        others = from_folder(path, score_profile)
+        others = from_folder(path, score_profile, benchmark)
         found, alone = _with_folder(sides, others)
     else:
         raise BadInput(f"--to {to}: give published, published:MODEL, a folder of results, or a file of scores")
@@ -43,12 +50,19 @@ def _with_published(sides: list[Side], to: str, score_profile: str) -> tuple[lis
     for side in sides:
         if side.dim != side.width:
             continue  # published scores are at full width; other dimensions are in the card's tables
-        try:
-            found.append((side, from_published(file, named or side.name, score_profile)))
-        except BadInput as error:
-            if named or file or len({one.name for one in sides}) == 1:
-                raise
-            alone.append(f"{side.label}: {str(error).split(';')[0]}")
+        benchmarks = side.benchmarks if file else [one for one in side.benchmarks if scores_of(one, some=True)]
+        if not benchmarks:
+            names = " and ".join(one.title.en for one in side.benchmarks)
+            raise BadInput(
+                f"--to {to}: no published scores on {names} are known here; give a folder or file of results"
+            )
+        for benchmark in benchmarks:
+            try:
+                found.append((side, from_published(file, named or side.name, benchmark, score_profile)))
+            except BadInput as error:
+                if named or file or len({one.name for one in sides}) == 1:
+                    raise
+                alone.append(f"{side.label}: {str(error).split(';')[0]}")
     if not found and not alone:
         raise BadInput(f"{sides[0].source}: no results at full width, the only width that published scores have")
     return found, alone

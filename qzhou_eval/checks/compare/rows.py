@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 
-from qzhou_eval.benchmark.averages import COLUMNS, count_by_type, table_row
-from qzhou_eval.benchmark.registry import TYPES, all_tasks
+from qzhou_eval.benchmark.averages import MEAN_TASK, column_names, table_row
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.checks.compare.differences import common_tasks
 from qzhou_eval.checks.compare.sides import Side
-from qzhou_eval.checks.tolerance import TOLERANCE, grade
+from qzhou_eval.checks.tolerance import TOLERANCE, grade, tolerance_of
 
 REASONS = (
     f"tolerance: {TOLERANCE['STS']} is the 0.001 of mteb's results repository; classification "
@@ -43,15 +43,18 @@ class ComparedScore:
 def task_rows(ours: Side, theirs: Side) -> list[ComparedScore]:
     """A row for each task that both sides have."""
     return [
-        ComparedScore(name, ours.tasks[name].score, theirs.tasks[name].score, TOLERANCE[all_tasks()[name].type])
+        ComparedScore(name, ours.tasks[name].score, theirs.tasks[name].score, tolerance_of(ours.tasks[name].task.type))
         for name in common_tasks(ours, theirs)
     ]
 
 
-def mean_rows(ours: dict[str, float | None], theirs: dict[str, float | None], benchmark: str) -> list[ComparedScore]:
-    """Type means and overall means (the card's eight columns) of two table rows, where both have them."""
+def mean_rows(
+    ours: dict[str, float | None], theirs: dict[str, float | None], benchmark: Benchmark
+) -> list[ComparedScore]:
+    """Type means and overall means of two table rows, where both have them."""
     rows = [
-        ComparedScore(column, ours[column], theirs[column], column_tolerance(column, benchmark)) for column in COLUMNS
+        ComparedScore(column, ours[column], theirs[column], column_tolerance(column, benchmark))
+        for column in column_names(benchmark)
     ]
     return [row for row in rows if row.difference is not None]
 
@@ -61,19 +64,18 @@ def without_tolerance(rows: list[ComparedScore]) -> list[ComparedScore]:
     return [replace(row, tolerance=None) for row in rows]
 
 
-def side_row(side: Side, benchmark: str) -> dict[str, float | None]:
-    """A side's eight columns."""
+def side_row(side: Side, benchmark: Benchmark) -> dict[str, float | None]:
+    """A side's columns."""
     return table_row({name: task.score for name, task in side.tasks.items()}, benchmark)
 
 
-def column_tolerance(column: str, benchmark: str) -> float:
+def column_tolerance(column: str, benchmark: Benchmark) -> float:
     """The tolerance of a mean: its tasks' tolerances combined as independent errors, plus a table's rounding."""
-    tasks = [task for task in all_tasks().values() if task.benchmark == benchmark]
-    of_type = count_by_type(benchmark)
+    of_type = benchmark.of_type
 
     def weight(kind: str) -> float:
-        if column in TYPES:
+        if column in of_type:
             return 1 / of_type[kind] if kind == column else 0.0
-        return 1 / len(tasks) if column == "Mean(Task)" else 1 / (len(TYPES) * of_type[kind])
+        return 1 / len(benchmark.tasks) if column == MEAN_TASK else 1 / (len(of_type) * of_type[kind])
 
-    return math.sqrt(sum((weight(task.type) * TOLERANCE[task.type]) ** 2 for task in tasks)) + ROUNDING
+    return math.sqrt(sum((weight(task.type) * tolerance_of(task.type)) ** 2 for task in benchmark.tasks)) + ROUNDING

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qzhou_eval.benchmark.averages import counted_splits, task_score
-from qzhou_eval.benchmark.published import Published, all_published, named, read_published
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.published import Published, named, read_scores_file, scores_of
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.results.combined import read_results
 from qzhou_eval.results.facts import NOTHING, instruction_text, run_facts, task_facts
@@ -29,14 +29,16 @@ class TaskSide:
     """One task on one side.
 
     Attributes:
-        score: main score, 0 to 100; None if a counted split is missing.
+        task: what is scored.
+        score: main score, 0 to 100; None if a counted part is missing.
         facts: data, splits, metric, instruction, and what encoded and scored it.
-        counted: the splits whose mean the score is.
+        counted: the parts whose mean the score is.
         items: the file with the items of the score; None if they were not kept.
         files: the digest of the data's files; equal digests mean the same data, whatever the revision is called.
         official: whether the data have the statistics that mteb ships of the official data.
     """
 
+    task: Task
     score: float | None
     facts: dict[str, object]
     counted: tuple[str, ...] = ()
@@ -69,6 +71,7 @@ class Side:
     dim: int
     width: int
     facts: dict[str, object]
+    benchmarks: tuple[Benchmark, ...]
     tasks: dict[str, TaskSide] = field(default_factory=dict)
     published: bool = False
     model_label: str | None = None
@@ -86,13 +89,13 @@ class Side:
         return f"{shown}, dim {self.dim}" if self.dim else shown
 
 
-def from_folder(folder: Path, score_profile: str) -> list[Side]:
+def from_folder(folder: Path, score_profile: str, benchmark: Benchmark | None = None) -> list[Side]:
     """Every model, setting and dimension of an output folder, or of results of plain mteb, widest first.
 
     Raises:
         BadInput: no results there.
     """
-    sides = [side_of(folder, recorded, score_profile) for recorded in read_results(folder)]
+    sides = [side_of(folder, recorded, score_profile) for recorded in read_results(folder, benchmark)]
     return sorted(sides, key=lambda side: (side.name, side.setting, side.generation, -side.dim))
 
 
@@ -103,11 +106,13 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
     apart = ("dim", "mteb", PLAIN[0], *([CUT] if given.isdecimal() else []))
     tasks = {}
     for task, made in recorded.tasks.items():
-        score = task_score(task, recorded.scores[task], score_profile)
+        of = recorded.of[task]
+        score = of.score(recorded.scores[task], score_profile)
         tasks[task] = TaskSide(
+            of,
             None if score is None else 100 * score,
             task_facts(made),
-            tuple(counted_splits(task, score_profile)),
+            of.counted(score_profile),
             recorded.items_file(task),
             made.get("data_files"),
             made.get("official_statistics") is True,
@@ -121,6 +126,7 @@ def side_of(folder: Path, recorded: RecordedResults, score_profile: str) -> Side
         dim=int(given) if given.isdecimal() else variant.dim,
         width=variant.width,
         facts={} if recorded.plain else _run_facts(recorded),
+        benchmarks=recorded.benchmarks,
         tasks=tasks,
         model_label=recorded.label,
     )
@@ -133,8 +139,8 @@ def _run_facts(recorded: RecordedResults) -> dict[str, object]:
     return facts
 
 
-def from_published(file: Path | None, model: str, score_profile: str) -> Side:
-    """A model's published scores: from the project's own table, or from a file of the same form.
+def from_published(file: Path | None, model: str, benchmark: Benchmark, score_profile: str) -> Side:
+    """A model's published scores on a benchmark: from the project's own table, or from a file of the same form.
 
     A file that holds only one model is used whatever that model is called.
 
@@ -143,31 +149,34 @@ def from_published(file: Path | None, model: str, score_profile: str) -> Side:
     """
     from qzhou_eval.protocol.profile_files import profile_of  # pydantic and YAML: only for published scores
 
-    entry = _published_entry(file, model)
+    entry = _published_entry(file, model, benchmark)
     profile = profile_of(entry.model)  # by which the published scores were made
     tasks = {}
-    for task in all_tasks():
-        score = task_score(task, entry.scores.get(task, {}), score_profile)
+    for task in benchmark.tasks:
+        score = task.score(entry.scores.get(task.name, {}), score_profile)
         if score is not None:
             facts = _published_facts(task, entry.mteb_versions, profile, official=file is None)
-            tasks[task] = TaskSide(100 * score, facts)
+            tasks[task.name] = TaskSide(task, 100 * score, facts)
     source = str(file or "published scores")
-    return Side(source, entry.model, entry.revision, (), "", 0, 0, _protocol_facts(profile), tasks, published=True)
+    of = _protocol_facts(profile), (benchmark,), tasks
+    return Side(source, entry.model, entry.revision, (), "", 0, 0, *of, published=True)
 
 
-def _published_entry(file: Path | None, model: str) -> Published:
-    entries = read_published(file) if file else all_published()
+def _published_entry(file: Path | None, model: str, benchmark: Benchmark) -> Published:
+    entries = read_scores_file(file) if file else scores_of(benchmark, some=True)
     found = list(entries) if file is not None and len(entries) == 1 else named(model, entries)
     if len(found) != 1:
         short = sorted(name.split("/")[-1] for name in entries)
         meant, known = did_you_mean(model.rsplit("/", maxsplit=1)[-1], short), ", ".join(short)
         hint = f"it holds {known}" if file else f"{meant}give published:NAME, with one of {known}"
-        raise BadInput(f"--to {file or 'published'}: no scores for {model}; {hint}")
+        on = "" if file else f" on {benchmark.title.en}"
+        raise BadInput(f"--to {file or 'published'}: no scores for {model}{on}; {hint}")
     return entries[found[0]]
 
 
-def _published_facts(name: str, versions: list[str], profile: "Profile | None", *, official: bool) -> dict[str, object]:
-    task = all_tasks()[name]
+def _published_facts(
+    task: Task, versions: list[str], profile: "Profile | None", *, official: bool
+) -> dict[str, object]:
     facts: dict[str, object] = {"mteb": versions[0] if len(versions) == 1 else None}
     if official:
         facts["data"] = (task.card_revision or task.revision) if versions == [CARD_MTEB] else THE_HUBS

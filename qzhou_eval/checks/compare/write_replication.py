@@ -2,7 +2,6 @@
 
 from tabulate import tabulate
 
-from qzhou_eval.benchmark.averages import COLUMNS
 from qzhou_eval.checks.compare.comparison import CardRow, Comparison
 from qzhou_eval.checks.compare.footnotes import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
 from qzhou_eval.checks.compare.intervals import intervals
@@ -46,7 +45,7 @@ def print_card(rows: list[CardRow]) -> None:
         verdict = max(row.verdicts, key=VERDICTS.index)
         lines.append([row.title, row.ours.label, *cells, f"{verdict} {MARK}" if row.unlike else verdict])
     print("\nOurs minus the card's tables (~ CLOSE, ! OFF)\n")
-    headers = ["row", "ours", *COLUMNS, "verdict"]
+    headers = ["row", "ours", *(mean.name for mean in rows[0].means), "verdict"]
     print(tabulate(lines, headers, stralign="right", colalign=("left", "left"), disable_numparse=True))
     for row in rows:
         _print_mean_of_the_card(row)

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from qzhou_eval.benchmark.averages import counted_splits, task_score
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.task import Task, parts
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.entries import TaskEntry
 from qzhou_eval.results.facts import NOTHING, joined, machines, run_facts, task_facts
@@ -39,9 +38,10 @@ _SHORT = 12  # hex digits of a digest, enough to tell two apart
 @dataclass(frozen=True)
 class MeasuredTask:
     """One task under one setting: by dimension its score (0 to 100, six decimals, or NaN), and its items, None if
-    they were not kept.
+    they were not kept. ``of`` is what was scored.
     """
 
+    of: Task
     settings: dict[str, JsonValue]
     scores: dict[int, float]
     items: dict[int, Items | None]
@@ -94,25 +94,23 @@ def _measured(
 ) -> MeasuredRun:
     group = sorted(group, key=lambda recorded: recorded.variant.dim)
     tasks = {}
-    for task in all_tasks():
-        if holders := [recorded for recorded in group if task in recorded.tasks]:
-            tasks[task] = _task(folder, task, holders, score_profile)
+    for name, task in {name: task for recorded in group for name, task in recorded.of.items()}.items():
+        tasks[name] = _task(folder, task, [recorded for recorded in group if name in recorded.tasks], score_profile)
     called = label(model, experiment)
     settings = _the_same(folder, called, [_settings(one) | {"score_profile": score_profile} for one in group])
     return MeasuredRun(folder, model, dict(experiment), settings, _made_from(group), tasks)
 
 
-def _task(folder: Path, task: str, holders: list[RecordedResults], score_profile: str) -> MeasuredTask:
-    scores = {}
+def _task(folder: Path, of: Task, holders: list[RecordedResults], score_profile: str) -> MeasuredTask:
+    scores, task, counted = {}, of.name, of.counted(score_profile)
     for recorded in holders:
-        counted = counted_splits(task, score_profile)
         missing = set(counted) - set(recorded.scores[task])
-        if not missing <= set(recorded.tasks[task]["record"]["splits"]):
+        if not missing <= set(parts(recorded.tasks[task]["record"]["splits"], of.subsets)):
             raise BadInput(f"{recorded.path(task)}: not all of its splits ({', '.join(counted)}) were scored")
-        score = task_score(task, recorded.scores[task], score_profile)
+        score = of.score(recorded.scores[task], score_profile)
         scores[recorded.variant.dim] = math.nan if score is None else round(100 * score, 6)
     settings = _the_same(folder, task, [_task_settings(recorded.tasks[task]) for recorded in holders])
-    return MeasuredTask(settings, scores, {recorded.variant.dim: recorded.items(task) for recorded in holders})
+    return MeasuredTask(of, settings, scores, {recorded.variant.dim: recorded.items(task) for recorded in holders})
 
 
 def _the_same(folder: Path, what: str, several: list[dict]) -> dict:

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qzhou_eval.benchmark.averages import counted_splits
-from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.checks.regression.baseline import Baseline, Result, TaskBaseline, packed
 from qzhou_eval.checks.regression.measured import MeasuredRun, MeasuredTask
-from qzhou_eval.checks.tolerance import TOLERANCE
+from qzhou_eval.checks.tolerance import tolerance_of
 from qzhou_eval.statistics.bootstrap import resample_scores
 
 NOISE = 0.2  # standard errors by which correct runs may differ; measured in docs/ci.md
@@ -24,7 +22,7 @@ def rule(kind: str, spread: float | None, between_runs: float | None) -> float:
         spread: the score's standard error over the items, points; None if it is unknown.
         between_runs: the largest difference seen, points; None for a single run.
     """
-    return round(max(TOLERANCE[kind], NOISE * (spread or 0.0), between_runs or 0.0), 3)
+    return round(max(tolerance_of(kind), NOISE * (spread or 0.0), between_runs or 0.0), 3)
 
 
 def new_baseline(runs: list[MeasuredRun], tolerances: Tolerances) -> Baseline:
@@ -50,7 +48,7 @@ def widened(baseline: Baseline, others: Sequence[list[MeasuredRun]], tolerances:
         for name, task in base.tasks.items():
             seen = [task.scores, *(runs[number].tasks[name].scores for runs in others)]
             between = round(max(float(np.ptp([scores[dim] for scores in seen])) for dim in task.scores), 6)
-            tolerance = _tolerance(name, task.spread, between, tolerances)
+            tolerance = _tolerance(others[0][number].tasks[name], task.spread, between, tolerances)
             tasks[name] = task.model_copy(update={"between_runs": between, "tolerance": tolerance})
         results.append(base.model_copy(update={"tasks": tasks}))
     return baseline.model_copy(update={"results": results})
@@ -64,7 +62,7 @@ def _task(name: str, task: MeasuredTask, score_profile: str, tolerances: Toleran
         scores=task.scores,
         spread=spread,
         between_runs=None,
-        tolerance=_tolerance(name, spread, None, tolerances),
+        tolerance=_tolerance(task, spread, None, tolerances),
         probe={side: packed(vectors) for side, vectors in widest.items()},
     )
 
@@ -73,13 +71,11 @@ def _standard_error(name: str, task: MeasuredTask, score_profile: str) -> float 
     """The largest of the dimensions' standard errors, points; None without at least two items."""
     several = [items for items in task.items.values() if items]
     resampled = (
-        resample_scores(several, counted_splits(name, score_profile), seed_for=name, corrected=False)
-        if several
-        else None
+        resample_scores(several, task.of.counted(score_profile), seed_for=name, corrected=False) if several else None
     )
     return None if resampled is None else round(float(100 * resampled.std(axis=1).max()), 3)
 
 
-def _tolerance(name: str, spread: float | None, between_runs: float | None, tolerances: Tolerances) -> float:
-    ruled = rule(all_tasks()[name].type, spread, between_runs)
-    return tolerances.get(name, tolerances.get(None, ruled))
+def _tolerance(task: MeasuredTask, spread: float | None, between_runs: float | None, tolerances: Tolerances) -> float:
+    ruled = rule(task.of.type, spread, between_runs)
+    return tolerances.get(task.of.name, tolerances.get(None, ruled))

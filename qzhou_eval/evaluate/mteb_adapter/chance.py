@@ -5,19 +5,32 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from mteb.abstasks import AbsTask, AbsTaskClassification, AbsTaskClusteringLegacy, AbsTaskPairClassification
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.evaluate.chance_levels import majority, random_average_precision, random_ndcg, random_v_measure
 
 
-def chance(mteb_task: AbsTask, task: Task, split: str) -> float:
-    """The expected score of random answers on one split, 0 to 1, of a task whose data is loaded.
+def chance(mteb_task: AbsTask, task: Task) -> dict[str, float]:
+    """The expected score of random answers, 0 to 1, by part of a task whose data is loaded.
 
     Accuracies: the most frequent label. Rank correlations: 0. V-measures: random clusters. Rank metrics: documents in
     random order.
     """
     assert mteb_task.dataset is not None  # it is loaded
-    data = mteb_task.dataset.get("default", mteb_task.dataset)[split]
-    return _BY_TYPE[task.type](mteb_task, data)
+    found = {}
+    for split in task.splits:
+        for subset in mteb_task.hf_subsets:
+            data = mteb_task.dataset.get(subset, mteb_task.dataset)[split]
+            found[task.part(split, subset)] = _BY_METRIC[task.type, _base(task.metric)](mteb_task, data)
+    return found
+
+
+def has_chance(task: Task) -> bool:
+    """Whether the score of chance is known in the task's metric."""
+    return (task.type, _base(task.metric)) in _BY_METRIC
+
+
+def _base(metric: str) -> str:
+    return metric.partition("_at_")[0]
 
 
 def _labels(mteb_task: AbsTask, data: Mapping) -> list:
@@ -52,18 +65,18 @@ def _ranked(mteb_task: AbsTask, data: Mapping) -> float:
         found = [grade for doc, grade in relevant.items() if doc in ranked]
         if name == "ndcg":
             scores.append(random_ndcg(found, list(relevant.values()), len(ranked), int(k)))
-        elif name == "map":
-            scores.append(random_average_precision(len(found), len(relevant), len(ranked), int(k)))
         else:
-            raise ValueError(f"{mteb_task.metadata.name}: no chance score is known for {mteb_task.metadata.main_score}")
+            scores.append(random_average_precision(len(found), len(relevant), len(ranked), int(k)))
     return float(np.mean(scores))
 
 
-_BY_TYPE: dict[str, Callable[[AbsTask, Mapping], float]] = {
-    "Classification": _texts,
-    "Clustering": _sets,
-    "PairClassification": _pairs,
-    "Reranking": _ranked,
-    "Retrieval": _ranked,
-    "STS": lambda _task, _data: 0.0,
+_BY_METRIC: dict[tuple[str, str], Callable[[AbsTask, Mapping], float]] = {
+    ("Classification", "accuracy"): _texts,
+    ("Clustering", "v_measure"): _sets,
+    ("PairClassification", "max_accuracy"): _pairs,
+    ("Reranking", "map"): _ranked,
+    ("Reranking", "ndcg"): _ranked,
+    ("Retrieval", "map"): _ranked,
+    ("Retrieval", "ndcg"): _ranked,
+    ("STS", "cosine_spearman"): lambda _task, _data: 0.0,
 }

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datasets.exceptions import DatasetGenerationError
 
 from qzhou_eval.benchmark.data_sources import DataSource, how_to_fetch
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter.data_files import fault_of
 

@@ -8,14 +8,14 @@ import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.fetch.receipt import data_files
 from qzhou_eval.system.paths import stays_inside
 
 KINDS = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".arrow")
 _POINTER = b"version https://git-lfs.github.com/spec/"
-RANKED = {"Retrieval": ("corpus", "queries"), "Reranking": ("corpus", "queries", "top_ranked")}
+_CONFIGS = {"Retrieval": ("corpus", "queries"), "Reranking": ("corpus", "queries", "top_ranked")}
 
 
 def check_files(task: Task, folder: Path) -> None:
@@ -74,7 +74,7 @@ def _configs(task: Task, folder: Path) -> dict[str, dict]:
     """The header's configurations by name; none without a README.md."""
     readme = folder / "README.md"
     if not readme.exists():
-        if task.type in RANKED:
+        if task.type in _CONFIGS:
             other = next((p.name for p in folder.iterdir() if p.name.lower() == "readme.md"), None)
             there = f" (there is {other}, but the name is case-sensitive)" if other else ""
             raise BadInput(
@@ -96,10 +96,10 @@ def _configs(task: Task, folder: Path) -> dict[str, dict]:
 
 def _needed(task: Task, folder: Path, configs: dict[str, dict]) -> list[str]:
     """The names of the header's configurations that the task reads."""
-    if task.type not in RANKED:
+    if task.type not in _CONFIGS or task.subsets:
         return ["default"] if "default" in configs else []
     judgements = "qrels" if "qrels" in configs and "default" not in configs else "default"
-    needed = [*RANKED[task.type], judgements]
+    needed = [*_CONFIGS[task.type], judgements]
     if missing := [name for name in needed if name not in configs]:
         raise BadInput(
             f"{task.name}: {folder / 'README.md'}: its header has no configuration {_listed(missing)}; "

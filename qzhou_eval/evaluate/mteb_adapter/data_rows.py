@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, get_dataset_config_names, get_dataset_split_names, load_dataset, load_dataset_builder
 
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 
@@ -183,7 +183,7 @@ def _clustering(rows: Table) -> list[str]:
 
 def _pairs(rows: Table) -> list[str]:
     """Check pairs: one row of lists, or one row per pair; the official data call the texts sent1 and sent2."""
-    sides = ("sentence1", "sentence2") if rows.task.benchmark == "mini" else ("sent1", "sent2")
+    sides = ("sent1", "sent2")
     if len(rows.rows) == 1:
         found = {column: rows.values(column)[0] for column in (*sides, "labels")}
         for column, values in found.items():

@@ -16,8 +16,10 @@ _COUNTED_OTHERWISE = {"unique_pairs"}  # shipped for ordered pairs, computed for
 
 
 def has_official_statistics(mteb_task: AbsTask) -> bool | None:
-    """Whether all evaluated splits of a loaded task have the shipped statistics; None if mteb ships none."""
+    """Whether all evaluated splits of a loaded task have the shipped statistics; None if mteb ships none for them."""
     shipped = mteb_task.metadata.descriptive_stats
+    if mteb_task.metadata.is_multilingual:
+        return None  # they are nested by subset
     if not shipped or any(split not in shipped for split in mteb_task.eval_splits):
         return None
     try:

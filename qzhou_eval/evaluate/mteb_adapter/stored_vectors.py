@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.profile import Profile

@@ -17,8 +17,7 @@ from mteb.load_results.task_results import TaskResult
 from mteb.model_meta import ModelMeta
 
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.registry import Task
-from qzhou_eval.errors import BadInput
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, TaskVectors
@@ -61,10 +60,8 @@ def load(task: Task, source: DataSource, *, say: bool = False) -> _MtebTask:
     """A fresh task object with its data checked and loaded; ``say``: log oddities that mteb can handle.
 
     Raises:
-        BadInput: the data cannot be used, or the task is the miniature's, which has no classes for this mteb.
+        BadInput: the data cannot be used.
     """
-    if task.benchmark == "mini":
-        raise BadInput(f"{task.name}: the miniature runs under --mteb current only")
     mteb_task = cast(_MtebTask, mteb.get_task(task.name, eval_splits=list(task.splits)))
     use_source(mteb_task, source)
     with own_arrow_cache(source):

@@ -1,12 +1,13 @@
 """The adapter for mteb 2.26.24: its task objects, encoder protocol and result files."""
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from importlib import import_module
 
 import mteb
+import numpy as np
 from mteb.abstasks import AbsTask, AbsTaskRetrieval
 from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
@@ -16,14 +17,16 @@ from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 from mteb.types import EncodeKwargs
 
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.own_data.rows import read_rows
+from qzhou_eval.benchmark.task import RANKED, Task
 from qzhou_eval.evaluate.mteb_adapter import v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
 from qzhou_eval.evaluate.mteb_adapter.official_statistics import has_official_statistics
+from qzhou_eval.evaluate.mteb_adapter.own_tasks import own_task
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, Vectors
 from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
-from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_once
+from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_again, draw_once
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.protocol.texts import AnyText, batch_texts
 from qzhou_eval.results.variant import SHARED, Variant
@@ -41,6 +44,8 @@ __all__ = [
     "score",
 ]
 
+log = logging.getLogger(__name__)
+
 ENCODE_OPTIONS: EncodeKwargs = {"batch_size": 1024, "show_progress_bar": False}
 
 
@@ -52,7 +57,9 @@ def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
     Raises:
         BadInput: the data cannot be used.
     """
-    mteb_task = _new(task)
+    if task.own is not None:
+        return _own(task, source, say=say)
+    mteb_task = mteb.get_task(task.name, eval_splits=list(task.splits), hf_subsets=list(task.subsets) or None)
     use_source(mteb_task, source)
     with own_arrow_cache(source):
         check_data(task, source, say=say)
@@ -61,11 +68,12 @@ def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
     return mteb_task
 
 
-def _new(task: Task) -> AbsTask:
-    if task.task_class is not None:
-        module, _, name = task.task_class.partition(":")
-        return getattr(import_module(module), name)()
-    return mteb.get_task(task.name, eval_splits=list(task.splits))
+def _own(task: Task, source: DataSource, *, say: bool) -> AbsTask:
+    rows = read_rows(task)
+    if say:
+        for oddity in rows.oddities:
+            log.warning("%s: %s", task.name, oddity)
+    return own_task(task, rows, source.revision)
 
 
 def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall]:
@@ -76,8 +84,8 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     """
     recorded = Recorded()
     encoder = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
-    ranked = task.type in ("Retrieval", "Reranking")
-    model = _Asks(encoder, index_backend=_NoSearch()) if ranked else encoder
+    model = _Asks(encoder, index_backend=_NoSearch()) if task.type in RANKED else encoder
+    draw_again(mteb_task)
     with columns_read_once():
         for split in task.splits:
             mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
@@ -104,7 +112,7 @@ def score(
         BadInput: a prompt is not in the store.
     """
     shared = evaluators == SHARED
-    if shared and task.type in ("Retrieval", "Reranking") and v2_retrieval.reproduces(mteb_task):
+    if shared and task.type in RANKED and v2_retrieval.reproduces(mteb_task):
         yield from _ranked(mteb_task, task, source, vectors, variants)
         return
     order, listener = CallOrder(vectors), Listener(mteb_task, task)
@@ -114,15 +122,17 @@ def score(
         asked = order.start() if shared else vectors
         encoder = _Encoder(asked, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         start = time.monotonic()
+        draw_again(mteb_task)
         with columns_read_once() if shared else nullcontext():
-            by_split, items = {}, {}
+            by_split: dict[str, Mapping] = {}
+            items: dict[str, np.ndarray] = {}
             for split in mteb_task.eval_splits:
                 by_split[split] = mteb_task.evaluate(encoder, split, encode_kwargs=ENCODE_OPTIONS)
-                items[split] = listener.take(by_split[split])
+                items |= listener.take(split, by_split[split])
             result = TaskResult.from_task_results(
                 mteb_task, by_split, evaluation_time=time.monotonic() - start, date=datetime.now(UTC)
             )
-        yield variant, result, items_of(task, items, result.scores)
+        yield variant, result, items_of(mteb_task, task, items, result.scores)
 
 
 def _ranked(
@@ -139,9 +149,13 @@ def _ranked(
     share = (time.monotonic() - start) / len(variants)
     for variant in variants:
         scores = {split: by_dim[variant.dim] for split, (by_dim, _) in by_split.items()}
-        items = {split: by_query[variant.dim] for split, (_, by_query) in by_split.items()}
+        items = {
+            task.part(split, subset): by_query
+            for split, (_, by_dim) in by_split.items()
+            for subset, by_query in by_dim[variant.dim].items()
+        }
         result = TaskResult.from_task_results(mteb_task, scores, evaluation_time=share, date=datetime.now(UTC))
-        yield variant, result, items_of(task, items, result.scores)
+        yield variant, result, items_of(mteb_task, task, items, result.scores)
 
 
 def meta(variant: Variant) -> dict:

@@ -9,42 +9,57 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from mteb.abstasks import AbsTask, AbsTaskClassification
+from mteb.abstasks import AbsTask, AbsTaskClassification, AbsTaskClustering
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import RANKED, Task
 from qzhou_eval.evaluate.pair_threshold import right_at_best_threshold
 from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, Items, dense_ranks
 from qzhou_eval.statistics.resampled_scores import value
 
 log = logging.getLogger(__name__)
 
-KINDS = {
-    "Classification": (MEAN, "texts"),
-    "Clustering": (MEAN, "sets"),
-    "PairClassification": (MEAN, "pairs"),
-    "Reranking": (MEAN, "queries"),
-    "Retrieval": (MEAN, "queries"),
-    "STS": (SPEARMAN, "pairs"),
+RANK_METRICS = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}  # mteb's keys by query
+_METRICS = {  # by type and metric of a main score, its statistic over items, and what an item is
+    ("Classification", "accuracy"): (MEAN, "texts"),
+    ("Clustering", "v_measure"): (MEAN, "sets"),
+    ("PairClassification", "max_accuracy"): (MEAN, "pairs"),
+    ("STS", "cosine_spearman"): (SPEARMAN, "pairs"),
 }
 _ROUNDED = 1.1e-5  # mteb rounds rank metrics to five decimals
 
 
+def kind_of_items(task: Task) -> tuple[str, str] | None:
+    """The statistic of a task's main score over its items, and what an item is; None if the score has no items."""
+    if task.type in RANKED:
+        return (MEAN, "queries") if task.metric.partition("_at_")[0] in RANK_METRICS else None
+    return _METRICS.get((task.type, task.metric))
+
+
 def items_of(
-    task: Task, splits: Mapping[str, np.ndarray | None], result: Mapping[str, Sequence[Mapping]]
+    mteb_task: AbsTask, task: Task, found: Mapping[str, np.ndarray], result: Mapping[str, Sequence[Mapping]]
 ) -> Items | None:
-    """The items of one result, still without probe; None, with a warning, if they do not reproduce its main score."""
-    statistic, unit = KINDS[task.type]
+    """The items of one result, still without probe; None, with a warning, if they do not reproduce its main score.
+
+    Args:
+        found: items by part of the task.
+        result: mteb's rows of scores by split, one for each subset.
+    """
+    kind = kind_of_items(task)
+    if kind is None or isinstance(mteb_task, AbsTaskClustering):  # whose score is a mean over draws of the same texts
+        log.info("%s: %s is no statistic of items, so it has no interval", task.name, task.metric)
+        return None
     kept: dict[str, np.ndarray] = {}
     for split, rows in result.items():
-        main, found = rows[0]["main_score"], splits[split]
-        if math.isnan(main):
-            return None  # this fails the task later
-        if found is not None and abs(value(Items(statistic, unit, {split: found}, {}), [split]) - main) < _ROUNDED:
-            kept[split] = found
-        else:
-            log.warning("%s: its items do not reproduce its score on %s, so it has no interval", task.name, split)
-            return None
-    return Items(statistic, unit, kept, {})
+        for row in rows:
+            part, main = task.part(split, row["hf_subset"]), row["main_score"]
+            items = found.get(part)
+            if math.isnan(main):
+                return None  # this fails the task later
+            if items is None or abs(value(Items(*kind, {part: items}, {}), [part]) - main) >= _ROUNDED:
+                log.warning("%s: its items do not reproduce its score on %s, so it has no interval", task.name, part)
+                return None
+            kept[part] = items
+    return Items(*kind, kept, {})
 
 
 class Listener:
@@ -57,30 +72,34 @@ class Listener:
         method, listen = {
             "Classification": ("_run_experiment", self._correct),
             "PairClassification": ("_compute_metrics", self._pairs),
-            "Reranking": ("task_specific_scores", self._queries),
-            "Retrieval": ("task_specific_scores", self._queries),
             "STS": ("_calculate_scores", self._similarities),
+            **dict.fromkeys(RANKED, ("task_specific_scores", self._queries)),
         }.get(task.type, (None, None))
-        if method is not None:
+        if method is not None and kind_of_items(task) and hasattr(mteb_task, method):
             self._listen(method, listen)
 
-    def take(self, scores: Mapping[str, Mapping]) -> np.ndarray | None:
-        """The items of the split just evaluated, as in :class:`~qzhou_eval.statistics.item_scores.Items`.
+    def take(self, split: str, scores: Mapping[str, Mapping]) -> dict[str, np.ndarray]:
+        """The items of the split just evaluated, by part, as in :class:`~qzhou_eval.statistics.item_scores.Items`.
 
         Args:
-            scores: what that evaluation returned, by subset.
+            scores: what that evaluation returned, by subset, in the order in which they were evaluated.
 
         Returns:
-            None if there were several subsets, since their mean is no statistic of the items, or nothing was recorded.
+            Nothing for a part whose items were not recorded.
         """
         heard, self._heard = self._heard, []
-        if len(scores) != 1:
-            return None
         if self._task.type == "Clustering":
-            return np.array([next(iter(scores.values()))["v_measures"]], np.float32)
-        if self._task.type == "Classification" and heard:
-            return np.array(heard).mean(axis=0, dtype=np.float32)[None]
-        return heard[0] if len(heard) == 1 else None
+            by_subset = {subset: one.get("v_measures") for subset, one in scores.items()}
+            found = {
+                subset: np.array([values], np.float32) for subset, values in by_subset.items() if _are_flat(values)
+            }
+        elif not heard or len(heard) % len(scores):
+            return {}
+        else:
+            each = len(heard) // len(scores)  # ten experiments of a classification task, else one
+            of = {subset: heard[at * each : (at + 1) * each] for at, subset in enumerate(scores)}
+            found = {subset: _one(several) for subset, several in of.items()}
+        return {self._task.part(split, subset): items for subset, items in found.items()}
 
     def _listen(self, method: str, listen) -> None:
         own = getattr(self._mteb_task, method)
@@ -108,5 +127,18 @@ class Listener:
         return np.stack([dense_ranks(gold), dense_ranks(found["cosine_scores"])])
 
     def _queries(self, _result, by_query: Mapping[str, Mapping], *_) -> np.ndarray:
-        name = {"ndcg_at_10": "ndcg_cut_10", "map_at_1000": "map_cut_1000"}[self._task.metric]
+        metric, k = self._task.metric.split("_at_")
+        name = f"{RANK_METRICS[metric]}_{k}"
         return np.array([[by_query[query][name] for query in sorted(by_query)]], np.float32)
+
+
+def _one(several: list[np.ndarray]) -> np.ndarray:
+    """One array of what was heard of a subset; the experiments of a classification task as their mean."""
+    if several[0].dtype != bool:
+        return several[-1]
+    return np.array(several).mean(axis=0, dtype=np.float32)[None]
+
+
+def _are_flat(values: object) -> bool:
+    """Whether V-measures are those of sets; fast clustering has them by level."""
+    return isinstance(values, Sequence) and bool(values)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _NAMES = {"ndcg": "NDCG", "map": "MAP", "recall": "Recall", "precision": "P", "hit_rate": "HitRate", "mrr": "MRR"}
 _ROUNDED = ("ndcg", "map", "recall", "precision", "hit_rate")
 _OWN_CODE = ("evaluate", "_evaluate_subset", "task_specific_scores")
+_SIDES = ("corpus", "queries")
 _NOWHERE = -2  # marks a relevant document that is not in the corpus, and padding
 
 
@@ -49,14 +50,13 @@ def _different(mteb_task: AbsTask) -> str | None:
     for name in ("skip_first_result", "_previous_results_model_meta"):
         if getattr(mteb_task, name):
             return f"it sets {name}"
+    name, _, cut_off = mteb_task.metadata.main_score.partition("_at_")
+    if name not in _NAMES or cut_off not in map(str, mteb_task.k_values):
+        return f"its main score is {mteb_task.metadata.main_score}"
     mteb_task.convert_v1_dataset_format_to_v2(None)
-    for subset in mteb_task.dataset.values():
-        for data in subset.values():
-            for side in ("corpus", "queries"):
-                ids = _ids(data, side)
-                if len(set(ids)) < len(ids):
-                    return f"the ids of its {side} are not unique"
-    return None
+    tables = ((data, side) for subset in mteb_task.dataset.values() for data in subset.values() for side in _SIDES)
+    repeated = (side for data, side in tables if len(set(ids := _ids(data, side))) < len(ids))
+    return next((f"the ids of its {side} are not unique" for side in repeated), None)
 
 
 def evaluate(
@@ -67,7 +67,7 @@ def evaluate(
     *,
     normalize: bool,
     encode_kwargs: EncodeKwargs,
-) -> tuple[dict[int, dict[str, dict]], dict[int, np.ndarray | None]]:
+) -> tuple[dict[int, dict[str, dict]], dict[int, dict[str, np.ndarray]]]:
     """Score one split: what ``mteb_task.evaluate`` returns, for each dimension, and each query's main score.
 
     Args:
@@ -79,11 +79,10 @@ def evaluate(
         encode_kwargs: mteb's options for its encoder.
 
     Returns:
-        By dimension, the scores by subset; and by dimension float32 (1, queries), in the order of the queries' ids,
-        None if there are several subsets.
+        By dimension and subset, the scores; and, float32 (1, queries), each query's, in the order of the queries' ids.
     """
     scores: dict[int, dict[str, dict]] = {dim: {} for dim in dims}
-    by_query: dict[int, np.ndarray | None] = dict.fromkeys(dims)
+    by_query: dict[int, dict[str, np.ndarray]] = {dim: {} for dim in dims}
     for subset in mteb_task.hf_subsets or list(mteb_task.dataset):
         data = mteb_task.dataset[subset][split]
         data["relevant_docs"], data["queries"] = _filter_queries_without_positives(
@@ -100,7 +99,7 @@ def evaluate(
             mteb_task._add_main_score(scores[dim][subset])
             name, cut_off = mteb_task.metadata.main_score.split("_at_")
             main = one.metrics[name][by_id, k_values.index(int(cut_off))]
-            by_query[dim] = main[None].astype(np.float32) if len(scores[dim]) == 1 else None
+            by_query[dim][subset] = main[None].astype(np.float32)
     return scores, by_query
 
 

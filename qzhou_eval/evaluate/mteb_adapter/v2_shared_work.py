@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from datasets import Column, arrow_dataset
+from mteb._set_seed import _set_seed
 from mteb.abstasks import AbsTask, AbsTaskClassification
 
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import Vectors
@@ -53,6 +54,13 @@ def draw_once(mteb_task: AbsTask) -> None:
         return drawn[key]
 
     vars(mteb_task)["_undersample_data"] = remembered  # for this object only
+
+
+def draw_again(mteb_task: AbsTask) -> None:
+    """Start the task's random numbers again: fast clustering and multilabel classification draw texts with them, and
+    would draw others at a second dimension than a user of mteb, who evaluates a task once.
+    """
+    mteb_task.rng_state, mteb_task.np_rng = _set_seed(mteb_task.seed)
 
 
 class CallOrder:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from qzhou_eval.benchmark.averages import counted_splits, task_score
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.report.content.elements import Text
 from qzhou_eval.report.content.estimates import Estimate, Scored
 from qzhou_eval.results.baselines import Baseline, read
@@ -29,18 +29,20 @@ def add_floors(
         key = score.task, str(record["data"]), str(record["mteb"])
         if key not in found:
             kept = next(filter(None, (read(folder, *key) for folder in output_dirs)), None)
-            found[key] = kept and _estimates(*kept, score_profile)
+            found[key] = kept and _estimates(*kept, score.recorded.of[score.task], score_profile)
         if (floors := found[key]) is not None:
             by_setting[score.setting, score.dim].floors[score.task] = floors
 
 
-def _estimates(baseline: Baseline, items: Items | None, score_profile: str) -> Mapping[str, Estimate] | None:
+def _estimates(
+    baseline: Baseline, items: Items | None, task: Task, score_profile: str
+) -> Mapping[str, Estimate] | None:
     """Points by :data:`COLUMNS`; the n-grams use the same resamples as every other result on the data."""
-    chance = task_score(baseline.task, baseline.chance, score_profile)
-    ngrams = task_score(baseline.task, baseline.char_ngrams, score_profile)
+    chance = task.score(baseline.chance, score_profile)
+    ngrams = task.score(baseline.char_ngrams, score_profile)
     if chance is None or ngrams is None:
         return None
-    splits = counted_splits(baseline.task, score_profile)
+    splits = task.counted(score_profile)
     drawn = None
     if items is not None and all(split in items.splits for split in splits):
         drawn = resample_scores([items], splits, seed_for=f"{baseline.task} {baseline.data}", resamples=RESAMPLES)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.published import scores_of
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.content import summary
 from qzhou_eval.report.content.baseline_scores import add_floors
 from qzhou_eval.report.content.elements import SECTIONS, Finding, Table, Text
-from qzhou_eval.report.content.estimates import Scored, benchmarks, of_benchmark, scored
+from qzhou_eval.report.content.estimates import Scored, of_benchmark, scored
 from qzhou_eval.report.content.labels import labels
 from qzhou_eval.report.content.mean_tables import (
     leaderboards,
@@ -20,14 +22,14 @@ from qzhou_eval.report.content.run_table import RunDescription, runs
 from qzhou_eval.report.content.scope import own
 from qzhou_eval.report.content.task_tables import per_task, token_prepending_by_task
 from qzhou_eval.results.setting import Setting
-from qzhou_eval.results.task_scores import TaskScore, read_scores
+from qzhou_eval.results.task_scores import TaskScore, benchmarks_of, read_scores
 
 
 @dataclass(frozen=True)
 class Part:
     """One benchmark. The findings are about ``setting``, which is called ``model``."""
 
-    benchmark: str
+    benchmark: Benchmark
     setting: Setting
     model: str | Text
     headline: Text
@@ -55,32 +57,37 @@ class Contents:
     rows: tuple[Scored, ...]
 
 
-def contents(output_dirs: list[Path], score_profile: str) -> Contents:
+def contents(output_dirs: list[Path], score_profile: str, benchmark: Benchmark | None = None) -> Contents:
     """Read results and compute the report.
+
+    Args:
+        benchmark: report this one alone; None for all that the results are of.
 
     Raises:
         BadInput: no results, damaged ones, or none on a split that counts.
     """
-    scores = read_scores(output_dirs, score_profile)
+    scores = read_scores(output_dirs, score_profile, benchmark)
     rows = scored(scores, score_profile)
-    if not benchmarks(rows):
+    found = [one for one in benchmarks_of(scores) if of_benchmark(rows, one)]
+    if not found:
         raise BadInput(f"{output_dirs[0]}: no score on the splits that --score_profile {score_profile} counts")
     add_floors(rows, scores, [path for path in output_dirs if path.is_dir()], score_profile)
-    parts = [_part(of_benchmark(rows, name), name, scores, score_profile) for name in benchmarks(rows)]
+    parts = [_part(of_benchmark(rows, one), one, scores, score_profile) for one in found]
     made = runs(scores)
     order = dict.fromkeys([*(part.setting for part in parts), *made])
     return Contents(score_profile, tuple(parts), tuple(made[s] for s in order), tuple(scores), tuple(rows))
 
 
-def _part(rows: list[Scored], benchmark: str, scores: list[TaskScore], score_profile: str) -> Part:
+def _part(rows: list[Scored], benchmark: Benchmark, scores: list[TaskScore], score_profile: str) -> Part:
     main = summary.main_row(rows, benchmark)
     model = labels(row.setting for row in rows)[main.setting]
-    judged = against_published(main.setting, scores, score_profile) if benchmark == "cmteb" else None
+    published = scores_of(benchmark)
+    judged = against_published(main.setting, scores, benchmark, score_profile) if published else None
     placed = None
-    if benchmark == "cmteb" and own(main, benchmark).is_whole:
+    if published and own(main, benchmark).is_whole:
         from qzhou_eval.report.content.placement_table import standing  # pandas: only for complete runs
 
-        placed = standing(main, model, score_profile)
+        placed = standing(main, model, benchmark, score_profile)
     found = [
         summary.quality(main, benchmark),
         summary.as_published(judged, benchmark),
@@ -95,7 +102,7 @@ def _part(rows: list[Scored], benchmark: str, scores: list[TaskScore], score_pro
     return Part(benchmark, main.setting, model, summary.headline(main, benchmark), kept, every)
 
 
-def _tables(rows: list[Scored], benchmark: str) -> list[Table]:
+def _tables(rows: list[Scored], benchmark: Benchmark) -> list[Table]:
     """Every table of one benchmark that its results fill, in the report's order."""
     return [
         *leaderboards(rows, benchmark),

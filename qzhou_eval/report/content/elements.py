@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from qzhou_eval.benchmark.benchmark import Benchmark, Said
+
 # The page's sections in their order, and the tables that each shows; ``run`` has what results were made with.
 SECTIONS = {
     "scores": ("leaderboard", "token_prepending"),
@@ -19,7 +21,8 @@ SECTIONS = {
 class Text:
     """A text, by its key in ``formats/languages/*.yaml``, with the values that it is filled with.
 
-    A value may itself be Text, or a tuple, which each language lists in its own way.
+    A value may itself be Text, what a benchmark says in each language, or a tuple, which each language lists in its
+    own way.
     """
 
     key: str
@@ -27,6 +30,16 @@ class Text:
 
     def __hash__(self) -> int:
         return hash((self.key, tuple(self.values.items())))
+
+
+def said(text: Said) -> Text:
+    """What a benchmark says of itself, as a note."""
+    return Text("text", {"text": text})
+
+
+def mean_of(benchmark: Benchmark) -> Text:
+    """The benchmark's mean, at the start of a sentence."""
+    return Text("mean_of", {"benchmark": benchmark.title})
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ class Table:
         tasks: the tasks that its means are over, if those of another table may differ.
     """
 
-    benchmark: str
+    benchmark: Benchmark | None
     key: str
     index: str
     columns: tuple[str | Text, ...]
@@ -100,7 +113,7 @@ class Table:
 
     @property
     def title(self) -> Text:
-        benchmark = Text(f"benchmark.{self.benchmark}") if self.benchmark else ""
+        benchmark = self.benchmark.title if self.benchmark else ""
         return Text(f"table.{self.key}", {"benchmark": self.over or benchmark, "model": self.model})
 
     @property

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from qzhou_eval.benchmark.averages import Column, counted_splits
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.averages import Column
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.results.setting import Setting
 from qzhou_eval.results.task_scores import TaskScore
 from qzhou_eval.statistics.bootstrap import RESAMPLES, resample_together
@@ -76,11 +76,9 @@ class Scored:
         """A task's estimate, empty if there is none."""
         return self.tasks.get(task, Estimate(None))
 
-    def have(self, benchmark: str) -> frozenset[str]:
+    def have(self, benchmark: Benchmark) -> frozenset[str]:
         """A benchmark's tasks that have a score."""
-        return frozenset(
-            task for task, e in self.tasks.items() if e.value is not None and all_tasks()[task].benchmark == benchmark
-        )
+        return frozenset(task for task, e in self.tasks.items() if e.value is not None and task in benchmark.by_name)
 
     def row(self, columns: Iterable[Column]) -> dict[str, Estimate]:
         """Means by the columns' names; a mean has no interval if one of its tasks has no items."""
@@ -90,8 +88,9 @@ class Scored:
 
 
 def published(values: Mapping[str, float]) -> dict[str, Estimate]:
-    """A published row: it has no items."""
-    return {column: Estimate(float(value), published=True) for column, value in values.items()}
+    """A published row: it has no items; NaN is a missing number."""
+    known = {column: None if np.isnan(value) else float(value) for column, value in values.items()}
+    return {column: Estimate(value, published=True) for column, value in known.items()}
 
 
 def best_group(column: Iterable[Estimate]) -> list[bool]:
@@ -138,16 +137,11 @@ def _draws(task: str, several: list[TaskScore], score_profile: str, resamples: i
         (score.recorded.tasks[task]["record"]["data"], None if score.score is None else score.recorded.items(task))
         for score in several
     ]
-    found = resample_together(task, members, counted_splits(task, score_profile), resamples=resamples)
+    counted = several[0].recorded.of[task].counted(score_profile)
+    found = resample_together(task, members, counted, resamples=resamples)
     return [None if drawn is None else 100 * drawn for drawn in found]
 
 
-def benchmarks(rows: Iterable[Scored]) -> list[str]:
-    """The benchmarks that the rows have scores of."""
-    found = (all_tasks()[t].benchmark for row in rows for t, e in row.tasks.items() if e.value is not None)
-    return list(dict.fromkeys(found))
-
-
-def of_benchmark(rows: Iterable[Scored], benchmark: str) -> list[Scored]:
+def of_benchmark(rows: Iterable[Scored], benchmark: Benchmark) -> list[Scored]:
     """The rows that have scores of a benchmark."""
     return [row for row in rows if row.have(benchmark)]

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 
-from qzhou_eval.benchmark.published import card_tables, named, read_published
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.published import card_tables, named, scores_of
 from qzhou_eval.report.content.cells import Line, difference, of_differences, of_scores, with_best
-from qzhou_eval.report.content.elements import Table, TableRow, Text
+from qzhou_eval.report.content.elements import Table, TableRow, Text, mean_of, said
 from qzhou_eval.report.content.estimates import Scored, published
 from qzhou_eval.report.content.labels import labels
 from qzhou_eval.report.content.scope import Scope, largest, scopes, shared
 from qzhou_eval.results.setting import Setting
 
-GENERATED = Text("note.generated")
 PUBLISHED = Text("note.published")
 PLAIN_MTEB = Text("note.plain_mteb")
 MAX_ACCURACY = Text("note.max_accuracy")
@@ -26,7 +26,7 @@ def widest(rows: list[Scored]) -> dict[Setting, Scored]:
     return found
 
 
-def leaderboards(rows: list[Scored], benchmark: str) -> list[Table]:
+def leaderboards(rows: list[Scored], benchmark: Benchmark) -> list[Table]:
     """Table 1: each setting at its widest dimension here, together with those that also have its tasks."""
     names = _names(rows)
     return [_leaderboard(scope, names) for scope in scopes(list(widest(rows).values()), benchmark)]
@@ -36,7 +36,9 @@ def _leaderboard(scope: Scope, names: dict[Scored, str | Text]) -> Table:
     """One table over the same tasks, the best first. The card's published rows are added to complete results of
     published models.
     """
-    beside = scope.is_whole and scope.benchmark == "cmteb" and any(map(_is_published, scope.rows))
+    beside = (
+        scope.is_whole and _has_card(scope.benchmark) and any(_is_published(row, scope.benchmark) for row in scope.rows)
+    )
     lines: list[Line] = [(names[row], scope.row(row), beside) for row in scope.rows]
     lines += _published_lines() if beside else []
     lines.sort(key=lambda line: -line[1][scope.overall_name].points)
@@ -60,8 +62,12 @@ def _names(rows: list[Scored]) -> dict[Scored, str | Text]:
     }
 
 
-def _is_published(row: Scored) -> bool:
-    return bool(named(row.setting.model.removeprefix("local/"), read_published()))
+def _has_card(benchmark: Benchmark) -> bool:
+    return benchmark.name == card_tables()["benchmark"]
+
+
+def _is_published(row: Scored, benchmark: Benchmark) -> bool:
+    return bool(named(row.setting.model.removeprefix("local/"), scores_of(benchmark)))
 
 
 def _published_lines() -> Iterable[Line]:
@@ -73,12 +79,12 @@ def _published_lines() -> Iterable[Line]:
 
 def _first_notes(scope: Scope, names: dict[Scored, str | Text]) -> Iterable[Text]:
     """The notes on what the table's scores are, and on what is left out."""
-    if scope.benchmark == "mini":
-        yield GENERATED
+    if scope.benchmark.note is not None:
+        yield said(scope.benchmark.note)
     if any(row.setting.is_plain for row in scope.rows):
         yield PLAIN_MTEB
     if not scope.is_whole:
-        have = {"have": len(scope.tasks), "of": scope.of, "mean": Text(f"mean_of.{scope.benchmark}")}
+        have = {"have": len(scope.tasks), "of": scope.of, "mean": mean_of(scope.benchmark)}
         yield Text("note.part" if len(scope.rows) == 1 else "note.part_common", have)
     if scope.left_out:
         yield Text("note.rows_left_out", {"names": tuple(names[row] for row in scope.left_out)})
@@ -86,13 +92,13 @@ def _first_notes(scope: Scope, names: dict[Scored, str | Text]) -> Iterable[Text
         yield MAX_ACCURACY
 
 
-def dimensions(rows: list[Scored], benchmark: str) -> Scope | None:
+def dimensions(rows: list[Scored], benchmark: Benchmark) -> Scope | None:
     """A setting's dimensions, the narrowest first, over the tasks that they share with the widest; None if none do."""
     several = sorted(rows, key=lambda row: row.dim)
     return largest(several, benchmark, around=several[-1])
 
 
-def matryoshka(rows: list[Scored], benchmark: str) -> list[Table]:
+def matryoshka(rows: list[Scored], benchmark: Benchmark) -> list[Table]:
     """Table 3 for each setting that has several dimensions, and what each costs compared with the widest."""
     found = []
     for name, several in by_setting(rows).items():
@@ -122,7 +128,7 @@ def _above_hidden(scope: Scope) -> tuple[Text, ...]:
     return (Text("note.hidden_size", {"hidden": hidden, "dims": above}),) if above else ()
 
 
-def token_prepending_pairs(rows: list[Scored], benchmark: str) -> dict[str | Text, Scope]:
+def token_prepending_pairs(rows: list[Scored], benchmark: Benchmark) -> dict[str | Text, Scope]:
     """By label, settings at full width that differ only in token prepending, without it first, over the same tasks."""
     pairs: dict[Setting, list[Scored]] = {}
     for row in rows:
@@ -137,7 +143,7 @@ def token_prepending_pairs(rows: list[Scored], benchmark: str) -> dict[str | Tex
     return {name: scope for name, scope in found.items() if scope is not None}
 
 
-def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
+def token_prepending(rows: list[Scored], benchmark: Benchmark) -> list[Table]:
     """Table 2, for settings that differ only in token prepending, at full width."""
     found = []
     for name, scope in token_prepending_pairs(rows, benchmark).items():
@@ -157,7 +163,7 @@ def token_prepending(rows: list[Scored], benchmark: str) -> list[Table]:
     return found
 
 
-def token_prepending_by_dimension(rows: list[Scored], benchmark: str) -> list[Table]:
+def token_prepending_by_dimension(rows: list[Scored], benchmark: Benchmark) -> list[Table]:
     """What token prepending adds at each dimension, for settings that have a dimension below full width."""
     settings: dict[Setting, list[Scored]] = {}
     for row in sorted(rows, key=lambda row: row.dim):
@@ -178,7 +184,7 @@ def token_prepending_by_dimension(rows: list[Scored], benchmark: str) -> list[Ta
     return found
 
 
-def _gains(on: list[Scored], off: list[Scored], benchmark: str, title: str | Text) -> list[Table]:
+def _gains(on: list[Scored], off: list[Scored], benchmark: Benchmark, title: str | Text) -> list[Table]:
     """A table with a row for each dimension, over the tasks that all of them have."""
     scope = shared([*on, *off], benchmark)
     if scope is None:

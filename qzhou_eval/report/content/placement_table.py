@@ -2,27 +2,26 @@
 
 from collections.abc import Iterable
 
-from qzhou_eval.benchmark.averages import COLUMNS
-from qzhou_eval.benchmark.registry import TYPES
-from qzhou_eval.report.content.cells import BEST, with_best
+from qzhou_eval.benchmark.averages import MEANS, column_names
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.report.content.cells import BEST, MISSING, with_best
 from qzhou_eval.report.content.elements import Cell, Finding, Table, TableRow, Text
 from qzhou_eval.report.content.estimates import Scored, published
 from qzhou_eval.report.content.mean_tables import PUBLISHED
-from qzhou_eval.report.content.ranking import MEANS, Placement, place
+from qzhou_eval.report.content.ranking import Placement, place
 from qzhou_eval.report.content.scope import own
 
 FIRST, AROUND = 10, 6  # rows shown unfolded: the first ones, and this many before and after the run
-SHOWN = (*MEANS, *TYPES)
 
 
-def standing(main: Scored, label: str | Text, score_profile: str) -> tuple[Finding, Table] | None:
-    """Rank the run among the published models of CMTEB; None if a task is missing."""
+def standing(main: Scored, label: str | Text, benchmark: Benchmark, score_profile: str) -> tuple[Finding, Table] | None:
+    """Rank the run among the benchmark's published models; None if a task is missing."""
     scores = {task: one.value for task, one in main.tasks.items()}
     draws = {task: one.draws for task, one in main.tasks.items()}
-    placed = place(main.setting.label, main.setting.model, scores, score_profile, draws=draws)
+    placed = place(main.setting.label, main.setting.model, scores, benchmark, score_profile, draws=draws)
     if placed.borda_rank is None:
         return None
-    return _finding(placed), _table(placed, main, label)
+    return _finding(placed), _table(placed, main, benchmark, label)
 
 
 def _finding(placed: Placement) -> Finding:
@@ -36,23 +35,24 @@ def _finding(placed: Placement) -> Finding:
     return Finding("placement", figure, Text("finding.borda"), (text,))
 
 
-def _table(placed: Placement, main: Scored, label: str | Text) -> Table:
+def _table(placed: Placement, main: Scored, benchmark: Benchmark, label: str | Text) -> Table:
     lines = []
+    shown = (*MEANS, *benchmark.types)
     for name, row in placed.table.iterrows():
         if name == placed.run:
-            lines.append((Text("row.this_run", {"model": label}), own(main, "cmteb").row(main), True))
+            lines.append((Text("row.this_run", {"model": label}), own(main, benchmark).row(main), True))
         else:
-            lines.append((name, published(row[list(COLUMNS)]), False))
+            lines.append((name, published(row[list(column_names(benchmark))]), False))
     at = list(placed.table.index).index(placed.run)
     ranks = [int(rank) for rank in placed.table.iloc[:, 0]]
     rows = tuple(
         TableRow(
             row.name, (Cell(rank), *row.cells), ours=row.ours, folded=number >= FIRST and abs(number - at) > AROUND
         )
-        for number, (rank, row) in enumerate(zip(ranks, with_best(lines, SHOWN), strict=True))
+        for number, (rank, row) in enumerate(zip(ranks, with_best(lines, shown), strict=True))
     )
     notes = (*_notes(placed), BEST, PUBLISHED)
-    return Table("cmteb", "placement", "model", ("rank", *SHOWN), rows, label, notes)
+    return Table(benchmark, "placement", "model", ("rank", *shown), rows, label, notes)
 
 
 def _notes(placed: Placement) -> Iterable[Text]:
@@ -61,3 +61,5 @@ def _notes(placed: Placement) -> Iterable[Text]:
         yield Text("note.replaces", {"model": placed.replaces})
     if placed.left_out:
         yield Text("note.left_out", {"models": placed.left_out})
+    if placed.table[MEANS[0]].isna().any():
+        yield MISSING

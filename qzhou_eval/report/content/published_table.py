@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from qzhou_eval.benchmark.averages import COLUMNS
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.averages import column_names
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.checks.compare.comparison import Comparison, Judged, judge_all
 from qzhou_eval.checks.compare.differences import common_tasks
 from qzhou_eval.checks.compare.rows import ComparedScore as Compared
@@ -14,7 +14,9 @@ from qzhou_eval.results.setting import Setting
 from qzhou_eval.results.task_scores import TaskScore
 
 
-def against_published(setting: Setting, scores: list[TaskScore], score_profile: str) -> Judged | None:
+def against_published(
+    setting: Setting, scores: list[TaskScore], benchmark: Benchmark, score_profile: str
+) -> Judged | None:
     """Compare a setting with its model's published scores and the card's tables, as ``compare`` does.
 
     None without results at full width, the only width of published scores, or without published scores.
@@ -24,7 +26,7 @@ def against_published(setting: Setting, scores: list[TaskScore], score_profile: 
     if full is None:
         return None
     try:
-        theirs = from_published(None, full.name, score_profile)
+        theirs = from_published(None, full.name, benchmark, score_profile)
     except BadInput:
         return None
     return judge_all([(full, theirs)], sides, score_profile) if common_tasks(full, theirs) else None
@@ -42,12 +44,14 @@ def _sides(scores: list[TaskScore], score_profile: str) -> list[Side]:
 
 def published_table(judged: Comparison, model: str | Text) -> Table:
     """Ours, theirs, difference and verdict, task by task, then the means if all tasks are comparable."""
-    lines = [_line(row, all_tasks()[row.name].type) for row in judged.compared]
+    benchmark = judged.benchmark
+    order = column_names(benchmark)
+    lines = [_line(row, benchmark.by_name[row.name].type) for row in judged.compared]
     means = [] if judged.left_out else judged.means
-    lines += [_line(row, "mean") for row in sorted(means, key=lambda row: COLUMNS.index(row.name))]
+    lines += [_line(row, "mean") for row in sorted(means, key=lambda row: order.index(row.name))]
     columns = ("ours", "published", "difference", "tolerance", "verdict")
     notes = (Text("note.tolerance"),)
-    return Table("cmteb", "published", "task", columns, tuple(lines), model, notes, on_screen=False)
+    return Table(benchmark, "published", "task", columns, tuple(lines), model, notes, on_screen=False)
 
 
 def _line(row: Compared, group: str) -> TableRow:

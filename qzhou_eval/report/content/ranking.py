@@ -1,4 +1,4 @@
-"""Ranks a run among the published models of CMTEB, with the columns and ranks of mteb's leaderboard.
+"""Ranks a run among a benchmark's published models, with the columns and ranks of mteb's leaderboard.
 
 Knows only scores by task: no folders, dimensions or prompts. Formats nothing.
 """
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qzhou_eval.benchmark.averages import table_row, task_score
-from qzhou_eval.benchmark.published import Published, named, read_published
-from qzhou_eval.benchmark.registry import TYPES, all_tasks
+from qzhou_eval.benchmark.averages import MEANS, table_row
+from qzhou_eval.benchmark.benchmark import Benchmark
+from qzhou_eval.benchmark.published import Published, named, scores_of
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.statistics.intervals import CONFIDENCE, interval
 
 BORDA = "Rank (Borda)"
-MEANS = ("Mean(Task)", "Mean(TaskType)")
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class Placement:
     """The rank of one run.
 
     Attributes:
-        table: by model, sorted by Borda rank: ``BORDA`` (Int64), the two means and the six types in points. Published
-            models have their full names; a run with a missing task has no rank and no mean, and is last.
+        table: by model, sorted by Borda rank: ``BORDA`` (Int64), the two means and the types in points, missing where
+            a split or subset is. Published models have their full names; a run with a missing task has no rank and is
+            last.
         run: the run's row in ``table``.
         replaces: the published model that the run replaces, being the same model, which is not counted twice. None
             if there is none, or the run is not counted.
         models: how many models the ranks are counted over, the run included if it is counted.
-        left_out: published models that are not counted, because they lack a split that the score profile counts.
+        left_out: published models that are not counted, because they have no score at all on a task.
         borda_rank: the run's rank by Borda count, 1 is best; None if a task is missing.
         mean_rank: the same by Mean(Task).
         mean_rank_interval: the best and worst rank by Mean(Task) that the interval of the run's mean reaches, the
@@ -52,6 +53,7 @@ def place(
     label: str,
     model: str,
     scores: Mapping[str, float | None],
+    benchmark: Benchmark,
     score_profile: str,
     *,
     draws: Mapping[str, np.ndarray | None] | None = None,
@@ -62,33 +64,43 @@ def place(
     Args:
         label: what the run is called; its row is ``<label> (this run)``.
         model: its model, ``org/name``, or ``local/name`` for a folder, which counts as the published model ``name``.
-        scores: points by task of CMTEB; None or missing if there is no result.
+        scores: points by task of the benchmark; None or missing if there is no result.
         draws: points by task, float64 (resamples,), paired over the tasks; None where a task has none.
     """
-    published = read_published()
-    points = task_points(published, score_profile)
+    published = scores_of(benchmark)
     run = f"{label} (this run)"
-    mine = {name: scores.get(name) for name in points.columns}
+    mine = {name: scores.get(name) for name in benchmark.names}
     complete = all(score is not None for score in mine.values())
-    twins = named(model.removeprefix("local/"), points.index) if complete else []
-    others = points.drop(index=twins)
-    counted = pd.concat([others, pd.DataFrame(mine, index=[run])]) if complete else others
-    rows = {name: table_row(row, "cmteb") for name, row in counted.iterrows()} | {run: table_row(mine, "cmteb")}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*MEANS, *TYPES], dtype=float)
+    twins = named(model.removeprefix("local/"), published) if complete else []
+    others = {name: entry for name, entry in published.items() if name not in twins}
+    counted = task_points(others, benchmark, score_profile, partly=True).dropna()
+    left_out = tuple(name for name in others if name not in counted.index)
+    others = {name: others[name] for name in counted.index}
+    if complete:
+        counted = pd.concat([counted, pd.DataFrame(mine, index=[run])])
+    rows = task_points(others, benchmark, score_profile).to_dict("index") | {run: mine}
+    table = _columns(rows, benchmark)
     table.insert(0, BORDA, borda_ranks(counted).reindex(table.index).astype("Int64"))
     table = table.rename_axis("model").sort_values([BORDA, MEANS[0]], ascending=[True, False])
-    means = table[MEANS[0]].drop(run).to_numpy()
+    means = table[MEANS[0]].drop(run).dropna().to_numpy()
     return Placement(
         table=table,
         run=run,
         replaces=twins[0] if twins else None,
         models=len(counted),
-        left_out=tuple(name for name in published if name not in points.index),
+        left_out=left_out,
         borda_rank=int(table.at[run, BORDA]) if complete else None,
         mean_rank=_rank(table.at[run, MEANS[0]], means) if complete else None,
-        mean_rank_interval=_rank_interval(draws or {}, means, confidence) if complete else None,
+        mean_rank_interval=_rank_interval(draws or {}, benchmark, means, confidence) if complete else None,
         score_profile=score_profile,
     )
+
+
+def _columns(rows: Mapping[str, Mapping[str, float | None]], benchmark: Benchmark) -> pd.DataFrame:
+    """The two means and the types of each row of points by task."""
+    known = {name: {task: None if pd.isna(one) else one for task, one in row.items()} for name, row in rows.items()}
+    found = {name: table_row(row, benchmark) for name, row in known.items()}
+    return pd.DataFrame.from_dict(found, orient="index", columns=[*MEANS, *benchmark.types], dtype=float)
 
 
 def _rank(mean: float, others: np.ndarray) -> int:
@@ -97,28 +109,36 @@ def _rank(mean: float, others: np.ndarray) -> int:
 
 
 def _rank_interval(
-    draws: Mapping[str, np.ndarray | None], others: np.ndarray, confidence: float
+    draws: Mapping[str, np.ndarray | None], benchmark: Benchmark, others: np.ndarray, confidence: float
 ) -> tuple[int, int] | None:
     """The best and worst rank: those at the upper and lower end of the mean's interval."""
-    means = table_row(draws, "cmteb")[MEANS[0]]
+    means = table_row(draws, benchmark)[MEANS[0]]
     if means is None:
         return None
     low, high = interval(means, confidence)
     return _rank(high, others), _rank(low, others)
 
 
-def task_points(published: Mapping[str, Published], score_profile: str) -> pd.DataFrame:
-    """Points of published models (rows) on every task of CMTEB (columns).
+def task_points(
+    published: Mapping[str, Published], benchmark: Benchmark, score_profile: str, *, partly: bool = False
+) -> pd.DataFrame:
+    """Points of published models (rows) on every task of a benchmark (columns); NaN where a counted part is missing.
 
-    Models without a split that the score profile counts are left out: if both splits of MultilingualSentiment count,
-    those that have only one.
+    Args:
+        partly: use the mean of those counted parts that there are, as mteb's leaderboard does for its ranks.
     """
-    tasks = [task.name for task in all_tasks().values() if task.benchmark == "cmteb"]
     rows = {
-        model: [task_score(task, entry.scores.get(task, {}), score_profile) for task in tasks]
+        model: [_score(entry.scores.get(task.name, {}), task, score_profile, partly=partly) for task in benchmark.tasks]
         for model, entry in published.items()
     }
-    return 100 * pd.DataFrame.from_dict(rows, orient="index", columns=tasks, dtype=float).dropna()
+    return 100 * pd.DataFrame.from_dict(rows, orient="index", columns=list(benchmark.names), dtype=float)
+
+
+def _score(by_part: Mapping[str, float], task: Task, score_profile: str, *, partly: bool) -> float | None:
+    if not partly:
+        return task.score(by_part, score_profile)
+    found = [by_part[part] for part in task.counted(score_profile) if part in by_part]
+    return sum(found) / len(found) if found else None
 
 
 def borda_ranks(points: pd.DataFrame) -> pd.Series:

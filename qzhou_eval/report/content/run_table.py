@@ -142,7 +142,7 @@ def _tasks(label: str | Text, made: Mapping[str, Mapping[str, Any]]) -> Table:
     columns = ("metric", *COUNTS, "data")
     known = [at for at in range(len(columns)) if any(row.cells[at].value is not None for row in rows)]
     rows = [replace(row, cells=tuple(row.cells[at] for at in known)) for row in rows]
-    return Table("", "run", "task", tuple(columns[at] for at in known), tuple(rows), label, on_screen=False)
+    return Table(None, "run", "task", tuple(columns[at] for at in known), tuple(rows), label, on_screen=False)
 
 
 def _number(value: object) -> float | int | None:

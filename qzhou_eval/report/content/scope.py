@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from qzhou_eval.benchmark.averages import MEAN_TASK, Column, columns_of, tasks_of
+from qzhou_eval.benchmark.averages import MEAN_TASK, Column, columns_of
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.report.content.elements import Text
 from qzhou_eval.report.content.estimates import Estimate, Scored
 
@@ -20,7 +21,7 @@ class Scope:
         left_out: the rows that do not have them all.
     """
 
-    benchmark: str
+    benchmark: Benchmark
     rows: tuple[Scored, ...]
     tasks: tuple[str, ...]
     left_out: tuple[Scored, ...] = ()
@@ -42,7 +43,7 @@ class Scope:
     @property
     def of(self) -> int:
         """How many tasks the benchmark has."""
-        return len(tasks_of(self.benchmark))
+        return len(self.benchmark.tasks)
 
     @property
     def is_whole(self) -> bool:
@@ -53,8 +54,7 @@ class Scope:
         """The part of the benchmark that a title names; None for the whole benchmark."""
         if self.is_whole:
             return None
-        name = Text(f"benchmark.{self.benchmark}")
-        return Text("benchmark.part", {"benchmark": name, "have": len(self.tasks), "of": self.of})
+        return Text("benchmark.part", {"benchmark": self.benchmark.title, "have": len(self.tasks), "of": self.of})
 
     @property
     def mean_name(self) -> str | Text:
@@ -89,18 +89,18 @@ def _heading(column: Column) -> str | Text:
     return Text("column.part", have | {"type": Text(f"column.{column.name}")})
 
 
-def own(row: Scored, benchmark: str) -> Scope:
+def own(row: Scored, benchmark: Benchmark) -> Scope:
     """One row alone, over its own tasks."""
     return _scope([row], benchmark, row.have(benchmark))
 
 
-def shared(rows: Sequence[Scored], benchmark: str) -> Scope | None:
+def shared(rows: Sequence[Scored], benchmark: Benchmark) -> Scope | None:
     """All rows over the tasks that each of them has; None if there is no such task."""
     tasks = frozenset.intersection(*(row.have(benchmark) for row in rows))
     return _scope(rows, benchmark, tasks) if tasks else None
 
 
-def scopes(rows: Sequence[Scored], benchmark: str) -> list[Scope]:
+def scopes(rows: Sequence[Scored], benchmark: Benchmark) -> list[Scope]:
     """Every row with those that also have its tasks, and all rows over their common tasks; most tasks first.
 
     A row with only some of the tasks has a scope of its own only if no other scope compares it with another row.
@@ -113,13 +113,13 @@ def scopes(rows: Sequence[Scored], benchmark: str) -> list[Scope]:
     return [s for s in found if s.is_whole or len(s.rows) > 1 or s.rows[0] not in compared]
 
 
-def largest(rows: Sequence[Scored], benchmark: str, *, around: Scored) -> Scope | None:
+def largest(rows: Sequence[Scored], benchmark: Benchmark, *, around: Scored) -> Scope | None:
     """Of the scopes with ``around`` and other rows, the one with most results; None if no other row shares a task."""
     found = [scope for scope in scopes(rows, benchmark) if around in scope.rows and len(scope.rows) > 1]
     return max(found, key=lambda scope: len(scope.rows) * len(scope.tasks), default=None)
 
 
-def _scope(rows: Sequence[Scored], benchmark: str, tasks: frozenset[str]) -> Scope:
+def _scope(rows: Sequence[Scored], benchmark: Benchmark, tasks: frozenset[str]) -> Scope:
     inside = tuple(row for row in rows if tasks <= row.have(benchmark))
-    ordered = tuple(task for task in tasks_of(benchmark) if task in tasks)
+    ordered = tuple(task for task in benchmark.names if task in tasks)
     return Scope(benchmark, inside, ordered, tuple(row for row in rows if row not in inside))

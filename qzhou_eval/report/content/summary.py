@@ -1,9 +1,10 @@
 """The report's findings: quality, match with published scores, cost of fewer dimensions, gain by TP. No language."""
 
 from qzhou_eval.benchmark.averages import MEAN_TYPE
+from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.checks.compare.comparison import Judged
 from qzhou_eval.report.content.baseline_scores import not_above
-from qzhou_eval.report.content.elements import Finding, Text
+from qzhou_eval.report.content.elements import Finding, Text, mean_of, said
 from qzhou_eval.report.content.estimates import Estimate, Scored
 from qzhou_eval.report.content.mean_tables import dimensions, layers_of, token_prepending_pairs, widest
 from qzhou_eval.report.content.scope import own, shared
@@ -12,7 +13,7 @@ FEW = 6  # up to this many tasks are listed with their scores
 TONES = {"OK": "good", "CLOSE": "open", "OFF": "bad"}
 
 
-def main_row(rows: list[Scored], benchmark: str) -> Scored:
+def main_row(rows: list[Scored], benchmark: Benchmark) -> Scored:
     """The row that the headline is about: among settings at their widest, the nearest to the profile's own protocol,
     then the one with most tasks, then the best on the tasks that all have.
     """
@@ -26,26 +27,32 @@ def main_row(rows: list[Scored], benchmark: str) -> Scored:
     return max(every, key=merit)
 
 
-def headline(main: Scored, benchmark: str) -> Text:
+def headline(main: Scored, benchmark: Benchmark) -> Text:
     """Which results the findings are about."""
     scope = own(main, benchmark)
     key = "headline" if main.dim else "headline.full"
-    name = Text(f"benchmark.{benchmark}")
-    values = {"dim": main.dim, "tasks": len(scope.tasks), "of": scope.of, "tp": layers_of(main), "benchmark": name}
+    values = {
+        "dim": main.dim,
+        "tasks": len(scope.tasks),
+        "of": scope.of,
+        "tp": layers_of(main),
+        "benchmark": benchmark.title,
+    }
     return Text(key if scope.is_whole else f"{key}_part", values)
 
 
-def quality(main: Scored, benchmark: str) -> Finding:
+def quality(main: Scored, benchmark: Benchmark) -> Finding:
     """The overall means; for a part of the tasks their mean, named as such, and each score if there are few."""
     scope = own(main, benchmark)
     mean = scope.overall(main)
     key = "finding.mean" if scope.is_whole else "finding.mean_part"
     under = Text(key, {"mean": scope.mean_name, "range": _range(mean)})
-    if scope.is_whole:
+    text: tuple[Text, ...] = ()
+    if scope.is_whole and MEAN_TYPE in scope.names:
         by_type = scope.row(main)[MEAN_TYPE]
-        text: tuple[Text, ...] = (Text("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
-    else:
-        have = {"have": len(scope.tasks), "of": scope.of, "mean": Text(f"mean_of.{benchmark}")}
+        text = (Text("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
+    elif not scope.is_whole:
+        have = {"have": len(scope.tasks), "of": scope.of, "mean": mean_of(benchmark)}
         each = 1 < len(scope.tasks) <= FEW
         scores = tuple(_score(task, main.of(task)) for task in scope.tasks) if each else ()
         run = Text("finding.part_scores" if each else "finding.part", have | {"scores": scores})
@@ -58,10 +65,11 @@ def _score(task: str, one: Estimate) -> Text:
     return Text("finding.score" if one.draws is None else "finding.score_range", values)
 
 
-def as_published(judged: Judged | None, benchmark: str) -> Finding | None:
+def as_published(judged: Judged | None, benchmark: Benchmark) -> Finding | None:
     """The verdict on the published scores, or why there is none; None for a model without published scores."""
-    if benchmark == "mini":
-        return Finding("published", Text("finding.not_comparable"), None, (Text("note.generated"),), "open")
+    if not benchmark.comparable:
+        own_note = (said(benchmark.note),) if benchmark.note else ()
+        return Finding("published", Text("finding.not_comparable"), None, own_note, "open")
     if judged is None:
         return None
     (one,) = judged.comparisons
@@ -79,7 +87,7 @@ def as_published(judged: Judged | None, benchmark: str) -> Finding | None:
     return Finding("published", Text("text", {"text": worst}), None, tuple(text), TONES[worst])
 
 
-def cost_of_dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Finding | None:
+def cost_of_dimensions(main: Scored, rows: list[Scored], benchmark: Benchmark) -> Finding | None:
     """What the narrowest dimension costs, and the narrowest without a significant difference from full width."""
     scope = dimensions([row for row in rows if row.setting == main.setting], benchmark)
     if scope is None:
@@ -102,7 +110,7 @@ def cost_of_dimensions(main: Scored, rows: list[Scored], benchmark: str) -> Find
     return Finding("dimensions", _change(least), under, (text,))
 
 
-def gain_of_token_prepending(main: Scored, rows: list[Scored], benchmark: str) -> Finding | None:
+def gain_of_token_prepending(main: Scored, rows: list[Scored], benchmark: Benchmark) -> Finding | None:
     """What token prepending adds overall, and on how many tasks that is significant."""
     pairs = token_prepending_pairs(rows, benchmark).values()
     scope = next((one for one in pairs if any(side.setting == main.setting for side in one.rows)), None)

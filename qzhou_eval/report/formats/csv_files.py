@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterable
 from io import StringIO
 
-from qzhou_eval.benchmark.registry import all_tasks
 from qzhou_eval.report.content.build import Contents
 from qzhou_eval.report.content.elements import Cell, Table, Text
 from qzhou_eval.report.content.estimates import Scored
@@ -17,7 +16,7 @@ def sheets(contents: Contents, english: Words) -> dict[str, str]:
     for part in contents.parts:
         for key in dict.fromkeys(table.key for table in part.tables):
             tables = [table for table in part.tables if table.key == key]
-            found[f"{part.benchmark}_{key}.csv"] = _csv(_lines(tables, english))
+            found[f"{part.benchmark.file_name}_{key}.csv"] = _csv(_lines(tables, english))
     return found
 
 
@@ -26,7 +25,7 @@ def _scores(rows: Iterable[Scored], contents: Contents) -> Iterable[list]:
     estimates = {(row.setting, row.dim): row for row in rows}
     for s in contents.scores:
         low, high = estimates[s.setting, s.dim].of(s.task).bounds or (None, None)
-        kind = all_tasks()[s.task].type
+        kind = s.recorded.of[s.task].type
         numbers = [_number(value) for value in (s.score, low, high)]
         yield [s.setting.model, s.setting.revision, s.setting.label, s.dim, s.task, kind, *numbers]
 

@@ -29,7 +29,7 @@ def page(contents: Contents, words: Words) -> str:
         lstrip_blocks=True,
     )
     templates.filters["minus"] = lambda text: _MINUS.sub("\N{MINUS SIGN}", text)
-    drawn = {part.benchmark: _drawings(part, words) for part in contents.parts}
+    drawn = {part.benchmark.file_name: _drawings(part, words) for part in contents.parts}
     return templates.get_template("page.html").render(
         contents=contents,
         sections=SECTIONS,

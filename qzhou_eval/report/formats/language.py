@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from qzhou_eval.benchmark.benchmark import Said
 from qzhou_eval.report.content.elements import Cell, Text
 
 FOLDER = Path(__file__).parent / "languages"
@@ -22,6 +23,8 @@ class Words:
 
     def render(self, what: float | int | str | Text | tuple) -> str:
         """Render a :class:`Text`, or a tuple as a list; anything else is shown as it is."""
+        if isinstance(what, Said):
+            return what.in_language(self.lang)
         if isinstance(what, tuple):
             return self.texts["and"].join(map(self.render, what))
         if not isinstance(what, Text):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import tabulate
 
 from qzhou_eval.report.content.build import Contents
-from qzhou_eval.report.content.elements import Cell, Finding, Table, TableRow, Text
+from qzhou_eval.report.content.elements import Cell, Finding, Table, TableRow
 from qzhou_eval.report.content.run_table import RunDescription
 from qzhou_eval.report.formats.language import UNSURE, Words
 from qzhou_eval.system.formatting import escaped, fenced
@@ -37,8 +37,7 @@ def markdown(contents: Contents, words: Words) -> str:
     profile = words(f"profile.{contents.score_profile}")
     parts = [f"# {words('title')}", escaped(words("subtitle", profile=profile))]
     for part in contents.parts:
-        name = Text(f"benchmark.{part.benchmark}")
-        parts.append(f"## {escaped(words('of', name=part.model, what=name))}")
+        parts.append(f"## {escaped(words('of', name=part.model, what=part.benchmark.title))}")
         lines = [f"- **{words(f'question.{one.key}')}** {escaped(_sentence(one, words))}" for one in part.findings]
         parts.append("\n".join(lines))
         for table in part.tables:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput
 from qzhou_eval.model.folder.checkpoint import Checkpoint, state_hidden_size

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.endpoint.client import Client
 from qzhou_eval.encode.endpoint.connection import Connection, asked_of, connect, key_of, tokenizer_of
 from qzhou_eval.encode.endpoint.encoder import BATCH_TEXTS, BATCH_TOKENS

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qzhou_eval.benchmark.registry import Task
+from qzhou_eval.benchmark.task import Task
 from qzhou_eval.encode.encoder import Encoded, OwnEncoder, Prepared
 from qzhou_eval.encode.readings import Reading
 from qzhou_eval.errors import BadInput, TaskFailed, did_you_mean, in_one_line

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from qzhou_eval.benchmark.data_sources import DataSource, locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v1
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet, use_source
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import Recorded
 
 quiet()
 v1.use_source = lambda mteb_task, source: source.folder and use_source(mteb_task, source)  # this folder acts as the hub
-task = all_tasks()[sys.argv[1]]
+task = packaged_tasks()[sys.argv[1]]
 found = []
 for source in (DataSource(None, "local"), locate(task, Path(sys.argv[2]))):
     mteb_task = v1.load(task, source)

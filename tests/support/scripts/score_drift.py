@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.registry import all_tasks
+from qzhou_eval.benchmark.packaged import packaged_tasks
 from qzhou_eval.encode.store import Store, prompt_key
 from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
@@ -49,7 +49,7 @@ def main(drift: Path, output: Path, names: list[str]) -> None:
     store.create({})
     store.add([prompt_key(text) for text in texts], vectors)
     for name in names:
-        task = all_tasks()[name]
+        task = packaged_tasks()[name]
         if name == "MultilingualSentiment":  # the drift data have only one of its two splits
             task = replace(task, splits=("validation",))
         evaluate(EvaluateJob(task, locate(task, drift / "data"), PLAIN, output / "store", output, (VARIANT,)))
