@@ -76,8 +76,8 @@ class Benchmark:
         Raises:
             BadInput: an unknown name or type, one that cannot be run, or nothing left.
         """
-        check_known("--tasks", names, self.names, self.name)
-        check_known("--task_types", types, self.types, self.name)
+        check_known("--tasks", names, self.names, f"not in {self.name}")
+        check_known("--task_types", types, self.types, f"not in {self.name}")
         chosen = [task for task in self.tasks if names is None or task.name in names]
         chosen = [task for task in chosen if types is None or task.type in types]
         cannot = [f"{task.name} ({task.cannot})" for task in chosen if task.cannot]
@@ -96,8 +96,8 @@ def type_by_type(tasks: Iterable[Task]) -> tuple[Task, ...]:
     return tuple(sorted(tasks, key=lambda task: task.type))
 
 
-def check_known(flag: str, given: list[str] | None, known: Iterable[str], benchmark: str) -> None:
-    """Refuse names that a benchmark does not have.
+def check_known(flag: str, given: list[str] | None, known: Iterable[str], why: str = "unknown") -> None:
+    """Refuse names that are not among the known ones; ``why`` says so.
 
     Raises:
         BadInput: an unknown name; the message has the known ones.
@@ -106,7 +106,7 @@ def check_known(flag: str, given: list[str] | None, known: Iterable[str], benchm
     for name in given or []:
         if name not in known:
             hint = "separate names by spaces; " if "," in name else did_you_mean(name, known, cutoff=0.5)
-            raise BadInput(f"{flag} {name}: not in {benchmark}; {hint}known: {', '.join(known)}")
+            raise BadInput(f"{flag} {name}: {why}; {hint}known: {', '.join(known)}")
 
 
 def named_tasks(flag: str, names: list[str] | None, tasks: list[Task]) -> frozenset[str]:

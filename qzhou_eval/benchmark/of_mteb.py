@@ -11,6 +11,8 @@ from qzhou_eval.benchmark.benchmark import Benchmark, Said, type_by_type
 from qzhou_eval.benchmark.task import TYPES, Task
 from qzhou_eval.errors import BadInput, did_you_mean
 
+_LISTED = "mteb.get_tasks() lists them"
+
 
 def benchmark_of_mteb(name: str) -> Benchmark:
     """The benchmark ``name`` of mteb: its tasks with the splits and subsets that mteb counts.
@@ -27,28 +29,34 @@ def benchmark_of_mteb(name: str) -> Benchmark:
     return Benchmark(found.name, Said(found.name), type_by_type(_task(one) for one in found.tasks))
 
 
-def task_of_mteb(name: str, splits: Sequence[str], subsets: Sequence[str], *, where: str) -> Task:
+def task_of_mteb(
+    name: str,
+    splits: Sequence[str],
+    subsets: Sequence[str],
+    *,
+    where: str,
+    otherwise: str = "mteb.get_tasks() lists them",
+) -> Task:
     """The task ``name`` of mteb, with all its splits and subsets or only some.
 
     Args:
-        where: what named it, for the message.
+        where: what named it, for the message; ``otherwise``: what else it may be.
 
     Raises:
         BadInput: mteb has no such task, split or subset, or the task cannot be run here.
     """
     known = {one.metadata.name: one for one in mteb.get_tasks()}
     if name not in known:
-        raise BadInput(f"{where}: {name}: no task of mteb {mteb.__version__}; {did_you_mean(name, known)}own data need "
-                       "type and path")  # fmt: skip
+        raise BadInput(f"{where} {name}: no task of mteb {mteb.__version__}; {did_you_mean(name, known)}{otherwise}")
     of = known[name].metadata
     for what, given, has in (("splits", splits, of.eval_splits), ("subsets", subsets, of.hf_subsets)):
         for one in given:
             if one not in has:
-                raise BadInput(f"{where}: {name}: {what}: {one}: it has {', '.join(has)}")
+                raise BadInput(f"{where} {name}: {what}: {one}: it has {', '.join(has)}")
     with warnings.catch_warnings(action="ignore"):
         found = _task(mteb.get_task(name, eval_splits=list(splits) or None, hf_subsets=list(subsets) or None))
     if found.cannot:
-        raise BadInput(f"{where}: {name} cannot be run here: {found.cannot}")
+        raise BadInput(f"{where} {name}: cannot be run here: {found.cannot}")
     return found
 
 

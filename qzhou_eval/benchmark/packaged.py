@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 
 from qzhou_eval.benchmark.benchmark import Benchmark, Said, check_known
-from qzhou_eval.benchmark.own_data.definition import read_definition
 from qzhou_eval.benchmark.task import Task
 
 TABLES, DATA = (Path(__file__).parent / name for name in ("tables", "data"))
@@ -28,6 +27,8 @@ def _task(name: str, fields: dict) -> Task:
 @cache
 def miniature() -> Benchmark:
     """The miniature: six small tasks in a generated language, whose data are in this package."""
+    from qzhou_eval.benchmark.own_data.definition import read_definition  # pydantic: not for --help
+
     return read_definition(DATA / "mini" / "benchmark.yaml", packaged=True)
 
 
@@ -47,5 +48,5 @@ def task_named(name: str) -> Task:
     Raises:
         BadInput: an unknown task.
     """
-    check_known("TASK", [name], packaged_tasks(), "the packaged benchmarks")
+    check_known("TASK", [name], packaged_tasks())
     return packaged_tasks()[name]

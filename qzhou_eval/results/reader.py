@@ -57,9 +57,11 @@ class RecordedResults:
 
     @property
     def of(self) -> dict[str, Task]:
-        """Its tasks, by name, as its benchmarks define them."""
-        known = {name: task for one in reversed(self.benchmarks) for name, task in one.by_name.items()}
-        return {name: known[name] for name in self.tasks}
+        """Its tasks, by name, as its benchmarks define them and in their order."""
+        found: dict[str, Task] = {}
+        for one in self.benchmarks:
+            found |= {task.name: task for task in one.tasks if task.name in self.tasks and task.name not in found}
+        return found
 
     def path(self, task: str) -> Path:
         """A task's result file."""

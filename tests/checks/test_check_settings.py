@@ -79,7 +79,7 @@ def filed(source, copy, dims=DIMS, revision=None, **settings):
         if variant["dim"] in dims:
             variant |= settings | ({"revision": revision} if revision else {})
             variant["experiment"] += [[name, value] for name, value in settings.items()]
-        moved = RecordedResults(copy, entry, {}).variant.folder
+        moved = RecordedResults(copy, entry, {}, ()).variant.folder
         shutil.copytree(source / place, copy / moved, ignore=shutil.ignore_patterns("experiments"), dirs_exist_ok=True)
         variants[moved] = entry
     path.write_text(json.dumps({"format": 1, "variants": variants}))

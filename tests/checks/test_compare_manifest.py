@@ -9,6 +9,7 @@ import pytest
 from comparing import BAD, compared, differing, edited
 
 from qzhou_eval import cli
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.checks.compare.differences import find_differences
 from qzhou_eval.checks.compare.sides import from_folder, side_of
 from qzhou_eval.results.manifest import _sha256
@@ -127,7 +128,7 @@ def _differs(finished, theirs, place, area, keys) -> list:
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = changed(inner[keys[-1]])
-    recorded = RecordedResults(finished / place, entry, {task: {} for task in entry["tasks"]})
+    recorded = RecordedResults(finished / place, entry, {task: {} for task in entry["tasks"]}, (cmteb(),))
     return find_differences(side_of(finished, recorded, "card"), theirs)
 
 

@@ -215,7 +215,7 @@ def test_a_hub_fork_of_the_same_last_name_is_another_model(faithful):
 def current(side: Side) -> Side:
     """The same run under the current mteb: its data revisions and metrics."""
     tasks = {
-        name: TaskSide(one.score, one.facts | {"mteb": "2.26.24", "data": task.revision, "metric": task.metric})
+        name: TaskSide(task, one.score, one.facts | {"mteb": "2.26.24", "data": task.revision, "metric": task.metric})
         for name, one in side.tasks.items()
         for task in [packaged_tasks()[name]]
     }

@@ -67,7 +67,7 @@ def test_the_probe_is_the_first_vectors_of_each_side_as_stored(tmp_path):
     evaluate(EvaluateJob(task, source, PROFILE, tmp_path / "store", tmp_path, (one,)))
     items = read_items(items_path(tmp_path / one.folder / "MiniRetrieval.json"))
     for side, file in (("query", "queries"), ("document", "corpus")):
-        rows = read_rows(source.folder / file / "dev.jsonl")[:PROBE]
+        rows = read_rows(source.folder / f"{file}.jsonl")[:PROBE]
         prompts = [f"{row.get('title') or ''} {row['text']}".strip() for row in rows]
         np.testing.assert_array_equal(items.probe[side], np.stack([vector(p)[: DIMS[0]] for p in prompts]))
 

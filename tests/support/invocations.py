@@ -30,7 +30,7 @@ NO_WHOLE_NUMBERS = ("²", "٣", "1_000", " 5 ", "+5", "0x10", "1e3", "-1", "nan"
 
 INVOCATIONS = {  # kind -> command line and message
     "flags": [
-        ([*RUN, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
+        ([*RUN, "--tasks", "STBS"], "--tasks STBS: not in cmteb; did you mean STSB?"),
         ([*RUN, "--tasks"], "no task to run"),
         ([*RUN, "--tasks", "STSB", "--task_types", "Retrieval"], "no task to run"),
         ([*RUN, "--task_types", "Retreival"], "did you mean Retrieval?"),
@@ -87,10 +87,10 @@ INVOCATIONS = {  # kind -> command line and message
         ([*FETCH, "--to", ""], "--to: is empty"),
     ],
     "names": [
-        ([*RUN, "--tasks", "stsb"], "--tasks stsb: unknown; did you mean STSB?"),
+        ([*RUN, "--tasks", "stsb"], "--tasks stsb: not in cmteb; did you mean STSB?"),
         ([*RUN, "--tasks", "t2RERANKING"], "did you mean T2Reranking?"),
         ([*RUN, "--tasks", "STSB,AFQMC"], "separate names by spaces"),
-        ([*RUN, "--tasks", ""], "--tasks : unknown"),
+        ([*RUN, "--tasks", ""], "--tasks : not in cmteb"),
         ([*RUN, "--task_types", "sts"], "did you mean STS?"),
         ([*MINI, "--profile", "empty-data"], "--profile empty-data: no such profile"),
         ([*MINI, "--profile", "./empty-data"], "--profile ./empty-data: not a .yaml file"),
@@ -159,10 +159,10 @@ INVOCATIONS = {  # kind -> command line and message
         (["fetch", "--to", "damaged", "--verify"], "fetched.json: damaged"),
         ([*STSB, "--data_dir", "damaged"], "no data in"),
         ([*STSB, "AFQMC", "--data_dir", "damaged"], "AFQMC, STSB: no data in "),
-        ([*FETCH, "--tasks", "STBS"], "--tasks STBS: unknown; did you mean STSB?"),
+        ([*FETCH, "--tasks", "STBS"], "--tasks STBS: no task of mteb 2.26.24; did you mean STSB?"),
         ([*FETCH, "--tasks"], "nothing to fetch: --tasks has no name"),
-        ([*FETCH, "--tasks", "MiniSTS"], "--tasks MiniSTS: comes with the package"),
-        ([*FETCH, "--benchmark", "mteb"], "invalid choice: 'mteb'"),
+        ([*FETCH, "--tasks", "MiniSTS"], "MiniSTS: its files are on this machine; nothing to fetch"),
+        ([*FETCH, "--benchmark", "mteb"], "--benchmark mteb: not in mteb 2.26.24; did you mean MTEB?"),
         ([*FETCH, "--model", "../.."], "--model ../..: not of the form ORG/NAME"),
         ([*FETCH, "--revision", "main"], "--revision main: only for --model"),
         (FETCH, "fetch needs the network, but HF_HUB_OFFLINE is set"),

@@ -19,6 +19,7 @@ from qzhou_eval.errors import BadInput, did_you_mean
 from qzhou_eval.system.yaml_files import line_of, read_mapping
 
 _NAME = r"^\w[\w.-]*$"  # of a task or a benchmark: part of files' names
+_OWN = "own data need type and path"
 _FORMS = ("str", "_Said", "_TaskFields")  # pydantic's names for the forms that a value may have
 OwnType: TypeAlias = Literal["Classification", "Clustering", "PairClassification", "Reranking", "Retrieval", "STS"]
 
@@ -97,7 +98,10 @@ def read_definition(path: Path, *, packaged: bool = False) -> Benchmark:
     if others:
         from qzhou_eval.benchmark.of_mteb import task_of_mteb  # mteb takes seconds to import
 
-        own += [task_of_mteb(name, one.splits, one.subsets, where=str(path)) for name, one in others.items()]
+        own += [
+            task_of_mteb(name, one.splits, one.subsets, where=f"{path}: tasks:", otherwise=_OWN)
+            for name, one in others.items()
+        ]
     title, note = (_said(text) for text in (given.title or given.name, given.note))
     assert title is not None
     return Benchmark(given.name, title, type_by_type(own), note, given.comparable, packaged)
