@@ -26,7 +26,13 @@ from qzhou_eval.evaluate.mteb_adapter.official_statistics import has_official_st
 from qzhou_eval.evaluate.mteb_adapter.own_tasks import own_task
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, Vectors
 from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
-from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import CallOrder, columns_read_once, draw_again, draw_once
+from qzhou_eval.evaluate.mteb_adapter.v2_shared_work import (
+    CallOrder,
+    columns_read_once,
+    draw_again,
+    draw_once,
+    unscored,
+)
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.protocol.texts import AnyText, batch_texts
 from qzhou_eval.results.variant import SHARED, Variant
@@ -86,7 +92,7 @@ def calls(mteb_task: AbsTask, task: Task, source: DataSource) -> list[EncodeCall
     encoder = _Encoder(recorded, ModelMeta.create_empty(), dim=2, normalize=False)
     model = _Asks(encoder, index_backend=_NoSearch()) if task.type in RANKED else encoder
     draw_again(mteb_task)
-    with columns_read_once():
+    with columns_read_once(), own_arrow_cache(source), unscored(mteb_task):
         for split in task.splits:
             mteb_task.evaluate(model, split, encode_kwargs=ENCODE_OPTIONS)
     return recorded.calls
@@ -123,7 +129,7 @@ def score(
         encoder = _Encoder(asked, model_meta(variant), dim=variant.dim, normalize=variant.normalize)
         start = time.monotonic()
         draw_again(mteb_task)
-        with columns_read_once() if shared else nullcontext():
+        with columns_read_once() if shared else nullcontext(), own_arrow_cache(source):
             by_split: dict[str, Mapping] = {}
             items: dict[str, np.ndarray] = {}
             for split in mteb_task.eval_splits:

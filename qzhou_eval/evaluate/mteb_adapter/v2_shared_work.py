@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from datasets import Column, arrow_dataset
 from mteb._set_seed import _set_seed
-from mteb.abstasks import AbsTask, AbsTaskClassification
+from mteb.abstasks import AbsTask, AbsTaskClassification, AbsTaskRetrieval
 
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import Vectors
 from qzhou_eval.protocol.texts import AnyText
@@ -61,6 +61,20 @@ def draw_again(mteb_task: AbsTask) -> None:
     would draw others at a second dimension than a user of mteb, who evaluates a task once.
     """
     mteb_task.rng_state, mteb_task.np_rng = _set_seed(mteb_task.seed)
+
+
+@contextmanager
+def unscored(mteb_task: AbsTask) -> Iterator[None]:
+    """Within the block, a search is not scored by the task's own code, which may expect every document to be found."""
+    if not isinstance(mteb_task, AbsTaskRetrieval):
+        yield
+        return
+    own = vars(mteb_task)
+    own |= {"task_specific_scores": lambda *_, **__: {}, "_add_main_score": lambda _scores: None}
+    try:
+        yield
+    finally:
+        del own["task_specific_scores"], own["_add_main_score"]
 
 
 class CallOrder:
