@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from qzhou_eval.cli import check, compare, export, fetch, models, prompts, report, run, verify
+from qzhou_eval.cli import check, compare, data, export, fetch, models, prompts, report, run, verify
 from qzhou_eval.cli.flags import Parser
 from qzhou_eval.errors import EXIT_BAD_INPUT, EXIT_FAILED_TASKS, EXIT_INTERRUPTED, BadInput
 from qzhou_eval.system.digests import cache_home
@@ -136,6 +136,6 @@ def _parser() -> Parser:
         description="Evaluate text-embedding models on CMTEB: every dimension from one encoding pass.",
     )
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (run, report, compare, check, verify, export, models, prompts, fetch):
+    for group in (run, report, compare, check, verify, export, models, prompts, data, fetch):
         group.add(verbs)
     return parser

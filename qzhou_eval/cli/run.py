@@ -55,7 +55,7 @@ def add(verbs) -> None:
 
 
 def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, scores: bool) -> None:
-    parser.set_defaults(model_label=None)
+    parser.set_defaults(model_label=None, no_samples=False)
     what = parser.add_argument_group("what to evaluate")
     what.add_argument("--model_name_or_path", type=path_or_name, metavar="M", help="folder or hub name")
     what.add_argument("--revision", type=text, help="branch, tag or commit on the hub")
@@ -96,20 +96,7 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, s
         default="current",
         help="score with mteb 2.26.24 or the model card's 1.38.30, from the same store (default: current)",
     )
-    where = parser.add_argument_group("data and output")
-    where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
-    add_offline(where)
-    where.add_argument("--output_dir", type=folder_to_fill, metavar="D", help="results; default: results/<model name>")
-    where.add_argument("--store_dir", type=folder_to_fill, metavar="S", help="vectors; default: D/store")
-    where.add_argument(
-        "--evaluators",
-        choices=EVALUATORS,
-        default=SHARED,
-        help="shared: do the work that all dimensions share once, with the same scores; mteb: only mteb's own code",
-    )
-    add_score_profile(where)
-    if dry_run:
-        where.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    _add_places(parser, dry_run=dry_run, scores=scores)
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--dtype",
@@ -149,6 +136,27 @@ def _add_flags(parser: argparse.ArgumentParser, *, dry_run: bool, plans: bool, s
     said = machine.add_mutually_exclusive_group()
     said.add_argument("--quiet", action="store_true", help="print only warnings, and the table of scores at the end")
     said.add_argument("--verbose", action="store_true", help="also print a line per batch")
+
+
+def _add_places(parser: argparse.ArgumentParser, *, dry_run: bool, scores: bool) -> None:
+    """Add the flags that say where data, vectors and results are, and what is recorded."""
+    where = parser.add_argument_group("data and output")
+    where.add_argument("--data_dir", type=existing_folder, metavar="ROOT", help="read ROOT/<data set path>, no network")
+    add_offline(where)
+    where.add_argument("--output_dir", type=folder_to_fill, metavar="D", help="results; default: results/<model name>")
+    where.add_argument("--store_dir", type=folder_to_fill, metavar="S", help="vectors; default: D/store")
+    where.add_argument(
+        "--evaluators",
+        choices=EVALUATORS,
+        default=SHARED,
+        help="shared: do the work that all dimensions share once, with the same scores; mteb: only mteb's own code",
+    )
+    if scores:
+        about = "record no prompts: without it the manifest and the report show one of each side and task"
+        where.add_argument("--no_samples", action="store_true", help=about)
+    add_score_profile(where)
+    if dry_run:
+        where.add_argument("--dry_run", action="store_true", help="print the plan and stop")
 
 
 def _add_again(parser: argparse.ArgumentParser, *, vectors: bool, scores: bool) -> None:

@@ -38,6 +38,7 @@ class RunConfig:
     workers: int | None = None
     ray: str | None = None
     model_label: str | None = None
+    no_samples: bool = False
     reencode: list[str] | None = None
     reevaluate: list[str] | None = None
     served: EndpointOptions | None = None

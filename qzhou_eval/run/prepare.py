@@ -25,6 +25,7 @@ class Run:
 
     ``reencode`` and ``reevaluate`` name the tasks whose vectors and scores are made again even if they exist.
     ``code`` is this project's own revision. ``model_label`` is what reports call the model, None for its name.
+    ``no_samples``: the manifest records no prompt.
     ``score_profile`` decides which splits count in the scores that are logged during the run; results have all splits.
     ``without_data`` are requested tasks that a plan leaves out.
     """
@@ -43,6 +44,7 @@ class Run:
     evaluators: str
     score_profile: str
     model_label: str | None
+    no_samples: bool
     reencode: frozenset[str]
     reevaluate: frozenset[str]
 
@@ -92,6 +94,7 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         evaluators=config.evaluators,
         score_profile=config.score_profile,
         model_label=config.model_label,
+        no_samples=config.no_samples,
         reencode=reencode,
         reevaluate=reevaluate,
     )

@@ -205,5 +205,5 @@ def _start(parent: int, stderr: Connection) -> None:
     threadpool_limits(1)  # for libraries loaded already by the main module, which a new process imports first
     from qzhou_eval.evaluate.mteb_adapter.data_loading import quiet
 
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     quiet()

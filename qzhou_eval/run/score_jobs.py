@@ -136,7 +136,7 @@ class Scoring:
         record = record_for(task, self._run.sources[task.name].revision)
         made: Made = {
             "texts": evaluated.texts,
-            "samples": evaluated.samples,
+            "samples": {} if self._run.no_samples else evaluated.samples,
             "encoded_with": evaluated.encoded_with,
             "instruction": self._instruction(task),
             "data_files": self._run.sources[task.name].content,

@@ -4,7 +4,8 @@ All settings of a task are scored on the same resamples, so differences of their
 within each split, and depend only on the seed, the task's name and the split.
 
 Resamples of few sets (of clustering) underestimate the spread, so their draws are widened by Student's t (the expanded
-percentile interval: Hesterberg 2015, The American Statistician 69:371).
+percentile interval: Hesterberg 2015, The American Statistician 69:371). A V-measure over texts grows, and varies less,
+in resamples, in which texts are repeated; so its draws get the score as their mean and the jackknife's standard error.
 """
 
 import zlib
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from qzhou_eval.statistics.intervals import CONFIDENCE
-from qzhou_eval.statistics.item_scores import Items
+from qzhou_eval.statistics.item_scores import V_MEASURE, Items
+from qzhou_eval.statistics.jackknife import standard_error
 from qzhou_eval.statistics.resampled_scores import counted
 
 RESAMPLES = 2000
@@ -50,6 +52,8 @@ def resample_scores(
     parts = []
     for split in splits:
         drawn = _of_split(several, split, rng_for(seed_for, split, seed), resamples)
+        if several[0].statistic == V_MEASURE:
+            drawn = _by_jackknife(several, split, drawn)
         parts.append(_spread(several, split, drawn) if corrected and several[0].unit == "sets" else drawn)
     mean = np.mean(parts, axis=0)
     return None if np.isnan(mean).any() else mean
@@ -96,6 +100,15 @@ def _of_split(several: Sequence[Items], split: str, rng: np.random.Generator, re
         counts = np.bincount(drawn.reshape(-1), minlength=rows * number).reshape(rows, number)
         parts.append(counted(several, split, counts))
     return np.concatenate(parts, axis=1)
+
+
+def _by_jackknife(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarray:
+    """Draws (settings, resamples) with the score as their mean and the jackknife's standard error."""
+    scores = counted(several, split, np.ones((1, several[0].splits[split].shape[1])))
+    errors = np.array([[standard_error(items, split)] for items in several])
+    spread = drawn.std(axis=1, keepdims=True)
+    apart = (drawn - drawn.mean(axis=1, keepdims=True)) * np.divide(errors, spread, where=spread > 0, out=spread * 0)
+    return np.clip(scores + apart, 0, 1)
 
 
 def _spread(several: Sequence[Items], split: str, drawn: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from qzhou_eval.errors import BadInput
 from qzhou_eval.system.files import publish, temporary_in
 
-MEAN, SPEARMAN = STATISTICS = ("mean", "spearman")
+MEAN, SPEARMAN, V_MEASURE = STATISTICS = ("mean", "spearman", "v_measure")
 UNITS = ("queries", "pairs", "texts", "sets")
 PROBE = 3  # vectors stored per side
 
@@ -27,10 +27,11 @@ class Items:
     """The items that one task's score is computed from, at one variant.
 
     Attributes:
-        statistic: how the score follows from the items: ``mean`` or ``spearman``.
+        statistic: how the score follows from the items: ``mean``, ``spearman`` or ``v_measure``.
         unit: what an item is: ``queries``, ``pairs``, ``texts`` or ``sets``.
-        splits: by split, an array (rows, items). For ``mean`` one row, float32, 0 to 1. For ``spearman`` the ranks of
-            the gold scores and of the similarities: dense, from 0, equal values share one; unsigned.
+        splits: by part of the task, an array (rows, items). For ``mean`` one row, float32, 0 to 1. For ``spearman`` the
+            ranks of the gold scores and of the similarities, for ``v_measure`` numbers of the labels and of the
+            clusters: dense, from 0, equal values share one; unsigned.
         probe: by side (``query``, ``document``, ``text``), float32 (at most 3, dim): stored vectors of the task's first
             distinct texts, cut, not normalised.
     """

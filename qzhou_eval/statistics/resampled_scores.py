@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, Items
+from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, V_MEASURE, Items
 
 
 def value(items: Items, splits: Sequence[str]) -> float:
@@ -48,6 +48,32 @@ def _spearman(arrays: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
     return scores
 
 
+def _v_measure(arrays: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
+    """The V-measure of labels and clusters, as in sklearn.metrics.v_measure_score."""
+    labels = arrays[0][0]
+    of_labels = _entropy(labels, counts)  # all settings share their labels
+    scores = np.empty((len(arrays), len(counts)))
+    for setting, (_, clusters) in enumerate(arrays):
+        of_clusters = _entropy(clusters, counts)
+        both = labels.astype(np.int64) * (int(clusters.max()) + 1) + clusters
+        shared = of_labels + of_clusters - _entropy(both, counts)
+        homogeneity, completeness = (_share(shared, one) for one in (of_labels, of_clusters))
+        with np.errstate(invalid="ignore"):
+            scores[setting] = np.nan_to_num(2 * homogeneity * completeness / (homogeneity + completeness))
+    return scores
+
+
+def _entropy(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The entropy of the values in each resample, (resamples,), in nats."""
+    share = _by_rank(values, counts) / counts.sum(axis=1, keepdims=True)
+    return -np.where(share > 0, share * np.log(np.maximum(share, 1e-300)), 0).sum(axis=1)
+
+
+def _share(shared: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Mutual information as a share of an entropy; 1 where that is 0."""
+    return np.where(of > 1e-12, shared / np.maximum(of, 1e-12), 1.0)
+
+
 def _centred_ranks(ranks: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each item's rank in each resample minus the mean rank (resamples, items), and sums of squares (resamples,)."""
     of_group = _by_rank(ranks, counts)
@@ -62,4 +88,4 @@ def _by_rank(ranks: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.add.reduceat(counts.take(order, axis=1), starts, axis=1)
 
 
-_OF_COUNTS = {MEAN: _mean, SPEARMAN: _spearman}
+_OF_COUNTS = {MEAN: _mean, SPEARMAN: _spearman, V_MEASURE: _v_measure}

@@ -18,18 +18,25 @@ def files_of(task: Task) -> dict[str, Path]:
     """The files that a task reads, by what they hold; a task of one file has ``test``.
 
     Raises:
-        BadInput: a file is missing; the message says what belongs there.
+        BadInput: a file is missing; the message says which task's, and what belongs there.
     """
     assert task.own is not None
-    path, needed = task.own.path, _IN_FOLDER.get(task.type)
+    try:
+        return _files(task, task.own.path)
+    except BadInput as error:
+        raise BadInput(f"{task.name}: {error}") from None
+
+
+def _files(task: Task, path: Path) -> dict[str, Path]:
+    needed = _IN_FOLDER.get(task.type)
     if path.is_dir() and needed is not None:
         return {name: _inside(task, path, name) for name in needed}
     if path.is_dir():
-        raise BadInput(f"{task.name}: {path}: is a folder; a {task.type} task is one file ({', '.join(KINDS)})")
+        raise BadInput(f"{path}: is a folder; a {task.type} task is one file ({', '.join(KINDS)})")
     if not path.exists():
-        raise BadInput(f"{task.name}: {path}: no such file or folder")
+        raise BadInput(f"{path}: no such file or folder")
     if needed is not None and task.type != "Reranking":
-        raise BadInput(f"{task.name}: {path}: is a file; a {task.type} task is a folder of {_listed(needed)}")
+        raise BadInput(f"{path}: is a file; a {task.type} task is a folder of {_listed(needed)}")
     return {"test": path}
 
 
@@ -40,7 +47,7 @@ def _inside(task: Task, folder: Path, name: str) -> Path:
     if found is None:
         kinds = ", ".join(KINDS)
         needed = _listed(_IN_FOLDER[task.type])
-        raise BadInput(f"{task.name}: {folder}: has no {name} file ({kinds}); a {task.type} task has {needed}")
+        raise BadInput(f"{folder}: has no {name} file ({kinds}); a {task.type} task has {needed}")
     return found
 
 

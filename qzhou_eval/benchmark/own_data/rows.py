@@ -50,21 +50,21 @@ def read_rows(task: Task) -> OwnRows:
 
 def _sts(of: dict[str, Columns]) -> OwnRows:
     rows = of["test"]
-    gold = rows.numbers("score")
+    pairs, gold = _pair(rows), rows.numbers("score")
     if len(set(gold)) < 2:
         raise rows.table.refuse(f"all {len(gold)} scores are {gold[0]:g}: no correlation can be computed")
-    return OwnRows({"test": _pair(rows) | {"score": gold}})
+    return OwnRows({"test": pairs | {"score": gold}})
 
 
 def _pairs(of: dict[str, Columns]) -> OwnRows:
     rows = of["test"]
-    labels = rows.labels("label")
+    pairs, labels = _pair(rows), rows.labels("label")
     for row, label in enumerate(labels):
         if label not in (0, 1):
             raise rows.table.refuse_at(row, f"the label of a pair is 1 (the same) or 0, not {label!r:.40}")
     if len(set(labels)) < 2:
         raise rows.table.refuse(f"all {len(labels)} labels are {labels[0]}: pairs of both kinds are needed")
-    return OwnRows({"test": _pair(rows) | {"labels": labels}})
+    return OwnRows({"test": pairs | {"labels": labels}})
 
 
 def _pair(rows: Columns) -> Lists:
@@ -84,9 +84,8 @@ def _clustering(of: dict[str, Columns]) -> OwnRows:
     for name, (_, inside) in sets.items():
         if len(set(inside)) < 2:
             raise rows.table.refuse(f"{f'set {name}' if name else 'it'} has only the label {inside[0]!r}")
-    oddities = [] if len(sets) > 1 else ["one set of texts, so the score has no error bar; a column set makes several"]
     sentences, by_set = map(list, zip(*sets.values(), strict=True))
-    return OwnRows({"test": {"sentences": sentences, "labels": by_set}}, oddities)
+    return OwnRows({"test": {"sentences": sentences, "labels": by_set}})
 
 
 def _classification(of: dict[str, Columns]) -> OwnRows:

@@ -6,22 +6,24 @@ shared evaluators get their items from v2_retrieval.py instead.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from mteb.abstasks import AbsTask, AbsTaskClassification, AbsTaskClustering
 
 from qzhou_eval.benchmark.task import RANKED, Task
 from qzhou_eval.evaluate.pair_threshold import right_at_best_threshold
-from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, Items, dense_ranks
+from qzhou_eval.statistics.item_scores import MEAN, SPEARMAN, V_MEASURE, Items, dense_ranks
 from qzhou_eval.statistics.resampled_scores import value
 
 log = logging.getLogger(__name__)
 
 RANK_METRICS = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P"}  # mteb's keys by query
+_SETS, _ONE_SET = (MEAN, "sets"), (V_MEASURE, "texts")  # of a clustering task's items
+
 _METRICS = {  # by type and metric of a main score, its statistic over items, and what an item is
     ("Classification", "accuracy"): (MEAN, "texts"),
-    ("Clustering", "v_measure"): (MEAN, "sets"),
+    ("Clustering", "v_measure"): _SETS,
     ("PairClassification", "max_accuracy"): (MEAN, "pairs"),
     ("STS", "cosine_spearman"): (SPEARMAN, "pairs"),
 }
@@ -49,6 +51,8 @@ def items_of(
         log.info("%s: %s is no statistic of items, so it has no interval", task.name, task.metric)
         return None
     kept: dict[str, np.ndarray] = {}
+    if kind == _SETS and {len(items) for items in found.values()} == {2}:
+        kind = _ONE_SET
     for split, rows in result.items():
         for row in rows:
             part, main = task.part(split, row["hf_subset"]), row["main_score"]
@@ -71,6 +75,7 @@ class Listener:
         self._heard: list[np.ndarray] = []
         method, listen = {
             "Classification": ("_run_experiment", self._correct),
+            "Clustering": ("_compute_metrics", self._clusters),
             "PairClassification": ("_compute_metrics", self._pairs),
             "STS": ("_calculate_scores", self._similarities),
             **dict.fromkeys(RANKED, ("task_specific_scores", self._queries)),
@@ -88,11 +93,8 @@ class Listener:
             Nothing for a part whose items were not recorded.
         """
         heard, self._heard = self._heard, []
-        if self._task.type == "Clustering":
-            by_subset = {subset: one.get("v_measures") for subset, one in scores.items()}
-            found = {
-                subset: np.array([values], np.float32) for subset, values in by_subset.items() if _are_flat(values)
-            }
+        if self._task.type == "Clustering" and not (heard and all(map(_has_one_set, scores.values()))):
+            found = dict(_sets(scores))
         elif not heard or len(heard) % len(scores):
             return {}
         else:
@@ -115,6 +117,9 @@ class Listener:
         # No other task has experiments.
         assert isinstance(self._mteb_task, AbsTaskClassification)
         return np.asarray(test[self._mteb_task.label_column_name]) == np.asarray(result[1])
+
+    def _clusters(self, _result, labels, clusters, *_, **__) -> np.ndarray:
+        return np.stack([dense_ranks(labels), dense_ranks(clusters)])
 
     def _pairs(self, _result, found: Mapping, labels) -> np.ndarray:
         """Right or wrong per pair, at the best threshold of the similarity measure that separates best."""
@@ -139,6 +144,12 @@ def _one(several: list[np.ndarray]) -> np.ndarray:
     return np.array(several).mean(axis=0, dtype=np.float32)[None]
 
 
-def _are_flat(values: object) -> bool:
-    """Whether V-measures are those of sets; fast clustering has them by level."""
-    return isinstance(values, Sequence) and bool(values)
+def _has_one_set(scores: Mapping) -> bool:
+    return len(scores.get("v_measures", ())) == 1
+
+
+def _sets(scores: Mapping[str, Mapping]) -> Iterator[tuple[str, np.ndarray]]:
+    """V-measures of sets by subset; fast clustering has none of them, but V-measures by level."""
+    for subset, one in scores.items():
+        if isinstance(one.get("v_measures"), Sequence):
+            yield subset, np.array([one["v_measures"]], np.float32)
