@@ -120,7 +120,8 @@ def read_recorded(folder: Path, benchmark: Benchmark | None = None) -> list[Reco
     read = [_read_variant(manifest, place, benchmark, complaints) for place in variants]
     found = [recorded for recorded in read if recorded.tasks]
     if not found:
-        raise BadInput("; ".join(complaints.lines()))
+        nothing = f"{folder}: no results of {benchmark.title.en}" if benchmark else f"{folder}: no results there"
+        raise BadInput("; ".join(complaints.lines()) or nothing)
     complaints.say()
     _warn_of_others(folder, variants)
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from bad_files import prepare
 from invocations import INVOCATIONS
+from own_data_invocations import write_own_data
 
 from qzhou_eval import cli
 
@@ -25,6 +26,7 @@ def prepared(tmp_path_factory, tiny, finished) -> Path:
     """A folder with everything that the invocations below name, good and bad; every test leaves it unchanged."""
     root = tmp_path_factory.mktemp("prepared")
     prepare(root, tiny, finished)
+    write_own_data(root)
     return root
 
 

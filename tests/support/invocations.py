@@ -5,9 +5,9 @@ Rows marked slow read data in another process, or load the model.
 
 import pytest
 from endpoint_invocations import ENDPOINTS
+from own_data_invocations import OWN_DATA
 
 RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh"]  # quiet: no lines about what is sent
-
 RUN = [*RUN, "--output_dir", "out", "--device", "cpu"]
 
 STSB = [*RUN, "--tasks", "STSB"]
@@ -208,6 +208,7 @@ INVOCATIONS = {  # kind -> command line and message
         ),
     ],
     "endpoints": ENDPOINTS,
+    "own data": OWN_DATA,
     "profiles": [
         (
             [*MINI, "--tasks", "MiniReranking", "--profile", "no-documents.yaml"],
