@@ -4,18 +4,9 @@ from pathlib import Path
 
 import pytest
 
-RUN = [
-    "run",
-    "--quiet",
-    "--model_name_or_path",
-    "model",
-    "--profile",
-    "plain",
-    "--device",
-    "cpu",
-    "--output_dir",
-    "out",
-]
+RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "plain", "--output_dir", "out"]
+BENCHMARK = [*RUN, "--device", "cpu", "--benchmark"]
+SLOW = {"marks": pytest.mark.slow}
 PAIRS = "sentence1,sentence2,score\n"
 DEFINITIONS = {  # of benchmarks with one task, by the file's name
     "good": "dup: {type: STS, path: pairs.csv}",
