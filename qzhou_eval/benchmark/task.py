@@ -35,7 +35,9 @@ class Task:
         splits: the splits that are evaluated, in mteb's order.
         metric: its main score's metric.
         subsets: the data set's subsets that are evaluated; empty for a data set without any.
-        card_revision: the revision of mteb 1.38.30, where it differs; ``card_metric`` likewise.
+        card_path: the data set of mteb 1.38.30, where it is another upload; ``card_revision`` is its commit, and
+            ``card_qrels_revision`` that of its judgements, where they are a data set of their own.
+        card_metric: the metric of mteb 1.38.30, where it is another.
         card_splits: the splits that the card counts, where it does not count all.
         texts: distinct texts of the official data, of each split and side, and of the training split if the task
             fits a classifier; ``characters`` is how many characters they have. 0 if unknown.
@@ -51,7 +53,9 @@ class Task:
     splits: tuple[str, ...]
     metric: str
     subsets: tuple[str, ...] = ()
+    card_path: str | None = None
     card_revision: str | None = None
+    card_qrels_revision: str | None = None
     card_metric: str | None = None
     card_splits: tuple[str, ...] = ()
     texts: int = 0

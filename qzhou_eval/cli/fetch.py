@@ -31,6 +31,12 @@ def add(verbs) -> None:
     add_benchmark(verb, "of tasks of mteb: all its data sets, even with --model (default: cmteb)")
     verb.add_argument("--to", type=folder_to_fill, required=True, metavar="DIR", help="folder to download to")
     verb.add_argument("--tasks", nargs="*", metavar="TASK", help="only these tasks' data sets; without a name, none")
+    verb.add_argument(
+        "--mteb",
+        choices=("current", "card"),
+        default="current",
+        help="data sets of mteb 2.26.24, or those of the published run: of 14 tasks another upload (default: current)",
+    )
     verb.add_argument("--model", type=text, metavar="ORG/NAME", help="download a model to DIR/models/ORG/NAME")
     verb.add_argument("--revision", type=text, help="the model's branch, tag or commit (default: main)")
     verb.add_argument(
@@ -86,6 +92,7 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
     Raises:
         BadInput: an unknown task, a task of own files, an invalid name, or nothing to fetch.
     """
+    from qzhou_eval.benchmark.data_sources import repositories
     from qzhou_eval.fetch.receipt import CODE, PICKLES, read_fetched
     from qzhou_eval.model.folder.location import FETCH_FLAGS, WANTED
 
@@ -109,7 +116,8 @@ def _repositories(args: argparse.Namespace) -> list[tuple]:
         for task in _tasks(args):
             if task.own is not None:
                 raise BadInput(f"{task.name}: its files are on this machine; nothing to fetch")
-            wanted.append(("dataset", task.path, task.revision, task.path, DATA_FILES))
+            for path, commit in repositories(task, card=args.mteb == "card"):
+                wanted.append(("dataset", path, commit, path, DATA_FILES))
     return wanted
 
 

@@ -13,6 +13,7 @@ from layouts import new_layout, old_layout
 from mteb.cache import ResultCache
 
 from qzhou_eval import cli
+from qzhou_eval.benchmark.data_sources import repositories
 from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.miniature.__main__ import CHECKPOINT
 from qzhou_eval.system import mteb_version
@@ -85,9 +86,16 @@ def test_each_generation_gives_its_own_scores_of_the_same_vectors(scored):
 def test_the_task_table_names_what_the_cards_mteb_pins():
     theirs = json.loads(run("card", SCRIPTS / "card_tasks.py").splitlines()[-1])
     tasks = list(cmteb().tasks)
-    ours = {t.name: [t.card_revision or t.revision, t.card_metric or t.metric] for t in tasks}
+    ours = {t.name: [*_pinned(t), t.card_metric or t.metric] for t in tasks}
     assert ours == theirs
     assert sum(task.card_revision is not None for task in tasks) == 14  # the data sets that 2.x uploaded again
+
+
+def _pinned(task) -> list:
+    """Path, commit, and the judgements' commit or None."""
+    (path, commit), *judgements = repositories(task, card=True)
+    assert [place for place, _ in judgements] in ([], [f"{path}-qrels"])
+    return [path, commit, *([one for _, one in judgements] or [None])]
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +107,10 @@ def data(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["EcomRetrieval", "T2Reranking"])
-def test_our_loader_of_the_new_layout_is_the_cards_loader_of_the_old(data, task):
+def test_our_loader_of_either_layout_is_the_cards_loader_of_the_old(data, task):
     new, old = data
-    theirs, ours = json.loads(run("card", SCRIPTS / "card_own_loader.py", task, new, cwd=old).splitlines()[-1])
-    assert ours == theirs
+    theirs, ours, of_old = json.loads(run("card", SCRIPTS / "card_own_loader.py", task, new, cwd=old).splitlines()[-1])
+    assert ours == of_old == theirs
     assert len(ours[0]) == 2  # queries and documents were asked for
     assert ours[1] > 0
 
@@ -217,7 +225,9 @@ def test_elsewhere_the_given_python_runs_the_cards_mteb(tmp_path, monkeypatch):
     argv = [sys.executable, "-c", script, *argv, "--mteb", "card", "--output_dir", tmp_path / "out"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == cli.EXIT_BAD_INPUT  # said by the other side, which has no tasks of the miniature
-    assert done.stderr.splitlines()[-1] == "error: MiniSTS: the miniature runs under --mteb current only"
+    assert done.stderr.splitlines()[-1] == (
+        "error: the miniature benchmark runs under --mteb current only; the card's mteb scores CMTEB"
+    )
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def readable_errors(task: Task, source: DataSource) -> Iterator[None]:
             raise lack from None
         if source.folder is None and isinstance(error, OSError):
             raise BadInput(f"{task.name}: the hub cannot be reached; {how_to_fetch([task])}") from error
-        if source.folder is not None and (fault := fault_of(source.folder)):
+        if fault := next(filter(None, map(fault_of, source.folders)), None):
             raise BadInput(f"{task.name}: {fault}") from error
         where = source.folder or f"the hub's {task.path} at {source.revision}"
         cause = next(

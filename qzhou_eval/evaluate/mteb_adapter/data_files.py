@@ -18,10 +18,13 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 _CONFIGS = {"Retrieval": ("corpus", "queries"), "Reranking": ("corpus", "queries", "top_ranked")}
 
 
-def check_files(task: Task, folder: Path) -> None:
+def check_files(task: Task, folder: Path, *, configured: bool) -> None:
     """Refuse files that cannot be read as data, and a README.md header that does not fit them.
 
     A header may not name files outside the folder: they would be read, but are not in the data's digest.
+
+    Args:
+        configured: whether the task reads several configurations, which only a header tells apart.
 
     Raises:
         BadInput: a file is empty, cut off, a Git LFS pointer or a folder; the header is missing but the task needs
@@ -34,12 +37,12 @@ def check_files(task: Task, folder: Path) -> None:
         _check_whole(task, path)
     if (hidden := folder / ".huggingface.yaml").exists():
         raise BadInput(f"{hidden}: a hidden header is not part of the data's digest; move it into README.md")
-    configs = _configs(task, folder)
+    configs = _configs(task, folder, configured=configured)
     for config in configs.values():
         for name in _names([config.get("data_files"), config.get("data_dir")]):
             if not stays_inside(name) or ":" in name or any(part.startswith(".") for part in name.split("/")):
                 raise BadInput(f"{folder / 'README.md'}: configs names {name}; only files in the same folder are read")
-    for name in _needed(task, folder, configs):
+    for name in _needed(task, folder, configs, configured=configured):
         _check_there(task, folder, configs[name])
 
 
@@ -70,11 +73,11 @@ def _check_whole(task: Task, path: Path) -> None:
         raise BadInput(f"{task.name}: {path} is cut off or not a parquet file; fetch or write it again")
 
 
-def _configs(task: Task, folder: Path) -> dict[str, dict]:
+def _configs(task: Task, folder: Path, *, configured: bool) -> dict[str, dict]:
     """The header's configurations by name; none without a README.md."""
     readme = folder / "README.md"
     if not readme.exists():
-        if task.type in _CONFIGS:
+        if configured:
             other = next((p.name for p in folder.iterdir() if p.name.lower() == "readme.md"), None)
             there = f" (there is {other}, but the name is case-sensitive)" if other else ""
             raise BadInput(
@@ -94,9 +97,9 @@ def _configs(task: Task, folder: Path) -> dict[str, dict]:
         raise BadInput(f"{task.name}: {readme}: its header cannot be read: {reason}") from None
 
 
-def _needed(task: Task, folder: Path, configs: dict[str, dict]) -> list[str]:
+def _needed(task: Task, folder: Path, configs: dict[str, dict], *, configured: bool) -> list[str]:
     """The names of the header's configurations that the task reads."""
-    if task.type not in _CONFIGS or task.subsets:
+    if not configured or task.type not in _CONFIGS or task.subsets:
         return ["default"] if "default" in configs else []
     judgements = "qrels" if "qrels" in configs and "default" not in configs else "default"
     needed = [*_CONFIGS[task.type], judgements]

@@ -9,10 +9,11 @@ from pathlib import Path
 import datasets
 
 from qzhou_eval.benchmark.data_sources import DataSource
-from qzhou_eval.benchmark.task import Task
+from qzhou_eval.benchmark.task import RANKED, Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.evaluate.mteb_adapter.data_files import check_files
 from qzhou_eval.evaluate.mteb_adapter.data_rows import check_rows
+from qzhou_eval.evaluate.mteb_adapter.older_layout import check_older
 from qzhou_eval.protocol.texts import AnyText, joined
 from qzhou_eval.system.digests import cache_home
 
@@ -68,8 +69,10 @@ def check_data(task: Task, source: DataSource, *, say: bool) -> None:
     """
     if source.folder is None:
         return
-    check_files(task, source.folder)
-    for oddity in check_rows(task, source) if task.checked else ():
+    for folder in source.folders:
+        check_files(task, folder, configured=task.type in RANKED and not source.older)
+    check = check_older if source.older else check_rows
+    for oddity in check(task, source) if task.checked else ():
         if say:
             log.warning("%s: %s: %s", task.name, source.folder, oddity)
 

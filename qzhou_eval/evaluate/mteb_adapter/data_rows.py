@@ -208,34 +208,45 @@ def _ranked(task: Task, source: DataSource, split: str) -> list[str]:
     corpus = table(task, source, split, "corpus")
     queries = table(task, source, split, "query" if "query" in configs else "queries")
     judged = table(task, source, split, "default" if "default" in configs else "qrels")
-    documents, asked = (set(_ids(rows, _id_column(rows))) for rows in (corpus, queries))
+    documents, asked = (set(ids(rows, _id_column(rows))) for rows in (corpus, queries))
     for rows in (corpus, queries):
         rows.texts("text")
     if "title" in corpus.rows.column_names:
         corpus.texts("title")
+    said = judgements_of(judged, "query-id", asked, "corpus-id", documents)
+    if task.type == "Reranking":
+        with_judgement = asked & set(ids(judged, "query-id"))
+        said += _candidates(table(task, source, split, "top_ranked"), documents, with_judgement)
+    return said
+
+
+def judgements_of(judged: Table, query: str, asked: set[str], document: str, documents: set[str]) -> list[str]:
+    """A line for judgements whose query or document is unknown.
+
+    Args:
+        query: the column of the queries' ids; ``document``: of the documents'.
+    """
     for row, score in enumerate(judged.numbers("score")):
         if score != int(score):
             raise judged.refuse_at(row, "score", f"holds {score:g}; a judgement must be a whole number")
     said = []
-    by_query, by_document = _ids(judged, "query-id"), _ids(judged, "corpus-id")
-    for column, ids, known, what in (
-        ("query-id", by_query, asked, "queries, which are left out"),
-        ("corpus-id", by_document, documents, "documents, which count as not found"),
+    for column, known, what in (
+        (query, asked, "queries, which are left out"),
+        (document, documents, "documents, which count as not found"),
     ):
-        unknown = [row for row, one in enumerate(ids) if one not in known]
-        if len(unknown) == len(ids):
-            raise judged.refuse_at(0, column, f"holds {_short(ids[0])}; none of its ids are {what.split(',')[0]}")
+        found = ids(judged, column)
+        unknown = [row for row, one in enumerate(found) if one not in known]
+        if len(unknown) == len(found):
+            raise judged.refuse_at(0, column, f"holds {_short(found[0])}; none of its ids are {what.split(',')[0]}")
         if unknown:
             row = unknown[0]
-            said.append(f"{len(unknown)} judgements (row {row}: {_short(ids[row])}) name unknown {what}")
-    if task.type == "Reranking":
-        said += _candidates(table(task, source, split, "top_ranked"), documents, asked & set(by_query))
+            said.append(f"{len(unknown)} judgements (row {row}: {_short(found[row])}) name unknown {what}")
     return said
 
 
 def _candidates(ranked: Table, documents: set[str], queries: set[str]) -> list[str]:
     found: Counter[str] = Counter()
-    pairs = zip(_ids(ranked, "query-id"), ranked.values("corpus-ids"), strict=True)
+    pairs = zip(ids(ranked, "query-id"), ranked.values("corpus-ids"), strict=True)
     for row, (query, names) in enumerate(pairs):
         for name in names:
             if str(name) not in documents:
@@ -248,7 +259,7 @@ def _candidates(ranked: Table, documents: set[str], queries: set[str]) -> list[s
     return []
 
 
-def _ids(rows: Table, column: str) -> list[str]:
+def ids(rows: Table, column: str) -> list[str]:
     """Ids as text, as mteb converts them; mixed types are refused, since mteb would convert them to other texts."""
     found = rows.values(column)
     for row, one in enumerate(found):

@@ -1,6 +1,6 @@
 """The adapter for mteb 1.38.30, with which the card's scores were made: its tasks, encoder protocol and files.
 
-v1_data.py reads retrieval and reranking rows of a local folder, since this mteb cannot read the layout of 2.x.
+v1_data.py and older_layout.py read retrieval and reranking rows of a local folder, in the layout of 2.x or of 1.x.
 From the hub each task is loaded at the revision that this mteb pins.
 """
 
@@ -18,10 +18,10 @@ from mteb.model_meta import ModelMeta
 
 from qzhou_eval.benchmark.data_sources import DataSource
 from qzhou_eval.benchmark.task import Task
+from qzhou_eval.evaluate.mteb_adapter import older_layout, v1_data
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, TaskVectors
-from qzhou_eval.evaluate.mteb_adapter.v1_data import reranking_rows, retrieval_rows
 from qzhou_eval.protocol.matryoshka import cut_and_normalize
 from qzhou_eval.results.variant import Variant
 
@@ -76,12 +76,22 @@ def _read(mteb_task: _MtebTask, task: Task, source: DataSource) -> None:
         mteb_task.load_data()
         return
     if task.type == "Retrieval":
-        rows = [retrieval_rows(source.folder, split) for split in task.splits]
+        rows = [
+            older_layout.retrieval_rows(task, source, split)
+            if source.older
+            else v1_data.retrieval_rows(source.folder, split)
+            for split in task.splits
+        ]
         mteb_task.corpus, mteb_task.queries, mteb_task.relevant_docs = (
             dict(zip(task.splits, kind, strict=True)) for kind in zip(*rows, strict=True)
         )
     else:
-        mteb_task.dataset = {split: reranking_rows(source.folder, split) for split in task.splits}
+        mteb_task.dataset = {
+            split: older_layout.reranking_rows(task, source, split)
+            if source.older
+            else v1_data.reranking_rows(source.folder, split)
+            for split in task.splits
+        }
     mteb_task.data_loaded = True
 
 

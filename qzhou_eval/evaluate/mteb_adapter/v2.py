@@ -23,6 +23,7 @@ from qzhou_eval.evaluate.mteb_adapter import v2_retrieval
 from qzhou_eval.evaluate.mteb_adapter.data_errors import readable_errors
 from qzhou_eval.evaluate.mteb_adapter.data_loading import check_data, own_arrow_cache, text_list, use_source
 from qzhou_eval.evaluate.mteb_adapter.official_statistics import has_official_statistics
+from qzhou_eval.evaluate.mteb_adapter.older_layout import OLDER, candidates, reranking_rows, retrieval_rows
 from qzhou_eval.evaluate.mteb_adapter.own_tasks import own_task
 from qzhou_eval.evaluate.mteb_adapter.stored_vectors import EncodeCall, Recorded, Vectors
 from qzhou_eval.evaluate.mteb_adapter.v2_item_scores import Listener, items_of
@@ -70,8 +71,24 @@ def load(task: Task, source: DataSource, *, say: bool = False) -> AbsTask:
     with own_arrow_cache(source):
         check_data(task, source, say=say)
         with readable_errors(task, source):
-            mteb_task.load_data()
+            if source.older and isinstance(mteb_task, AbsTaskRetrieval):
+                _read_older(mteb_task, task, source)
+            else:
+                mteb_task.load_data()
     return mteb_task
+
+
+def _read_older(mteb_task: AbsTaskRetrieval, task: Task, source: DataSource) -> None:
+    """Read data in mteb 1.x's layout as attributes that mteb turns into its present form."""
+    for split in task.splits:
+        if source.judgements is None:
+            found = candidates(reranking_rows(task, source, split))
+        else:
+            found = dict(zip(OLDER, retrieval_rows(task, source, split), strict=True))
+        for name, rows in found.items():
+            vars(mteb_task).setdefault(name, {})[split] = rows
+    mteb_task.data_loaded = True
+    mteb_task.convert_v1_dataset_format_to_v2(None)
 
 
 def _own(task: Task, source: DataSource, *, say: bool) -> AbsTask:

@@ -1,6 +1,7 @@
 """Texts and scores by mteb 1.x's own loader and by ours: run in a folder with data in the layout of mteb 1.x.
 
-Prints both as JSON: [[texts, main score], [texts, main score]] for TASK, with DATA_DIR in the layout of 2.x.
+Prints [texts, main score] of each as JSON for TASK: by its loader, by ours from DATA_DIR in the layout of 2.x, and by
+ours from this folder.
 """
 
 import json
@@ -17,7 +18,7 @@ quiet()
 v1.use_source = lambda mteb_task, source: source.folder and use_source(mteb_task, source)  # this folder acts as the hub
 task = packaged_tasks()[sys.argv[1]]
 found = []
-for source in (DataSource(None, "local"), locate(task, Path(sys.argv[2]))):
+for source in (DataSource(None, "local"), locate(task, Path(sys.argv[2])), locate(task, Path.cwd())):
     mteb_task = v1.load(task, source)
     encoder = v1._Encoder(Recorded(), dim=2, normalize=True)
     scores = v1._evaluate(mteb_task, task, encoder)[task.splits[0]]["default"]
