@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.instructions import ASYMMETRIC, OTHERWISE, TaskPrompt
+from qzhou_eval.protocol.instructions import ASYMMETRIC, OTHERWISE, TaskPrompt, first_version
 from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
 from qzhou_eval.protocol.texts import AnyText, TitledText, joined
 from qzhou_eval.system.options import option
@@ -70,8 +70,9 @@ def retrieval_instruction(profile: Profile, side: str) -> str | None:
 
 
 def task_prompt(profile: Profile, task: NamedTask) -> TaskPrompt | None:
-    """What the profile says of a task; if it does not name the task, of its type; else of all other types."""
-    return profile.tasks.get(task.name) or profile.types.get(task.type) or profile.types.get(OTHERWISE)
+    """What the profile says of a task or of its first version; if it names neither, of its type; else of all others."""
+    named = profile.tasks.get(task.name) or profile.tasks.get(first_version(task.name))
+    return named or profile.types.get(task.type) or profile.types.get(OTHERWISE)
 
 
 def prompts_of(

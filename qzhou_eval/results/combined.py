@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from qzhou_eval.benchmark.benchmark import Benchmark
-from qzhou_eval.benchmark.packaged import packaged
+from qzhou_eval.benchmark.packaged import covering, packaged
 from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.plain_mteb import read_plain
@@ -30,7 +30,11 @@ def read_results(path: Path, benchmark: Benchmark | None = None) -> list[Recorde
         return read_recorded(path, benchmark)
     if runs := sorted(manifest.parent.name for manifest in path.glob("*/manifest.json")):
         raise BadInput(f"{path}: not an output folder, but the parent of several ({', '.join(runs)}); give one of them")
-    return read_plain(path, [benchmark] if benchmark else list(packaged().values()))
+    if benchmark is not None:
+        return read_plain(path, [benchmark])
+    found = read_plain(path, list(packaged().values()))
+    benchmarks = tuple(covering(task for recorded in found for task in recorded.tasks))
+    return [replace(recorded, benchmarks=benchmarks) for recorded in found]
 
 
 def read_together(paths: Iterable[Path], benchmark: Benchmark | None = None) -> list[RecordedResults]:

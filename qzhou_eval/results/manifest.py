@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qzhou_eval.benchmark.benchmark import Benchmark, from_record, recorded
-from qzhou_eval.benchmark.packaged import packaged
+from qzhou_eval.benchmark.packaged import covering, packaged
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.entries import Made, ManifestContent, Provenance, TaskEntry, VariantEntry
 from qzhou_eval.results.variant import Record, Variant, is_label
@@ -98,7 +98,7 @@ class Manifest:
         ]
         covered = {name for one in found for name in one.names}
         others = {task for entry in self.content["variants"].values() for task in entry["tasks"]} - covered
-        return [*found, *(one for one in known.values() if others & set(one.names))]
+        return [*found, *covering(others)]
 
     def relabel(self, variant: Variant, label: str) -> None:
         """Record the label of a variant's model in reports, if the folder has results."""

@@ -13,9 +13,10 @@ from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 from stored import PROFILE, WIDTH, fill_store, variant, vector
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.packaged import cmteb, miniature, packaged_tasks
+from qzhou_eval.benchmark.packaged import cmteb, cmteb_v2, miniature, packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
+from qzhou_eval.protocol.instructions import first_version
 
 TASKS = list(miniature().tasks)
 
@@ -63,6 +64,18 @@ def test_the_task_table_is_mtebs_own():
     }
     ours = {t.name: (t.type, t.path, t.revision, t.splits, t.metric) for t in cmteb().tasks}
     assert ours == theirs
+
+
+def test_repaired_tasks_are_mtebs_in_the_place_of_their_first_versions():
+    assert [first_version(name) for name in cmteb_v2().names] == list(cmteb().names)
+    repaired = [task for task in cmteb_v2().tasks if task.name not in cmteb().by_name]
+    assert len(repaired) == 9
+    for task in repaired:
+        theirs = mteb.get_task(task.name)
+        about = theirs.metadata
+        assert mteb.get_task(first_version(task.name)).superseded_by == task.name
+        assert (task.type, task.path, task.revision) == (about.type, about.dataset["path"], about.dataset["revision"])
+        assert (list(task.splits), task.metric) == (theirs.eval_splits, about.main_score)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)

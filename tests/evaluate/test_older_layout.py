@@ -72,9 +72,7 @@ def test_of_both_uploads_in_one_folder_each_mteb_reads_its_own(official, spoiled
 
 def test_judgements_that_are_missing_are_named(spoiled):
     shutil.rmtree(spoiled / "C-MTEB/EcomRetrieval-qrels")
-    with pytest.raises(
-        NoData, match=r"no data in \S*mteb/EcomRetrieval or \S*C-MTEB/EcomRetrieval-qrels; fetch it with"
-    ):
+    with pytest.raises(NoData, match=r"no data in \S*mteb/EcomRetrieval or \S*C-MTEB/EcomRetrieval-qrels; fetch it"):
         locate(ECOM, spoiled)
 
 

@@ -7,11 +7,19 @@ from qzhou_eval.benchmark.averages import MEAN_TASK, MEAN_TYPE, mean_from_types
 from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.benchmark.packaged import packaged
 from qzhou_eval.benchmark.published import card_tables
-from qzhou_eval.checks.compare.differences import Difference, common_tasks, find_differences, replicates
+from qzhou_eval.checks.compare.differences import (
+    SAME_STATISTICS,
+    STATED,
+    Difference,
+    common_tasks,
+    find_differences,
+    replicates,
+)
 from qzhou_eval.checks.compare.matching import Pair
 from qzhou_eval.checks.compare.rows import ComparedScore, mean_rows, side_row, task_rows, without_tolerance
-from qzhou_eval.checks.compare.sides import Side
+from qzhou_eval.checks.compare.sides import THE_HUBS, Side
 
+DATA_IS = {STATED["data"]: "uploaded again", SAME_STATISTICS: "same statistics"}
 CARD_MODEL = "Kingsoft-LLM/QZhou-Embedding-Zh"
 
 
@@ -66,6 +74,16 @@ class Comparison:
     def verdicts(self) -> list[str]:
         """The verdicts that count: those of comparable tasks and means."""
         return [row.verdict for row in [*self.compared, *self.compared_means] if row.verdict]
+
+    def data_of(self, task: str) -> str:
+        """Whether a task's data are those that the other side's score was made from, in a few words."""
+        found = next((d for d in self.differences if d.fact == "data" and task in d.tasks), None)
+        if found is not None:
+            return DATA_IS.get(found.meaning, "not proven")
+        theirs = self.theirs.tasks[task].facts.get("data")
+        if theirs is None or self.ours.tasks[task].facts.get("data") is None:
+            return "unknown"
+        return "the hub's" if theirs == THE_HUBS else "the same"
 
     @property
     def unmatched(self) -> dict[str, list[str]]:

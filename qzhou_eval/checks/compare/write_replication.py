@@ -7,11 +7,18 @@ from qzhou_eval.checks.compare.footnotes import MARK, MARK_NOTE, SPREAD_NOTE, in
 from qzhou_eval.checks.compare.intervals import intervals
 from qzhou_eval.checks.compare.rows import ROUNDING, VERDICTS, ComparedScore
 
+DATA_NOTE = (
+    "data: the same = at the published run's commit; uploaded again = the same data set in mteb 2.x's layout; "
+    "the hub's = the published run recorded no commit; same statistics = local files like the official ones"
+)
 SIGNS = {"OK": " ", "CLOSE": "~", "OFF": "!"}
 
 
 def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
-    """Print tasks, then means; means that are not comparable are marked, or left out if ``rows`` leaves out tasks."""
+    """Print tasks, then means; means that are not comparable are marked, or left out if ``rows`` leaves out tasks.
+
+    Compared with published scores, each task's row says whether its data are the published run's.
+    """
     spread, left_out, compared = intervals(one), one.left_out, one.compared_means
     means = one.means if len(rows) == len(one.rows) else compared
     lines = [_line(row.name, row, spread.get(row.name), row.name in left_out) for row in rows]
@@ -19,8 +26,14 @@ def print_scores(one: Comparison, rows: list[ComparedScore]) -> None:
     headers = ["task", "ours", "theirs", "difference", "95 % interval", "tolerance", "verdict"]
     if not spread:
         lines, headers = [[*line[:4], *line[5:]] for line in lines], [*headers[:4], *headers[5:]]
+    if one.theirs.published:
+        data = [one.data_of(row.name) for row in rows] + [""] * len(means)
+        lines = [[*line[:-1], of, line[-1]] for line, of in zip(lines, data, strict=True)]
+        headers = [*headers[:-1], "data", headers[-1]]
     print()
     print(tabulate(lines, headers, floatfmt="z.2f", stralign="left"))
+    if one.theirs.published:
+        print(DATA_NOTE)
     if spread:
         print(SPREAD_NOTE)
     if any(row.name in left_out for row in rows):
