@@ -36,6 +36,7 @@ class Benchmark:
         comparable: whether its scores can be compared with those of others; if not, ``note`` says why.
         packaged: whether it comes with this package, so that results need not record it.
         aliases: its other names, as mteb has them.
+        of_card: whether the card's mteb scores it too.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Benchmark:
     comparable: bool = True
     packaged: bool = False
     aliases: tuple[str, ...] = ()
+    of_card: bool = False
 
     @cached_property
     def by_name(self) -> dict[str, Task]:

@@ -18,7 +18,7 @@ def cmteb() -> Benchmark:
     """``MTEB(cmn, v1)``: 31 tasks, the benchmark of a run that names no other."""
     content = json.loads((TABLES / "cmteb.json").read_text("utf-8"))
     tasks = tuple(_task(name, fields, checked=True) for name, fields in content["tasks"].items())
-    return Benchmark("cmteb", Said("CMTEB"), tasks, packaged=True, aliases=tuple(content["aliases"]))
+    return Benchmark("cmteb", Said("CMTEB"), tasks, packaged=True, aliases=tuple(content["aliases"]), of_card=True)
 
 
 def _task(name: str, fields: dict, *, checked: bool) -> Task:

@@ -6,7 +6,6 @@ from pathlib import Path
 from qzhou_eval.benchmark.benchmark import Benchmark, named_tasks
 from qzhou_eval.benchmark.data_sources import DataSource, NoData, locate, no_data
 from qzhou_eval.benchmark.find import find_benchmark
-from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.benchmark.task import Task
 from qzhou_eval.errors import BadInput
 from qzhou_eval.results.manifest import Manifest
@@ -68,7 +67,7 @@ def prepare_run(config: RunConfig, *, encodes: bool = True, plans: bool = False)
         config = replace(config, workers=None)
     benchmark = find_benchmark(config.benchmark, config.tasks)
     tasks = benchmark.select(config.tasks, config.task_types)
-    if generation() == "card" and benchmark is not cmteb():
+    if generation() == "card" and not benchmark.of_card:
         raise BadInput(f"{benchmark.title.en} runs under --mteb current only; the card's mteb scores CMTEB")
     reencode = named_tasks("--reencode", config.reencode, tasks)
     reevaluate = named_tasks("--reevaluate", config.reevaluate, tasks) | reencode

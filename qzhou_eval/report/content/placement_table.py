@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from qzhou_eval.benchmark.averages import MEANS, column_names
 from qzhou_eval.benchmark.benchmark import Benchmark
-from qzhou_eval.report.content.cells import BEST, MISSING, with_best
+from qzhou_eval.report.content.cells import BEST, with_best
 from qzhou_eval.report.content.elements import Cell, Finding, Table, TableRow, Text
 from qzhou_eval.report.content.estimates import Scored, published
 from qzhou_eval.report.content.mean_tables import PUBLISHED
@@ -62,4 +62,4 @@ def _notes(placed: Placement) -> Iterable[Text]:
     if placed.left_out:
         yield Text("note.left_out", {"models": placed.left_out})
     if placed.table[MEANS[0]].isna().any():
-        yield MISSING
+        yield Text("note.missing_part")
