@@ -3,7 +3,6 @@
 import csv
 import json
 
-import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from mteb.abstasks import (
@@ -14,9 +13,7 @@ from mteb.abstasks import (
     AbsTaskSTS,
 )
 from mteb.abstasks.task_metadata import TaskMetadata
-from mteb.models import ModelMeta
-from mteb.similarity_functions import cos_sim, pairwise_cos_sim
-from plain_texts import DIMS, PROFILE, stored, vector
+from plain_texts import DIMS, PROFILE, PlainEncoder, stored
 from stored import variant
 
 from qzhou_eval.benchmark.data_sources import locate
@@ -25,24 +22,6 @@ from qzhou_eval.benchmark.own_data.example import write_example
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
 from qzhou_eval.statistics.item_scores import read_items
 from qzhou_eval.system.paths import items_path
-
-
-class PlainEncoder:
-    """mteb's encoder protocol without a store."""
-
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
-        self.mteb_model_meta = ModelMeta.create_empty(overwrites={"name": "test/plain", "revision": "1"})
-
-    def encode(self, inputs, **kwargs):
-        vectors = np.stack([vector(text) for batch in inputs for text in batch["text"]])[:, : self.dim]
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    def similarity(self, one, two):
-        return cos_sim(one, two)
-
-    def similarity_pairwise(self, one, two):
-        return pairwise_cos_sim(one, two)
 
 
 def about(name: str, kind: str, metric: str) -> TaskMetadata:

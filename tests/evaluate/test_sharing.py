@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from datasets import Column, Dataset
 from layouts import read_rows, write_rows
-from mteb.models import ModelMeta
-from mteb.similarity_functions import cos_sim, pairwise_cos_sim
-from plain_texts import DIMS, REVIEWS, stored, vector
+from plain_texts import DIMS, REVIEWS, PlainEncoder, stored
 from stored import variant
 
 from qzhou_eval.benchmark.data_sources import locate
@@ -19,24 +17,6 @@ from qzhou_eval.results.variant import MTEB, SHARED
 
 TASKS = ("MiniClassification", "MiniClustering", "MiniPairClassification", "MiniSTS")
 OFFICIAL = ("Waimai", "CLSClusteringS2S", "Ocnli", "STSB")
-
-
-class PlainEncoder:
-    """mteb's encoder protocol without a store: embeds each text when asked, cuts, normalises."""
-
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
-        self.mteb_model_meta = ModelMeta.create_empty(overwrites={"name": "test/plain", "revision": "1"})
-
-    def encode(self, inputs, **kwargs):
-        vectors = np.stack([vector(text) for batch in inputs for text in batch["text"]])[:, : self.dim]
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    def similarity(self, one, two):
-        return cos_sim(one, two)
-
-    def similarity_pairwise(self, one, two):
-        return pairwise_cos_sim(one, two)
 
 
 def scores(task, source, vectors, evaluators=SHARED) -> dict[int, dict]:
