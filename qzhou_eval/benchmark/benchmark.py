@@ -107,7 +107,7 @@ def check_known(flag: str, given: list[str] | None, known: Iterable[str], why: s
     known = list(known)
     for name in given or []:
         if name not in known:
-            hint = "separate names by spaces; " if "," in name else did_you_mean(name, known, cutoff=0.5)
+            hint = "separate names by spaces; " if "," in name else did_you_mean(name, known, cutoff=0.6)
             raise BadInput(f"{flag} {name}: {why}; {hint}known: {', '.join(known)}")
 
 

@@ -32,7 +32,9 @@ def _found(name: str) -> Benchmark:
         if name in (one.name, *one.aliases):
             return one
     if Path(name).is_dir() or "/" in name:
-        raise BadInput(f"--benchmark {name}: neither a benchmark's name nor a .yaml file")
+        inside = [str(path) for path in sorted(Path(name).glob("*.y*ml"))[:3]]
+        hint = f"; did you mean {' or '.join(inside)}?" if inside else ""
+        raise BadInput(f"--benchmark {name}: neither a benchmark's name nor a .yaml file{hint}")
     if generation() == "card":
         raise BadInput(f"--benchmark {name}: the card's mteb runs CMTEB alone; give --mteb current")
     from qzhou_eval.benchmark.of_mteb import benchmark_of_mteb

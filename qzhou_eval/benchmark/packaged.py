@@ -69,5 +69,5 @@ def task_named(name: str) -> Task:
     Raises:
         BadInput: an unknown task.
     """
-    check_known("TASK", [name], packaged_tasks())
+    check_known("TASK", [name], packaged_tasks(), "unknown, unless --benchmark names its benchmark")
     return packaged_tasks()[name]

@@ -266,8 +266,9 @@ def _execute(run: "Run", stages: tuple[str, ...]) -> "Outcome":
     from qzhou_eval.run.outcome import Outcome
     from qzhou_eval.run.reuse import missing_results
 
-    if run.model_label is not None:
-        Manifest(run.output_dir).relabel(run.variants[0], run.model_label)
+    for variant in {variant.base: variant for variant in run.variants}.values():
+        recorded = Manifest(run.output_dir)
+        recorded.renew(variant, run.benchmark, label=run.model_label, no_samples=run.no_samples)
     todo = missing_results(run) if "evaluate" in stages else {task.name: run.variants for task in run.tasks}
     if not todo:
         log.info("all %d results are reused", len(run.tasks) * len(run.variants))
@@ -284,7 +285,7 @@ def _ended(run: "Run", outcome: "Outcome", code: int) -> int:
     if code == EXIT_FAILED_TASKS:
         reasons = "\n  ".join(outcome.reasons.values())
         log.error(
-            "%d of %d tasks failed; repeat the command to try them again:\n  %s",
+            "%d of %d tasks failed; what is done is kept; with the cause mended, repeat the command:\n  %s",
             *(len(outcome.failed), len(run.tasks), reasons),
         )
     return code

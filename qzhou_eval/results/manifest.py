@@ -100,14 +100,34 @@ class Manifest:
         others = {task for entry in self.content["variants"].values() for task in entry["tasks"]} - covered
         return [*found, *covering(others)]
 
-    def relabel(self, variant: Variant, label: str) -> None:
-        """Record the label of a variant's model in reports, if the folder has results."""
-        if not self.path.exists() or self.label(variant) == label:
+    def renew(
+        self, variant: Variant, benchmark: Benchmark, *, label: str | None = None, no_samples: bool = False
+    ) -> None:
+        """Bring what is recorded beside results up to date, if the folder has any: a run may reuse them all.
+
+        Args:
+            benchmark: as it is defined now.
+            label: the model's label in reports; None leaves it unchanged.
+            no_samples: remove every prompt that is recorded.
+        """
+        if not self.path.exists():
             return
         with file_lock(self.folder / ".manifest.lock"):
+            before = self._read()
             self.content = self._read()
+            self._name(variant, benchmark, label)
+            for entry in self.content["variants"].values() if no_samples else ():
+                for made in entry["tasks"].values():
+                    made["samples"] = {}
+            if self.content != before:
+                self._save()
+
+    def _name(self, variant: Variant, benchmark: Benchmark | None, label: str | None) -> None:
+        if label is not None:
             self.content.setdefault("labels", {})[variant.base] = label
-            self._save()
+        if benchmark is not None:
+            of = None if benchmark.packaged else json.loads(json.dumps(recorded(benchmark)))
+            self.content.setdefault("benchmarks", {})[benchmark.name] = of
 
     def _save(self) -> None:
         write_text(self.path, json.dumps(self.content, indent=1, ensure_ascii=False) + "\n")
@@ -144,11 +164,7 @@ class Manifest:
                     "items": _sha256(items_path(path)),
                     **made,
                 }
-                if label is not None:
-                    self.content.setdefault("labels", {})[variant.base] = label
-            if benchmark is not None:
-                of = None if benchmark.packaged else recorded(benchmark)
-                self.content.setdefault("benchmarks", {})[benchmark.name] = of
+                self._name(variant, benchmark, label)
             self._save()
 
     def _entry(self, variant: Variant, task: str, provenance: Provenance) -> VariantEntry:

@@ -156,7 +156,7 @@ def _read_task(
     path, place = recorded.path(task), recorded.variant.folder
     of = next((one.by_name[task] for one in recorded.benchmarks if task in one.by_name), None)
     if of is None:
-        complaints.add(path, "left out, not a task of this version")
+        complaints.add(path, "left out, of no benchmark that was run here")
         return
     if why := _unusable(manifest, place, of, made):
         complaints.add(path, why)

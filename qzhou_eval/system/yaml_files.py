@@ -32,7 +32,10 @@ def read_mapping(path: Path, of: str) -> dict:
     try:
         fields = _EachKeyOnce(path.read_text("utf-8-sig")).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from None
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BadInput(f"{path}{where}: not a YAML file ({said})") from None
     if not isinstance(fields, dict):
         raise BadInput(f"{path}: expected a mapping of {of} fields")
     return fields

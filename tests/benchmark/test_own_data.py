@@ -93,11 +93,26 @@ def test_ids_titles_empty_documents_and_what_is_not_judged(tmp_path):
     assert found.tables["corpus"] == {"id": ["1", "2", "3"], "title": ["", "标题", ""], "text": ["甲", "", ""]}
     assert found.tables["judged"]["score"] == [2, 1, 1]
     assert found.oddities == [
-        "3 of 3 documents without text",
-        "judgements (line 4) name q7 that the queries lack: left out",
-        "judgements (line 3) name 9 that the corpus lacks: never found",
-        "q2 of 2 queries without a judgement, left out",
+        "1 of 3 documents without text: 3",
+        "1 judgements (line 4) name ids that the queries lack, left out: q7",
+        "1 judgements (line 3) name ids that the corpus lacks, never found: 9",
+        "1 of 2 queries without a judgement, left out: q2",
     ]
+
+
+def test_a_renamed_column_may_be_one_of_the_files_alone(tmp_path):
+    corpus = jsonl({"doc": 1, "body": "甲"}, {"doc": 2, "body": "乙"})
+    judged = "query-id\tcorpus-id\tscore\nq1\t1\t1\nq2\t2\t0\n"
+    written(tmp_path, {"s/corpus.jsonl": corpus, "s/queries.jsonl": QUERIES, "s/qrels.tsv": judged})
+    found = rows(tmp_path, "{type: Retrieval, path: s, columns: {_id: doc, text: body}}")
+    assert found.tables["corpus"] == {"id": ["1", "2"], "title": ["", ""], "text": ["甲", "乙"]}
+    assert found.tables["queries"] == {"id": ["q1", "q2"], "text": ["问", "答"]}
+    assert found.oddities == ["1 of 2 queries without a relevant document, scored 0: q2"]
+
+
+def test_a_spreadsheets_true_and_false_are_labels_of_pairs(tmp_path):
+    written(tmp_path, {"x.tsv": "sentence1\tsentence2\tlabel\na\tb\tTRUE\nc\td\tFALSE\n"})
+    assert rows(tmp_path, "{type: PairClassification, path: x.tsv}").tables["test"]["labels"] == [1, 0]
 
 
 def test_candidates_in_a_file_of_their_own_are_reranked(tmp_path):
@@ -106,7 +121,7 @@ def test_candidates_in_a_file_of_their_own_are_reranked(tmp_path):
     written(tmp_path, {"s/qrels.tsv": "query-id\tcorpus-id\tscore\nq1\t1\t1\nq2\t2\t1\n"})
     found = rows(tmp_path, "{type: Reranking, path: s}")
     assert found.tables["candidates"] == {"query-id": ["q1", "q2"], "corpus-ids": [["1", "2"], []]}
-    assert found.oddities[-1] == "q2 of the judged queries without candidates: scored 0"
+    assert found.oddities[-1] == "1 of the judged queries without candidates, scored 0: q2"
 
 
 def test_sets_of_texts_are_clustered_apart(tmp_path):
@@ -150,6 +165,24 @@ BAD = {  # definition, files, what is said after the path
     "Latin-1": (STS, {"x.csv": HEAD.encode() + b"caf\xe9,b,1\n"}, "x.csv, line 2: is not UTF-8"),
     "a cell too many": (STS, csv(f"{HEAD}a,b,1\na,b,c,2\n"), "x.csv, line 3: 4 cells, but the first line names 3 col"),
     "no such column": (STS, csv("one,two,score\na,b,1\n"), "x.csv, line 2: there is no sentence1, only one, two, sc"),
+    "tabs": (STS, csv("sentence1\tsentence2\tscore\na\tb\t1\n"), "x.csv: its first line is one column, "),
+    "semicolons": (STS, csv("sentence1;sentence2;score\na;b;1\n"), "x.csv: its first line is one column, "),
+    "an empty cell": (STS, csv(f"{HEAD}a,b,1\nc,d,\n"), "x.csv, line 3: score: is empty"),
+    "a name no file has": (
+        "{type: Retrieval, path: s, columns: {title: heding}}",
+        SEARCHED,
+        "s: columns: title: no file has a column heding; there are _id, text, title, query-id, corpus-id, score",
+    ),
+    "no text column": (
+        SEARCH,
+        SEARCHED | {"s/corpus.jsonl": jsonl({"_id": "1", "title": "a", "body": "b"})},
+        "s/corpus.jsonl, line 1: there is no text, only _id, title, body",
+    ),
+    "judged twice": (
+        SEARCH,
+        judged("q1 1 1\nq1 1 0"),
+        "s/qrels.tsv, line 3: q1 and 1 are judged otherwise than in",
+    ),
     "no number": (STS, csv(f"{HEAD}a,b,1\nc,d,high\n"), "x.csv, line 3: score: 'high' is not a number"),
     "one score": (STS, csv(f"{HEAD}a,b,1\nc,d,1\n"), "x.csv: all 2 scores are 1: no correlation can be computed"),
     "no rows": (STS, csv(HEAD), "x.csv: has no rows"),
@@ -232,20 +265,29 @@ def of(task: str) -> str:
 DEFINITIONS = {
     "no tasks": ("name: a\ntasks: {}", ", line 2: tasks: Dictionary should have at least 1 item"),
     "no type": (of("x: {path: y}"), ", line 3: tasks.x: type is missing: own data need type and path"),
-    "another type": (of("x: {type: Sorting, path: y}"), ", line 3: tasks.x.type: Input should be 'Classification'"),
+    "another type": (
+        of("x: {type: Retrival, path: y}"),
+        ", line 3: tasks.x.type: Retrival: unknown; did you mean Re",
+    ),
     "another field": (of("x: {typ: STS, path: y}"), ", line 3: tasks.x.typ: unknown field; did you mean type?"),
     "another column": (
         of("x: {type: STS, path: y, columns: {text: q}}"),
-        "columns: text: STS has sentence1, sentence2",
+        "columns: text is no column of STS; on the left",
     ),
     "a name with a slash": (
         "name: a/b\ntasks: {x: {type: STS, path: y}}",
-        ", line 1: name: String should match pattern",
+        ", line 1: name: a/b: give letters, digits,",
     ),
     "a task with a slash": (of("x/y: {type: STS, path: y}"), "a task's name has no slash"),
     "a known name": ("name: cmteb\ntasks: {x: {type: STS, path: y}}", "cmteb is a benchmark of this package; choose"),
     "a known task": (of("STSB: {type: STS, path: y}"), "tasks: STSB is a task of CMTEB; choose another name"),
-    "twice": ("name: a\nname: b", "not a YAML file (name twice, in lines 1 and 2)"),
+    "twice": ("name: a\nname: b", "name twice, in lines 1 and 2"),
+    "a number": (
+        "name: 2024\ntasks: {x: {type: STS, path: y}}",
+        ", line 1: name: 2024 is not a text; put it in",
+    ),
+    "tasks in a list": ("name: a\ntasks: [x]", ", line 2: tasks: expected fields, as in name: {type: STS"),
+    "a tab": ("name: a\n\tb: c", ", line 2: not a YAML file ("),
     "a list": ("- a", "expected a mapping of benchmark fields"),
     "a task mteb lacks": (of("STS2022:"), "tasks: STS2022: no task of mteb"),
     "a subset mteb lacks": (of("STS22.v2: {subsets: [xx]}"), "tasks: STS22.v2: subsets: xx: it has en, de"),

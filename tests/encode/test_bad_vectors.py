@@ -110,7 +110,7 @@ def test_nan_stops_the_task_names_the_first_bad_prompt_and_the_others_are_right(
     kept = {key for shard in stored(tmp_path / "bad").values() for key in shard}
     assert not kept & {prompt_key(prompt) for prompt in prompts_of("MiniSTS") if RARE in prompt}
     assert caplog.messages[-1] == (
-        "1 of 2 tasks failed; repeat the command to try them again:\n"
+        "1 of 2 tasks failed; what is done is kept; with the cause mended, repeat the command:\n"
         f"  MiniSTS: the model gave NaN or infinity for prompt {key}"
     )
 

@@ -166,7 +166,10 @@ INVOCATIONS = {  # kind -> command line and message
         ([*FETCH, "--model", "../.."], "--model ../..: not of the form ORG/NAME"),
         ([*FETCH, "--revision", "main"], "--revision main: only for --model"),
         (FETCH, "fetch needs the network, but HF_HUB_OFFLINE is set"),
-        (["prompts", "show", "AFQMD"], "error: TASK AFQMD: unknown; did you mean AFQMC?"),
+        (
+            ["prompts", "show", "AFQMD"],
+            "error: TASK AFQMD: unknown, unless --benchmark names its benchmark; did",
+        ),
     ],
     "checkpoints": [
         *(

@@ -8,6 +8,7 @@ from qzhou_eval.errors import BadInput
 from qzhou_eval.protocol.texts import check_text
 
 Label = str | int
+_MARKS = {"\t": "separated by tabs: call it .tsv", ";": "separated by semicolons: save it with commas"}
 _MISSING = object()
 
 
@@ -91,8 +92,16 @@ class Columns:
             found.append([value] if isinstance(value, str) else list(value))
         return found
 
+    def require(self, *columns: str) -> None:
+        """Refuse a table of which no row has a column."""
+        for column in columns:
+            if not self.has(column):
+                raise self._missing(0, column)
+
     def _name(self, column: str) -> str:
-        return self._names.get(column, column)
+        """The file's name of a column: the renamed one, unless only others of the task's files have that."""
+        given = self._names.get(column, column)
+        return given if any(given in row for row in self.table.rows) else column
 
     def _values(self, column: str, otherwise: object = _MISSING) -> list[object]:
         name = self._name(column)
@@ -111,6 +120,8 @@ class Columns:
         if name in cells:
             return self.table.refuse_at(row, f"{name} is null; give a value or leave the row out")
         has = ", ".join(map(str, cells))
+        if hint := next((say for mark, say in _MARKS.items() if mark in has), None):
+            return self.table.refuse(f"its first line is one column, {has!r:.60}; {hint}")
         return self.table.refuse_at(row, f"there is no {name}, only {has}; columns: {{{column}: NAME}} can rename one")
 
     def _number(self, row: int, value: object, column: str) -> float:
@@ -119,7 +130,8 @@ class Columns:
         except (ValueError, OverflowError):
             number = math.nan
         if isinstance(value, bool) or not math.isfinite(number):
-            raise self.table.refuse_at(row, f"{self._name(column)}: {value!r:.40} is not a number")
+            why = "is empty" if value == "" else f"{value!r:.40} is not a number"
+            raise self.table.refuse_at(row, f"{self._name(column)}: {why}")
         return number
 
 

@@ -59,7 +59,8 @@ class _TaskFields(_Strict):
             raise ValueError("splits and subsets are for tasks of mteb; own data have none")
         for column in self.columns:
             if column not in COLUMNS[kind]:
-                raise ValueError(f"columns: {column}: {kind} has {', '.join(COLUMNS[kind])}")
+                known = ", ".join(COLUMNS[kind])
+                raise ValueError(f"columns: {column} is no column of {kind}; on the left stands one of {known}")
         if self.samples_per_label and "samples_per_label" not in OPTIONS.get(kind, ()):
             raise ValueError(f"samples_per_label is for Classification, not for {kind}")
 
@@ -125,7 +126,15 @@ def _refusal(path: Path, error: ValidationError) -> BadInput:
     place = [part for part in first["loc"] if part not in _FORMS]
     where = ".".join(map(str, place)) or "benchmark"
     what = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    if first["type"] == "literal_error":
+        what = f"{first['input']}: unknown; {did_you_mean(str(first['input']), METRICS)}known: {', '.join(METRICS)}"
+    elif first["type"] == "string_pattern_mismatch":
+        what = f"{first['input']}: give letters, digits, dots and hyphens, without spaces"
+    elif first["type"] == "string_type":
+        what = f"{first['input']!r} is not a text; put it in quotes"
+    elif first["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        what = "expected fields, as in name: {type: STS, path: pairs.csv}"
+    elif first["type"] == "extra_forbidden":
         known = _TaskFields.model_fields if place[0] == "tasks" else _Definition.model_fields
         what = f"unknown field; {did_you_mean(str(place[-1]), known)}known: {', '.join(known)}"
     return BadInput(f"{path}{line_of(path, place)}: {where}: {what}")

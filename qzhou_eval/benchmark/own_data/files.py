@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,8 @@ def _text(path: Path) -> str:
             content.decode("gb18030")
         except UnicodeDecodeError:
             raise BadInput(f"{path}, line {line}: is not UTF-8; save the file as UTF-8") from None
-        remedy = f"save it as UTF-8, or: iconv -f GB18030 -t UTF-8 {path.name} > utf8-{path.name}"
+        name, new = shlex.quote(str(path)), shlex.quote(f"{path}.new")
+        remedy = f"save it as UTF-8, or: iconv -f GB18030 -t UTF-8 {name} > {new} && mv {new} {name}"
         raise BadInput(f"{path}, line {line}: is not UTF-8 but may be GBK; {remedy}") from None
 
 

@@ -5,16 +5,17 @@ is left to it, and said.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qzhou_eval.benchmark.own_data.columns import Columns
 from qzhou_eval.benchmark.own_data.files import Table, read_table
 from qzhou_eval.benchmark.own_data.places import files_of
-from qzhou_eval.benchmark.task import Task
+from qzhou_eval.benchmark.task import OwnFiles, Task
 from qzhou_eval.errors import BadInput
 
 Lists = dict[str, list]
+_TRUTH = {"true": 1, "false": 0}  # as spreadsheets write a pair's label
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,23 @@ def read_rows(task: Task) -> OwnRows:
     assert task.own is not None
     names = dict(task.own.columns)
     try:
-        columns = {role: Columns(read_table(path), names) for role, path in files.items()}
+        tables = {role: read_table(path) for role, path in files.items()}
+        _check_names(task.own, tables)
+        columns = {role: Columns(table, names) for role, table in tables.items()}
         read = _FOLDERS[task.type] if "test" not in files or task.type == "Classification" else _FILES[task.type]
         return read(columns)
     except BadInput as error:
         raise BadInput(f"{task.name}: {error}") from None
+
+
+def _check_names(own: OwnFiles, tables: Mapping[str, Table]) -> None:
+    """Refuse a column's name that none of the task's files has."""
+    for column, name in own.columns:
+        if not any(name in row for table in tables.values() for row in table.rows):
+            has = {key: None for table in tables.values() for row in table.rows for key in row}
+            raise BadInput(
+                f"{own.path}: columns: {column}: no file has a column {name}; there are {', '.join(map(str, has))}"
+            )
 
 
 def _sts(of: dict[str, Columns]) -> OwnRows:
@@ -58,7 +71,7 @@ def _sts(of: dict[str, Columns]) -> OwnRows:
 
 def _pairs(of: dict[str, Columns]) -> OwnRows:
     rows = of["test"]
-    pairs, labels = _pair(rows), rows.labels("label")
+    pairs, labels = _pair(rows), [_TRUTH.get(str(label).lower(), label) for label in rows.labels("label")]
     for row, label in enumerate(labels):
         if label not in (0, 1):
             raise rows.table.refuse_at(row, f"the label of a pair is 1 (the same) or 0, not {label!r:.40}")
@@ -99,7 +112,7 @@ def _classification(of: dict[str, Columns]) -> OwnRows:
     if len(known) < 2:
         raise of["train"].table.refuse(f"has only the label {next(iter(known))!r}: a classifier needs two")
     unknown = [label for label in asked if label not in known]
-    oddities = [f"{_some(unknown)} of test: not in train, so always wrong"] if unknown else []
+    oddities = [f"{len(unknown)} labels of test that train lacks, so always wrong: {_some(unknown)}"] if unknown else []
     return OwnRows(tables, oddities)
 
 
@@ -140,6 +153,7 @@ def _append(table: Lists, **row) -> None:
 def _searched(of: dict[str, Columns]) -> OwnRows:
     """BEIR's form: a corpus, queries and judgements; for reranking also each query's candidates."""
     corpus, queries, judged = of["corpus"], of["queries"], of["qrels"]
+    corpus.require("text")
     tables: dict[str, Lists] = {
         "corpus": {
             "id": _unique(corpus),
@@ -158,9 +172,13 @@ def _searched(of: dict[str, Columns]) -> OwnRows:
     with_answer = {q for q, score in _pairs_of(tables["judged"], "query-id", "score") if score > 0} & asked
     if not with_answer:
         raise judged.table.refuse("no query has a relevant document (a judgement above 0)")
-    without = [query for query in tables["queries"]["id"] if query not in set(tables["judged"]["query-id"])]
-    if without:
-        oddities.append(f"{_some(without)} of {len(asked):,} queries without a judgement, left out")
+    with_judgement = set(tables["judged"]["query-id"]) & asked
+    for names, what in (
+        (asked - with_judgement, "without a judgement, left out"),
+        (with_judgement - with_answer, "without a relevant document, scored 0"),
+    ):
+        if names:
+            oddities.append(f"{len(names):,} of {len(asked):,} queries {what}: {_some(sorted(names))}")
     if "candidates" in of:
         tables["candidates"] = _candidates(of["candidates"], documents, with_answer, oddities)
     return OwnRows(tables, oddities)
@@ -183,22 +201,28 @@ def _unique(rows: Columns) -> list[str]:
 
 def _empty(corpus: Lists) -> list[str]:
     empty = [name for name, title, text in zip(*corpus.values(), strict=True) if not (title.strip() or text.strip())]
-    return [f"{_some(empty)} of {len(corpus['id']):,} documents without text"] if empty else []
+    return [f"{len(empty):,} of {len(corpus['id']):,} documents without text: {_some(empty)}"] if empty else []
 
 
 def _judgements(table: Table, judged: Lists, asked: set[str], documents: set[str]) -> list[str]:
+    first: dict[tuple[str, str], int] = {}
+    for row, pair in enumerate(_pairs_of(judged, "query-id", "corpus-id")):
+        before = first.setdefault(pair, row)
+        if judged["score"][before] != judged["score"][row]:
+            where = f"{table.unit} {table.numbers[before]}"
+            raise table.refuse_at(row, f"{' and '.join(pair)} are judged otherwise than in {where}")
     said = []
     for column, known, what in (
-        ("query-id", asked, "that the queries lack: left out"),
-        ("corpus-id", documents, "that the corpus lacks: never found"),
+        ("query-id", asked, "that the queries lack, left out"),
+        ("corpus-id", documents, "that the corpus lacks, never found"),
     ):
         unknown = [row for row, one in enumerate(judged[column]) if one not in known]
         if len(unknown) == len(judged[column]):
             raise table.refuse_at(0, f"{column}: {judged[column][0]}: none of the ids in this column is known")
         if unknown:
-            first = table.numbers[unknown[0]]
+            number = table.numbers[unknown[0]]
             names = [judged[column][row] for row in unknown]
-            said.append(f"judgements ({table.unit} {first}) name {_some(names)} {what}")
+            said.append(f"{len(names):,} judgements ({table.unit} {number}) name ids {what}: {_some(names)}")
     return said
 
 
@@ -212,7 +236,7 @@ def _candidates(rows: Columns, documents: set[str], asked: set[str], oddities: l
     if len(without) == len(asked):
         raise rows.table.refuse("no judged query has candidates")
     if without:
-        oddities.append(f"{_some(without)} of the judged queries without candidates: scored 0")
+        oddities.append(f"{len(without):,} of the judged queries without candidates, scored 0: {_some(without)}")
     return {"query-id": queries, "corpus-ids": names}
 
 

@@ -47,16 +47,15 @@ def _with_published(sides: list[Side], to: str, score_profile: str) -> tuple[lis
     file = Path(to) if Path(to).is_file() else None
     named = to.partition(":")[2] if file is None else ""
     found, alone = [], []
+    every = {one.name: one for side in sides for one in side.benchmarks}
+    published = [one for one in every.values() if file or scores_of(one, some=True)]
+    if not published:
+        names = " and ".join(one.title.en for one in every.values())
+        raise BadInput(f"--to {to}: no published scores on {names} are known here; give a folder or file of results")
     for side in sides:
         if side.dim != side.width:
             continue  # published scores are at full width; other dimensions are in the card's tables
-        benchmarks = side.benchmarks if file else [one for one in side.benchmarks if scores_of(one, some=True)]
-        if not benchmarks:
-            names = " and ".join(one.title.en for one in side.benchmarks)
-            raise BadInput(
-                f"--to {to}: no published scores on {names} are known here; give a folder or file of results"
-            )
-        for benchmark in benchmarks:
+        for benchmark in (one for one in side.benchmarks if one in published):
             try:
                 found.append((side, from_published(file, named or side.name, benchmark, score_profile)))
             except BadInput as error:

@@ -2,6 +2,7 @@
 
 from tabulate import tabulate
 
+from qzhou_eval.benchmark.averages import MEAN_TASK
 from qzhou_eval.checks.compare.comparison import Comparison
 from qzhou_eval.checks.compare.differences import QUESTION
 from qzhou_eval.checks.compare.footnotes import MARK, MARK_NOTE, SPREAD_NOTE, interval_cell
@@ -48,7 +49,7 @@ def print_dimensions(narrower: list[Comparison]) -> None:
     """Print a line for each dimension: the mean of the comparable tasks."""
     lines = []
     for one in narrower:
-        spread, mean = intervals(one), _mean_at_hand(one, least=1)
+        spread, mean = intervals(one), _mean_of(one, least=1)
         dim = f"{one.ours.dim or 'full'}{f' {MARK}' if one.left_out else ''}"
         difference = mean.difference if mean else None
         lines.append([dim, len(one.compared), difference, interval_cell(spread.get(AT_HAND)), *_counts(one, spread)])
@@ -59,8 +60,13 @@ def print_dimensions(narrower: list[Comparison]) -> None:
 
 def _mean_at_hand(one: Comparison, least: int = 2) -> ComparedScore | None:
     """The mean of the comparable tasks; None if Mean(Task) of the benchmark is shown, or there are too few tasks."""
+    return None if any(row.name == MEAN_TASK for row in one.compared_means) else _mean_of(one, least)
+
+
+def _mean_of(one: Comparison, least: int) -> ComparedScore | None:
+    """The mean of the comparable tasks that have a score on both sides; None if they are fewer than ``least``."""
     known = [(row.ours, row.theirs) for row in one.compared if row.ours is not None and row.theirs is not None]
-    if len(known) < least or any(row.name == "Mean(Task)" for row in one.compared_means):
+    if len(known) < least:
         return None
     ours, theirs = (sum(scores) / len(known) for scores in zip(*known, strict=True))
     return ComparedScore(AT_HAND, ours, theirs, None)

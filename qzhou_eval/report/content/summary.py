@@ -51,7 +51,9 @@ def quality(main: Scored, benchmark: Benchmark) -> Finding:
     if scope.is_whole and MEAN_TYPE in scope.names:
         by_type = scope.row(main)[MEAN_TYPE]
         text = (Text("finding.by_type", {"mean": by_type.value, "range": _range(by_type)}),)
-    elif not scope.is_whole:
+    if scope.is_whole and not benchmark.packaged and 1 < len(scope.tasks) <= FEW:
+        text = (*text, Text("finding.by_task", {"scores": tuple(_score(task, main.of(task)) for task in scope.tasks)}))
+    if not scope.is_whole:
         have = {"have": len(scope.tasks), "of": scope.of, "mean": mean_of(benchmark)}
         each = 1 < len(scope.tasks) <= FEW
         scores = tuple(_score(task, main.of(task)) for task in scope.tasks) if each else ()
