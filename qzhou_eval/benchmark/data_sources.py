@@ -109,10 +109,10 @@ def _own(task: Task, own: OwnFiles) -> DataSource:
 
 
 def _in_folder(task: Task, data_dir: Path) -> DataSource:
-    fetched = read_fetched(data_dir)
     for upload in _uploads(task):
         folders = [data_dir / path for path in upload.paths]
         if all(map(data_files, folders)):
+            fetched = read_fetched(data_dir)
             entries = [fetched.get(path) for path in upload.paths]
             return _source(upload, folders, [_as_fetched(*of) for of in zip(upload.revisions, entries, strict=True)])
     raise no_data([task], data_dir)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qzhou_eval.benchmark.benchmark import Benchmark, Said, check_known
 from qzhou_eval.benchmark.task import Task
-from qzhou_eval.protocol.instructions import first_version
+from qzhou_eval.protocol.task_versions import first_version
 
 TABLES, DATA = (Path(__file__).parent / name for name in ("tables", "data"))
 _LISTS = ("splits", "card_splits")

@@ -4,7 +4,6 @@
 classification, classification, clustering), whose texts are treated as queries.
 """
 
-import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -16,11 +15,6 @@ SYMMETRIC = (
     *("BitextMining", "Summarization", "Regression"),
 )
 TYPES = (*ASYMMETRIC, *SYMMETRIC, OTHERWISE)
-
-
-def first_version(task: str) -> str:
-    """The name of a task's first version: mteb calls repaired ones ``<name>.v2``."""
-    return re.sub(r"\.v\d+$", "", task)
 
 
 class Strict(BaseModel):

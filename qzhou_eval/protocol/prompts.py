@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qzhou_eval.errors import BadInput
-from qzhou_eval.protocol.instructions import ASYMMETRIC, OTHERWISE, TaskPrompt, first_version
+from qzhou_eval.protocol.instructions import ASYMMETRIC, OTHERWISE, TaskPrompt
 from qzhou_eval.protocol.profile import TEXT, TITLE, Profile
+from qzhou_eval.protocol.task_versions import first_version
 from qzhou_eval.protocol.texts import AnyText, TitledText, joined
 from qzhou_eval.system.options import option
 

@@ -1,41 +1,17 @@
 """A user's own benchmark: what is read from which files, and what is refused by file and line."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from own_files import jsonl, rows, task, written
 
 from qzhou_eval.benchmark.data_sources import locate
-from qzhou_eval.benchmark.find import find_benchmark
 from qzhou_eval.benchmark.own_data.files import read_table
 from qzhou_eval.benchmark.own_data.rows import read_rows
 from qzhou_eval.errors import BadInput
 
 PAIRS = [{"sentence1": "一", "sentence2": "二", "score": 1}, {"sentence1": "三", "sentence2": "四", "score": 2.5}]
-
-
-def written(folder: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
-
-
-def jsonl(*rows: dict) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def task(folder: Path, definition: str):
-    """The only task of a benchmark with this definition."""
-    written(folder, {"b.yaml": f"name: mine\ntasks:\n  one: {definition}\n"})
-    (found,) = find_benchmark(str(folder / "b.yaml")).tasks
-    return found
-
-
-def rows(folder: Path, definition: str):
-    return read_rows(task(folder, definition))
 
 
 @pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".json", ".parquet"])
@@ -256,58 +232,6 @@ def test_what_cannot_be_used_is_refused_by_file_and_line(tmp_path, name):
         read_rows(of)
     message = str(raised.value)
     assert message.startswith(f"one: {tmp_path}/{said}") and len(message.splitlines()) == 1
-
-
-def of(task: str) -> str:
-    return f"name: a\ntasks:\n  {task}\n"
-
-
-DEFINITIONS = {
-    "no tasks": ("name: a\ntasks: {}", ", line 2: tasks: Dictionary should have at least 1 item"),
-    "no type": (of("x: {path: y}"), ", line 3: tasks.x: type is missing: own data need type and path"),
-    "another type": (
-        of("x: {type: Retrival, path: y}"),
-        ", line 3: tasks.x.type: Retrival: unknown; did you mean Re",
-    ),
-    "another field": (of("x: {typ: STS, path: y}"), ", line 3: tasks.x.typ: unknown field; did you mean type?"),
-    "another column": (
-        of("x: {type: STS, path: y, columns: {text: q}}"),
-        "columns: text is no column of STS; on the left",
-    ),
-    "a name with a slash": (
-        "name: a/b\ntasks: {x: {type: STS, path: y}}",
-        ", line 1: name: a/b: give letters, digits,",
-    ),
-    "a task with a slash": (of("x/y: {type: STS, path: y}"), "a task's name has no slash"),
-    "a known name": ("name: cmteb\ntasks: {x: {type: STS, path: y}}", "cmteb is a benchmark of this package; choose"),
-    "a known task": (of("STSB: {type: STS, path: y}"), "tasks: STSB is a task of CMTEB; choose another name"),
-    "twice": ("name: a\nname: b", "name twice, in lines 1 and 2"),
-    "a number": (
-        "name: 2024\ntasks: {x: {type: STS, path: y}}",
-        ", line 1: name: 2024 is not a text; put it in",
-    ),
-    "tasks in a list": ("name: a\ntasks: [x]", ", line 2: tasks: expected fields, as in name: {type: STS"),
-    "a tab": ("name: a\n\tb: c", ", line 2: not a YAML file ("),
-    "a list": ("- a", "expected a mapping of benchmark fields"),
-    "a task mteb lacks": (of("STS2022:"), "tasks: STS2022: no task of mteb"),
-    "a subset mteb lacks": (of("STS22.v2: {subsets: [xx]}"), "tasks: STS22.v2: subsets: xx: it has en, de"),
-    "splits of own data": (of("x: {type: STS, path: y, splits: [test]}"), "splits and subsets are for tasks of mteb"),
-}
-
-
-@pytest.mark.parametrize("name", DEFINITIONS)
-def test_a_wrong_definition_is_refused_by_line(tmp_path, name):
-    text, said = DEFINITIONS[name]
-    with pytest.raises(BadInput) as raised:
-        find_benchmark(str(written(tmp_path, {"b.yaml": text}) / "b.yaml"))
-    assert str(raised.value).startswith(f"{tmp_path}/b.yaml") and said in str(raised.value)
-
-
-def test_tasks_of_mteb_stand_beside_own_ones(tmp_path):
-    text = "title: {en: Ours, zh: 我们的}\n" + of("own: {type: STS, path: p.csv}\n  STS22.v2: {subsets: [zh, en]}")
-    found = find_benchmark(str(written(tmp_path, {"b.yaml": text}) / "b.yaml"))
-    assert (found.title.in_language("zh"), found.title.in_language("en")) == ("我们的", "Ours")
-    assert found.by_name["own"].parts == ("test",) and found.by_name["STS22.v2"].parts == ("test/en", "test/zh")
 
 
 def test_the_revision_names_the_files_and_how_they_are_read(tmp_path):

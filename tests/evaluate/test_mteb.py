@@ -16,7 +16,7 @@ from qzhou_eval.benchmark.data_sources import locate
 from qzhou_eval.benchmark.packaged import cmteb, cmteb_v2, miniature, packaged_tasks
 from qzhou_eval.evaluate.mteb_adapter import v2
 from qzhou_eval.evaluate.stage import EvaluateJob, evaluate
-from qzhou_eval.protocol.instructions import first_version
+from qzhou_eval.protocol.task_versions import first_version
 
 TASKS = list(miniature().tasks)
 

@@ -6,7 +6,9 @@ import pytest
 
 from qzhou_eval import cli
 
-PAIRS = "sentence1,sentence2,score\n今天天气好,天气不错,5\n今天天气好,我饿了,0\n买了新书,书是新的,4\n买了新书,下雨了,1\n"
+PAIRS = (
+    "sentence1,sentence2,score\n今天天气好,天气不错,5\n今天天气好,我饿了,0\n买了新书,书是新的,4\n买了新书,下雨了,1\n"
+)
 ONE = "title: First\ntasks:\n  dup: {type: STS, path: pairs.csv}\n  also: {type: STS, path: pairs.csv}\n"
 OTHER = "title: Second\ntasks:\n  dup: {type: STS, path: pairs.csv}\n"
 

@@ -11,11 +11,8 @@ RUN = ["run", "--quiet", "--model_name_or_path", "model", "--profile", "qzhou-zh
 RUN = [*RUN, "--output_dir", "out", "--device", "cpu"]
 
 STSB = [*RUN, "--tasks", "STSB"]
-
 MINI = [*RUN, "--profile", "qzhou-zh-mini", "--tasks", "MiniSTS"]
-
 SENTIMENT = [*RUN, "--tasks", "MultilingualSentiment", "--data_dir"]
-
 VERIFY = ["verify", "--model_name_or_path", "model", "--profile", "qzhou-zh"]
 
 FETCH = ["fetch", "--to", "out"]
@@ -225,7 +222,7 @@ INVOCATIONS = {  # kind -> command line and message
             ([*MINI, "--profile", name], message)
             for name, message in {
                 "nowhere.yaml": "--profile nowhere.yaml: no such file",
-                "broken.yaml": "broken.yaml: not a YAML file",
+                "broken.yaml": "broken.yaml, line 2: not a YAML file",
                 "for-servers.yaml": "its request is for servers (--endpoint), not for a model here",
                 "a-list.yaml": "expected a mapping of profile fields",
                 "unknown-key.yaml": "unknown-key.yaml, line 4: maxlength: unknown field; did you mean max_length?",
@@ -243,7 +240,7 @@ INVOCATIONS = {  # kind -> command line and message
                 "prepends-both-ways.yaml": "token_prepending needs causal attention",
                 "prompt-without-pooling.yaml": "include_prompt needs a pooling",
                 "extends-above.yaml": "--profile ../../secret: no such profile",
-                "code.yaml": "code.yaml: not a YAML file",
+                "code.yaml": "code.yaml, line 1: not a YAML file",
                 "../../x": "--profile ../../x: no such profile",
                 "../task_instructions/plain": "no such profile",
             }.items()

@@ -48,7 +48,7 @@ OWN_DATA = [
         [*CHECK, of("gbk")],
         "dup: own/gbk.csv, line 3: is not UTF-8 but may be GBK; save it as UTF-8, or: iconv ",
     ),
-    ([*CHECK, of("column")], "dup: own/pairs.csv, line 2: there is no question, only sentence1, sentence2, score"),
+    ([*CHECK, of("column")], "dup: own/pairs.csv: columns: sentence1: no file has a column question; there are sent"),
     ([*CHECK, of("folder")], "faq: own/faq/queries.jsonl, line 2: the id q1 again, as in line 1"),
     ([*CHECK, of("no-file")], "dup: own/gone.csv: no such file or folder"),
     ([*CHECK, of("no-type")], "own/no-type.yaml, line 3: tasks.dup: type is missing"),
