@@ -35,7 +35,7 @@ def task_of_mteb(
     subsets: Sequence[str],
     *,
     where: str,
-    otherwise: str = "mteb.get_tasks() lists them",
+    otherwise: str = _LISTED,
 ) -> Task:
     """The task ``name`` of mteb, with all its splits and subsets or only some.
 
