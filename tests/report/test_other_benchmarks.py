@@ -44,6 +44,7 @@ def test_the_report_has_mtebs_means_and_rank(plain, capsys):
     assert f"{theirs['Rank (Borda)']} of 14" in out
     assert f"Leaderboard on {NAME}" in out
     assert (plain / "report/MTEB_fra_v1_placement.csv").is_file()
+    assert "Score profile" not in (plain / "report/report.html").read_text("utf-8")  # both count these tasks alike
 
 
 def test_its_own_published_scores_are_its_own(plain, capsys):

@@ -51,17 +51,21 @@ def _estimates(
 
 
 def not_above(row: Scored, tasks: Iterable[str]) -> tuple[Text, ...]:
-    """Notes naming the tasks on which a row is not significantly better than chance, or than character n-grams."""
-    weak = {
-        name: tuple(task for task in tasks if task in row.floors and not _above(row.of(task), row.floors[task][name]))
-        for name in COLUMNS
-    }
-    return tuple(Text(f"note.not_above_{name}", {"tasks": found}) for name, found in weak.items() if found)
+    """Notes naming the tasks on which a row is worse, or not significantly better, than chance and than n-grams."""
+    found: dict[str, list[str]] = {}
+    for name in COLUMNS:
+        for task in tasks:
+            if task in row.floors and (how := _beside(row.of(task), row.floors[task][name])):
+                found.setdefault(f"note.{how}_{name}", []).append(task)
+    return tuple(Text(key, {"tasks": tuple(of)}) for key, of in found.items())
 
 
-def _above(one: Estimate, floor: Estimate) -> bool:
-    """Whether a score is significantly better; without items, better at all. The n-grams themselves count as better."""
+def _beside(one: Estimate, floor: Estimate) -> str:
+    """``below`` or ``not_above`` a floor; else empty, as for the n-grams themselves. Without items any difference
+    counts."""
     more = one - floor
     if more.value is None or (more.draws is not None and not more.draws.any()):
-        return True
-    return more.value > 0 and more.sure is not False
+        return ""
+    if more.sure is False or more.value == 0:
+        return "not_above"
+    return "below" if more.value < 0 else ""

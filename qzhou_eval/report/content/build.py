@@ -56,6 +56,13 @@ class Contents:
     scores: tuple[TaskScore, ...]
     rows: tuple[Scored, ...]
 
+    @property
+    def subtitle(self) -> Text:
+        """What the scores are; the score profile where a task is counted differently by it."""
+        if any(task.card_splits for part in self.parts for task in part.benchmark.tasks):
+            return Text("subtitle_of_profile", {"profile": Text(f"profile.{self.score_profile}")})
+        return Text("subtitle")
+
 
 def contents(output_dirs: list[Path], score_profile: str, benchmark: Benchmark | None = None) -> Contents:
     """Read results and compute the report.

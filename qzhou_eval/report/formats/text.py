@@ -34,8 +34,7 @@ def scores_alone(contents: Contents, words: Words) -> Iterator[str]:
 
 def markdown(contents: Contents, words: Words) -> str:
     """The whole report except the figures."""
-    profile = words(f"profile.{contents.score_profile}")
-    parts = [f"# {words('title')}", escaped(words("subtitle", profile=profile))]
+    parts = [f"# {words('title')}", escaped(words.render(contents.subtitle))]
     for part in contents.parts:
         parts.append(f"## {escaped(words('of', name=part.model, what=part.benchmark.title))}")
         lines = [f"- **{words(f'question.{one.key}')}** {escaped(_sentence(one, words))}" for one in part.findings]
