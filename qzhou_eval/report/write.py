@@ -5,7 +5,7 @@ from pathlib import Path
 from qzhou_eval.benchmark.benchmark import Benchmark
 from qzhou_eval.errors import BadInput
 from qzhou_eval.report.content.build import contents
-from qzhou_eval.report.formats.csv_files import sheets
+from qzhou_eval.report.formats.csv_files import is_sheet, sheets
 from qzhou_eval.report.formats.html import page
 from qzhou_eval.report.formats.language import words
 from qzhou_eval.report.formats.latex import latex
@@ -37,6 +37,9 @@ def report(
     folder = (first.parent if first.is_file() else first) / "report"
     try:
         folder.mkdir(exist_ok=True)
+        for old in folder.glob("*.csv"):  # an earlier report's, of tasks or tables that this one lacks
+            if old.name not in files and is_sheet(old.name):
+                old.unlink()
         for name, text in files.items():
             write_text(folder / name, text)
     except OSError as error:

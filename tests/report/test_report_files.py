@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import string
 from itertools import chain
 
@@ -202,3 +203,20 @@ def test_a_result_without_items_has_a_dash_nowhere_and_a_note(tmp_path):
     assert "No per-item data were kept" in found["report.html"]
     assert MISSING not in {cell for _, rows in Page(found["report.html"]).tables[:1] for row in rows for cell in row}
     assert "low" not in found["mini_leaderboard.csv"].splitlines()[0]
+
+
+def test_sheets_of_an_earlier_report_go_and_other_files_stay(tmp_path):
+    write_results(tmp_path)
+    assert cli.main(["report", str(tmp_path)]) == 0
+    mine = tmp_path / "report" / "mine.csv"
+    mine.write_text("a,b\n")
+    old = {path.name for path in (tmp_path / "report").glob("*.csv")}
+    for place in tmp_path.iterdir():
+        if place.name != "report":
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+    write_results(tmp_path, tps=[True])
+    assert cli.main(["report", str(tmp_path)]) == 0
+    new = {path.name for path in (tmp_path / "report").glob("*.csv")}
+    assert "mine.csv" in new and "mini_leaderboard.csv" in new
+    gone = {"mini_token_prepending.csv", "mini_token_prepending_dims.csv", "mini_token_prepending_tasks.csv"}
+    assert old - new == gone

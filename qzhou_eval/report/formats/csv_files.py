@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from io import StringIO
 
 from qzhou_eval.report.content.build import Contents
-from qzhou_eval.report.content.elements import Cell, Table, Text
+from qzhou_eval.report.content.elements import SECTIONS, Cell, Table, Text
 from qzhou_eval.report.content.estimates import Scored
 from qzhou_eval.report.formats.language import Words
 
@@ -18,6 +18,11 @@ def sheets(contents: Contents, english: Words) -> dict[str, str]:
             tables = [table for table in part.tables if table.key == key]
             found[f"{part.benchmark.file_name}_{key}.csv"] = _csv(_lines(tables, english))
     return found
+
+
+def is_sheet(name: str) -> bool:
+    """Whether a file of this name may be a sheet of an earlier report."""
+    return any(name.endswith(f"_{key}.csv") for keys in SECTIONS.values() for key in keys)
 
 
 def _scores(rows: Iterable[Scored], contents: Contents) -> Iterable[list]:
