@@ -26,6 +26,9 @@ TRUTH = {
     "current": "scores_mteb2.26.24_sklearn1.7.2.json",
     "card": "scores_mteb1.38.30_sklearn1.7.2.json",
 }
+# A quarter of its queries have one text both relevant and not: whether the products of equal float32 vectors come out
+# equal depends on the processor (measured: up to 0.0023 in accuracy between two of them, with one code and data).
+TIED = {"CMedQAv1-reranking/test": 3e-3}
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +80,7 @@ def test_each_generation_gives_its_own_scores_of_the_same_vectors(scored):
             continue
         for metric, value in metrics.items():
             if isinstance(value, float) and not math.isnan(value):
-                assert found[key][metric] == pytest.approx(value, abs=1e-6), f"{key} {metric}"
+                assert found[key][metric] == pytest.approx(value, abs=TIED.get(key, 1e-6)), f"{key} {metric}"
                 compared += 1
     assert compared > 200
 
