@@ -28,7 +28,7 @@ from qzhou_eval.results.reader import read_recorded
 
 SCORES = {"STSB": 77.37, "AFQMC": 24.57}
 VALIDATION = 81.86  # of STSB, which the benchmark does not count
-TOLERANCE = 0.05
+TOLERANCE = 0.05  # between processors: 77.37 and 77.39
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -107,7 +107,9 @@ def test_compare_with_the_published_scores_of_the_checkpoint(interrupted, capsys
     assert f"unknown for {interrupted}" not in out  # that it is served says it
     assert "the weights behind a server are not known to be those of the other side" in out
     row = next(line.split() for line in out.splitlines() if line.startswith("STSB"))
-    assert row[1:4] == ["77.37", "77.93", "-0.56"] and row[5] == "to"
+    ours, theirs, difference = map(float, row[1:4])
+    assert (ours, theirs) == (pytest.approx(SCORES["STSB"], abs=TOLERANCE), 77.93) and row[5] == "to"
+    assert difference == pytest.approx(ours - theirs, abs=0.0101)  # of rounded figures
 
 
 def test_the_validation_split_as_well(port, data_root):

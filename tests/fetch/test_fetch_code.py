@@ -221,8 +221,12 @@ def test_missing_code_of_a_local_folder_is_one_line(model, official, tmp_path, c
         ("modules.json", "org/other--own.Transformer", "is code from another repository, which nothing pins"),
     ],
 )
-def test_other_code_that_sentence_transformers_would_run_is_there_or_one_line(model, capsys, file, names, message):
+def test_other_code_that_sentence_transformers_would_run_is_there_or_one_line(
+    *, model, tmp_path, monkeypatch, capsys, file, names, message
+):
     """The decoder's code is downloaded; that of the tokenizer or a module is not, or is another repository's."""
+    (tmp_path / "path" / "own").mkdir(parents=True)  # a folder that happens to have the module's name
+    monkeypatch.syspath_prepend(tmp_path / "path")
     if file == "modules.json":
         modules = json.loads((model / file).read_text("utf-8"))
         modules[0]["type"] = names

@@ -11,6 +11,7 @@ from stored import WIDTH, variant
 from written import STS, put
 
 from qzhou_eval import cli, load_results
+from qzhou_eval.benchmark.packaged import cmteb
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.reader import read_recorded
 
@@ -19,7 +20,7 @@ def labelled(copy, label):
     """Give all models of a copied run the same label."""
     manifest = Manifest(copy)
     for recorded in read_recorded(copy):
-        manifest.relabel(recorded.variant, label)
+        manifest.renew(recorded.variant, cmteb(), label=label)
     return copy
 
 
@@ -85,7 +86,7 @@ def test_two_checkpoints_of_one_label_stay_apart_in_one_folder(tmp_path, capsys)
     for revision, label, score in (("r1", "mine", 0.5), ("r2", "mine", 0.6), ("r3", "other", 0.7)):
         one = replace(variant(WIDTH), model="local/checkpoint", revision=revision)
         put(tmp_path, one, STS, score)
-        Manifest(tmp_path).relabel(one, label)
+        Manifest(tmp_path).renew(one, cmteb(), label=label)
     assert cli.main(["report", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "mine @ r1" in out and "mine @ r2" in out and "other" in out

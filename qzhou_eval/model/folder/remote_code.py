@@ -41,8 +41,14 @@ def check_beside_the_decoders(folder: Path, decoder: Path, *, how: str) -> None:
     _check(path, _mapped(read_if_there(path))[-1:], how)  # of a pair, the fast one
     for name in _own_modules(folder):
         top = name.partition(".")[0]
-        if (folder / f"{top}.py").exists() or not (top.isidentifier() and find_spec(top)):  # else a package's class
+        if (folder / f"{top}.py").exists() or not _installed(top):  # else a package's class
             _check(folder / "modules.json", [name], how)
+
+
+def _installed(package: str) -> bool:
+    """Whether Python finds a package with code; any folder on its path is one without."""
+    found = find_spec(package) if package.isidentifier() else None
+    return found is not None and found.origin is not None
 
 
 def how_to_bring(name: str, commit: str | None) -> str:
