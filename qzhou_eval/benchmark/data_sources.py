@@ -123,11 +123,12 @@ def _as_fetched(revision: str, entry: Fetched | None) -> dict[str, str] | None:
     return entry.digests if entry and (entry.kind, entry.revision) == ("dataset", revision) else None
 
 
-def _source(upload: _Upload, folders: list[Path], as_fetched: list[dict[str, str] | None]) -> DataSource:
+def _source(upload: _Upload, folders: list[Path], as_fetched: list[dict[str, str] | None] | None = None) -> DataSource:
+    """Local folders; ``as_fetched``: what their files must be at the upload's revisions, None if their place says."""
     found = [digests_of_files(data_files(folder), folder) for folder in folders]
     content = f"local-{sha256_of_json(found if len(found) > 1 else found[0])[:16]}"
     size = sum(path.stat().st_size for folder in folders for path in data_files(folder))
-    revision = upload.revisions[0] if found == as_fetched else content
+    revision = upload.revisions[0] if as_fetched is None or found == as_fetched else content
     return DataSource(folders[0], revision, content, size, upload.older, *folders[1:])
 
 
@@ -137,8 +138,7 @@ def _in_cache(task: Task) -> DataSource:
         folders = [_snapshot(*of) for of in zip(upload.paths, upload.revisions, strict=True)]
         there = [folder for folder in folders if folder is not None and data_files(folder)]
         if len(there) == len(folders):
-            found = [digests_of_files(data_files(folder), folder) for folder in there]
-            return _source(upload, there, list(found))
+            return _source(upload, there)
     raise no_data([task], None)
 
 

@@ -12,6 +12,7 @@ The task files are mteb's TaskResult JSON, and D is a cache root that mteb itsel
 import hashlib
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -113,8 +114,8 @@ class Manifest:
         if not self.path.exists():
             return
         with file_lock(self.folder / ".manifest.lock"):
-            before = self._read()
             self.content = self._read()
+            before = deepcopy(self.content)
             self._name(variant, benchmark, label)
             for entry in self.content["variants"].values() if no_samples else ():
                 for made in entry["tasks"].values():

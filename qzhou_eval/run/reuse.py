@@ -7,6 +7,7 @@ from qzhou_eval.model.made_with import flags_that_differ
 from qzhou_eval.results.manifest import Manifest
 from qzhou_eval.results.variant import Variant, record_for
 from qzhou_eval.run.prepare import Run
+from qzhou_eval.system.formatting import first_few
 
 log = logging.getLogger(__name__)
 
@@ -54,5 +55,4 @@ def warn_of_flags(differing: Mapping[str, Sequence[str]]) -> None:
     tasks = [task for task, flags in differing.items() if flags]
     if tasks:
         flags = "; ".join(dict.fromkeys(flag for found in differing.values() for flag in found))
-        named = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
-        log.warning("vectors of %s are reused despite %s; --reencode encodes them again", named, flags)
+        log.warning("vectors of %s are reused despite %s; --reencode encodes them again", first_few(tasks), flags)

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Sequence
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
@@ -28,6 +29,12 @@ def duration(seconds: float) -> str:
 def layers_text(layers: tuple[int, int] | None) -> str:
     """Format a range of layers as it is given on the command line; None is ``off``."""
     return f"{layers[0]}-{layers[1]}" if layers else "off"
+
+
+def first_few(names: Sequence[object], most: int = 3) -> str:
+    """The first ``most`` of several names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
 
 
 def whole_number(text: str) -> int | None:

@@ -5,7 +5,7 @@ is left to it, and said.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qzhou_eval.benchmark.own_data.columns import Columns
@@ -13,6 +13,7 @@ from qzhou_eval.benchmark.own_data.files import Table, read_table
 from qzhou_eval.benchmark.own_data.places import files_of
 from qzhou_eval.benchmark.task import OwnFiles, Task
 from qzhou_eval.errors import BadInput
+from qzhou_eval.system.formatting import first_few
 
 Lists = dict[str, list]
 _TRUTH = {"true": 1, "false": 0}  # as spreadsheets write a pair's label
@@ -112,7 +113,9 @@ def _classification(of: dict[str, Columns]) -> OwnRows:
     if len(known) < 2:
         raise of["train"].table.refuse(f"has only the label {next(iter(known))!r}: a classifier needs two")
     unknown = [label for label in asked if label not in known]
-    oddities = [f"{len(unknown)} labels of test that train lacks, so always wrong: {_some(unknown)}"] if unknown else []
+    oddities = (
+        [f"{len(unknown)} labels of test that train lacks, so always wrong: {first_few(unknown)}"] if unknown else []
+    )
     return OwnRows(tables, oddities)
 
 
@@ -178,7 +181,7 @@ def _searched(of: dict[str, Columns]) -> OwnRows:
         (with_judgement - with_answer, "without a relevant document, scored 0"),
     ):
         if names:
-            oddities.append(f"{len(names):,} of {len(asked):,} queries {what}: {_some(sorted(names))}")
+            oddities.append(f"{len(names):,} of {len(asked):,} queries {what}: {first_few(sorted(names))}")
     if "candidates" in of:
         tables["candidates"] = _candidates(of["candidates"], documents, with_answer, oddities)
     return OwnRows(tables, oddities)
@@ -201,7 +204,7 @@ def _unique(rows: Columns) -> list[str]:
 
 def _empty(corpus: Lists) -> list[str]:
     empty = [name for name, title, text in zip(*corpus.values(), strict=True) if not (title.strip() or text.strip())]
-    return [f"{len(empty):,} of {len(corpus['id']):,} documents without text: {_some(empty)}"] if empty else []
+    return [f"{len(empty):,} of {len(corpus['id']):,} documents without text: {first_few(empty)}"] if empty else []
 
 
 def _judgements(table: Table, judged: Lists, asked: set[str], documents: set[str]) -> list[str]:
@@ -222,7 +225,7 @@ def _judgements(table: Table, judged: Lists, asked: set[str], documents: set[str
         if unknown:
             number = table.numbers[unknown[0]]
             names = [judged[column][row] for row in unknown]
-            said.append(f"{len(names):,} judgements ({table.unit} {number}) name ids {what}: {_some(names)}")
+            said.append(f"{len(names):,} judgements ({table.unit} {number}) name ids {what}: {first_few(names)}")
     return said
 
 
@@ -231,19 +234,13 @@ def _candidates(rows: Columns, documents: set[str], asked: set[str], oddities: l
     names = [rows.ids_of(row, several, "corpus-ids") for row, several in enumerate(rows.lists("corpus-ids"))]
     for row, several in enumerate(names):
         if unknown := [one for one in several if one not in documents]:
-            raise rows.table.refuse_at(row, f"corpus-ids: {_some(unknown)}: not in the corpus")
+            raise rows.table.refuse_at(row, f"corpus-ids: {first_few(unknown)}: not in the corpus")
     without = sorted(asked - {query for query, several in zip(queries, names, strict=True) if several})
     if len(without) == len(asked):
         raise rows.table.refuse("no judged query has candidates")
     if without:
-        oddities.append(f"{len(without):,} of the judged queries without candidates, scored 0: {_some(without)}")
+        oddities.append(f"{len(without):,} of the judged queries without candidates, scored 0: {first_few(without)}")
     return {"query-id": queries, "corpus-ids": names}
-
-
-def _some(names: Sequence[object]) -> str:
-    """The first three of several names, and how many more there are."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(map(str, names[:3])) + more
 
 
 _FILES: dict[str, Callable[[dict[str, Columns]], OwnRows]] = {

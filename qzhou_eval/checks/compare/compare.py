@@ -13,6 +13,7 @@ from qzhou_eval.checks.compare.matching import pairs
 from qzhou_eval.checks.compare.rows import REASONS, VERDICTS
 from qzhou_eval.checks.compare.sides import from_folder
 from qzhou_eval.errors import EXIT_CHECK_FAILED, BadInput
+from qzhou_eval.system.formatting import first_few
 
 
 def compare(
@@ -88,7 +89,7 @@ def _print_heading(one: Comparison) -> None:
         print(f"unknown for {source}: {', '.join(unknown)}")
     for source, tasks in one.unmatched.items():
         if tasks:
-            print(f"only in {source}: {_listed(tasks)}")
+            print(f"only in {source}: {first_few(tasks, 2)}")
 
 
 def _print_left_out(group: list[Comparison]) -> None:
@@ -107,14 +108,9 @@ def _print_left_out(group: list[Comparison]) -> None:
 
 
 def _print_differences(found: list[Difference]) -> None:
-    rows = [[d.fact, _cell(d.ours), _cell(d.theirs), _listed(d.tasks) or "all", d.meaning] for d in found]
+    rows = [[d.fact, _cell(d.ours), _cell(d.theirs), first_few(d.tasks, 2) or "all", d.meaning] for d in found]
     headers = ["differs", "ours", "theirs", "tasks", "meaning"]
     print(tabulate(rows, headers, disable_numparse=True) if rows else "no known fact differs")
-
-
-def _listed(tasks: tuple[str, ...] | list[str]) -> str:
-    shown = ", ".join(tasks[:2])
-    return shown if len(tasks) <= 2 else f"{shown} and {len(tasks) - 2} more"
 
 
 def _cell(value: str) -> str:

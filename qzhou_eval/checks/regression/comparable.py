@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from qzhou_eval.checks.regression.baseline import Baseline, Result
 from qzhou_eval.checks.regression.measured import MeasuredRun
 from qzhou_eval.errors import BadInput
+from qzhou_eval.system.formatting import first_few
 
 _LONGEST = 160  # characters of a value in a message
 
@@ -76,7 +77,7 @@ def not_in_baseline(baseline: Baseline, runs: list[MeasuredRun], names: list[str
             known = base.tasks[task].scores if task in base.tasks else {}
             if dims := ", ".join(str(dim) for dim in ours.scores if dim not in known):
                 further.setdefault(dims, []).append(task)
-        found += [f"{called}: {_listed(tasks)} at dim {dims}" for dims, tasks in further.items()]
+        found += [f"{called}: {first_few(tasks)} at dim {dims}" for dims, tasks in further.items()]
     return found
 
 
@@ -121,7 +122,7 @@ def _unlike(base: Result, run: MeasuredRun) -> Iterator[str]:
         for sentence in _of_task(task, base, run):
             grouped.setdefault(sentence, []).append(task)
     for sentence, tasks in grouped.items():
-        yield sentence if len(tasks) == len(base.tasks) else f"{sentence} ({_listed(tasks)})"
+        yield sentence if len(tasks) == len(base.tasks) else f"{sentence} ({first_few(tasks)})"
 
 
 def _of_task(task: str, base: Result, run: MeasuredRun) -> Iterator[str]:
@@ -142,11 +143,6 @@ def _sentences(theirs: dict, ours: dict) -> Iterator[str]:
         if field not in ours or ours[field] != value:
             found = _shown(ours[field]) if field in ours else "not recorded"
             yield f"{field} is {found}, the baseline has {_shown(value)}"
-
-
-def _listed(tasks: list[str]) -> str:
-    shown = ", ".join(tasks[:3])
-    return shown if len(tasks) <= 3 else f"{shown} and {len(tasks) - 3} more"
 
 
 def _shown(value: object) -> str:
